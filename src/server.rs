@@ -169,14 +169,15 @@ struct Listeners<'a> {
 impl Listeners<'_> {
     fn public(&self, services: &Services, drain: &Drain) -> anyhow::Result<(Server, SocketAddr)> {
         let routes = http::public(services.clone(), drain.clone(), REQUEST_BODY);
-        self.serve(self.config.listen.public, self.config.workers, move |app| routes.clone()(app))
+        self.serve(self.config.listen.public, self.config.connections.workers, move |app| routes.clone()(app))
     }
 
     fn check(&self, services: &Services, clock: &Arc<dyn Clock>, drain: &Drain) -> anyhow::Result<(Server, SocketAddr)> {
         let (checker, metrics) = (Arc::clone(&services.checker), Arc::clone(&services.metrics));
-        let service = CheckService::new(checker, &services.site.cookies, metrics, Arc::clone(clock), drain.clone());
+        let (hosts, clock) = (self.config.protected_hosts.clone(), Arc::clone(clock));
+        let service = CheckService::new(checker, &services.site.cookies, hosts, metrics, clock, drain.clone());
         let routes = http::check::check(Data::new(service));
-        self.serve(self.config.listen.check, self.config.workers, move |app| routes.clone()(app))
+        self.serve(self.config.listen.check, self.config.connections.workers, move |app| routes.clone()(app))
     }
 
     fn admin(&self, services: &Services, readiness: &Readiness) -> anyhow::Result<(Server, SocketAddr)> {
@@ -200,7 +201,7 @@ impl Listeners<'_> {
         let server = HttpServer::new(move || App::new().configure(routes.clone()))
             .on_connect(move |io, extensions| connections.open(io, extensions))
             .workers(workers)
-            .max_connections(self.config.max_connections)
+            .max_connections(self.config.connections.max_connections)
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(REQUEST_HEAD)
             .shutdown_timeout(drain.as_secs())

@@ -51,7 +51,7 @@ fn command(case: &Case, seconds: usize) -> Command {
     for (name, value) in &case.headers {
         command.arg("--header").arg(format!("{name}: {value}"));
     }
-    command.arg(format!("http://127.0.0.1:{}/auth/nginx", case.port));
+    command.arg(format!("http://127.0.0.1:{}/auth/nginx?host=localhost", case.port));
     command
 }
 

@@ -1,14 +1,17 @@
-//! Parses the query of the check endpoint: restrictions for one route of the gateway, and options of the answer.
+//! Parses the query of the check endpoint: the gateway's host, restrictions for one route, and options of the answer.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+use crate::origin::{AuthorityError, NamedHost};
 use crate::principal::Grant;
 
 /// The query of an auth request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CheckQuery {
+pub struct CheckQuery<'a> {
+    /// The host that the gateway serves on this route.
+    pub host: Option<NamedHost<'a>>,
     pub restrictions: RouteRestrictions,
     pub echo: Echo,
 }
@@ -33,8 +36,12 @@ pub struct RouteRestrictions {
 /// The query of an auth request is invalid. Unknown parameters are refused, since they may be meant as restrictions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckQueryError {
-    #[error("the check's URL has a parameter other than allow_roles, allow_teams and echo")]
+    #[error("the check's URL has a parameter other than host, allow_roles, allow_teams and echo")]
     UnknownParameter,
+    #[error("the check's URL names two hosts; use one route for each host")]
+    HostRepeated,
+    #[error("the check's URL names an invalid host; write a single host name, or an IP address")]
+    Host(AuthorityError),
     #[error("the check's URL has an echo that is neither true nor false")]
     Echo,
     #[error("the check's URL has a plus sign; write %20 for a space and %2B for a plus sign")]
@@ -48,6 +55,8 @@ impl CheckQueryError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::UnknownParameter => "unknown_parameter",
+            Self::HostRepeated => "host_repeated",
+            Self::Host(_) => "host_invalid",
             Self::Echo => "invalid_echo",
             Self::Plus => "plus_sign",
             Self::Encoding => "invalid_percent_encoding",
@@ -55,10 +64,10 @@ impl CheckQueryError {
     }
 }
 
-impl CheckQuery {
-    /// Parses the query without its question mark. Values are separated by commas, and parameters may be repeated. An empty
-    /// query is the common case and allocates nothing.
-    pub fn parse(query: &str) -> Result<Self, CheckQueryError> {
+impl<'a> CheckQuery<'a> {
+    /// Parses the query without its question mark. The values of restrictions are separated by commas, and these parameters
+    /// may be repeated. A query with nothing but a host is the common case and allocates nothing.
+    pub fn parse(query: &'a str) -> Result<Self, CheckQueryError> {
         let mut parsed = Self::default();
         for parameter in query.split('&').filter(|text| !text.is_empty()) {
             let (name, values) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -66,6 +75,10 @@ impl CheckQuery {
             let list = match &*name {
                 "allow_roles" => &mut parsed.restrictions.roles,
                 "allow_teams" => &mut parsed.restrictions.teams,
+                "host" => {
+                    parsed.name_host(values)?;
+                    continue;
+                }
                 "echo" => {
                     parsed.echo = parse_echo(&values)?;
                     continue;
@@ -76,6 +89,14 @@ impl CheckQuery {
             list.get_or_insert_default().extend(names.map(str::to_owned));
         }
         Ok(parsed)
+    }
+
+    /// A second host is refused even if it is the same. It may come from a client that could extend the check's URL.
+    fn name_host(&mut self, host: Cow<'a, str>) -> Result<(), CheckQueryError> {
+        match self.host.replace(NamedHost::parse(host).map_err(CheckQueryError::Host)?) {
+            None => Ok(()),
+            Some(_) => Err(CheckQueryError::HostRepeated),
+        }
     }
 }
 
@@ -155,14 +176,56 @@ mod tests {
         #[case] teams: Option<Vec<String>>,
     ) {
         let restrictions = RouteRestrictions { roles, teams };
-        assert_eq!(CheckQuery::parse(query), Ok(CheckQuery { restrictions: restrictions.clone(), echo: Echo::Disabled }));
+        let expected = CheckQuery { host: None, restrictions, echo: Echo::Disabled };
+        assert_eq!(CheckQuery::parse(query), Ok(expected.clone()));
         let with_echo = format!("{query}&echo=true");
-        assert_eq!(CheckQuery::parse(&with_echo), Ok(CheckQuery { restrictions, echo: Echo::Enabled }));
+        assert_eq!(CheckQuery::parse(&with_echo), Ok(CheckQuery { echo: Echo::Enabled, ..expected.clone() }));
+        let host = NamedHost::parse("llm.example.com".into()).ok();
+        let with_host = format!("host=llm.example.com&{query}");
+        assert_eq!(CheckQuery::parse(&with_host), Ok(CheckQuery { host, ..expected }));
+    }
+
+    #[rstest]
+    #[case("host=llm.example.com")]
+    #[case("host=LLM.Example.Com.")]
+    #[case("host=llm.example.com:8443")]
+    #[case("host=llm%2Eexample%2ecom")]
+    #[case("h%6Fst=llm.example.com")]
+    #[case("allow_roles=a&host=llm.example.com&echo=true")]
+    fn the_query_names_one_host(#[case] query: &str) {
+        let host = CheckQuery::parse(query).unwrap().host.unwrap();
+        assert!(host.matches("llm.example.com") && !host.matches("docs.example.com"));
+    }
+
+    #[rstest]
+    #[case("host=a&host=a")]
+    #[case("host=a&host=b")]
+    #[case("host=a&allow_roles=x&h%6Fst=b")]
+    fn a_second_host_is_refused(#[case] query: &str) {
+        assert_eq!(CheckQuery::parse(query), Err(CheckQueryError::HostRepeated));
+    }
+
+    #[rstest]
+    #[case("host")]
+    #[case("host=")]
+    #[case("host=a,b")]
+    #[case("host=a%2Cb")]
+    #[case("host=a&host=")]
+    #[case("host=*.example.com")]
+    #[case("host=a%40b")]
+    #[case("host=a%00")]
+    #[case("host=%20a")]
+    #[case("host=a/b")]
+    #[case("host=https://a")]
+    #[case("host=::1")]
+    fn a_malformed_host_is_refused(#[case] query: &str) {
+        assert!(matches!(CheckQuery::parse(query), Err(CheckQueryError::Host(_))), "{query}");
     }
 
     #[rstest]
     #[case::typo("allow_role=a", CheckQueryError::UnknownParameter)]
     #[case::case("Allow_Roles=a", CheckQueryError::UnknownParameter)]
+    #[case::case_of_host("Host=a", CheckQueryError::UnknownParameter)]
     #[case::other("rd=/", CheckQueryError::UnknownParameter)]
     #[case::no_name("=a", CheckQueryError::UnknownParameter)]
     #[case::one_good("allow_roles=a&allow_team=x", CheckQueryError::UnknownParameter)]

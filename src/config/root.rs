@@ -5,12 +5,13 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use super::origins::{self, Origins};
 use super::secrets::{SecretFields, key_ring};
 use super::store::StoreScope;
 use super::token_issuer::{EarlierIssuers, ValidationContext};
 use super::{
-    Cache, Config, Listen, LocalAccounts, Log, LogFormat, RoleMapSource, Shutdown, UpstreamCredentials, apps, keys,
-    local_accounts, provider, rate_limits, store, token_issuer, ui, upstream_credential, values,
+    Cache, Config, ConnectionLimits, Listen, LocalAccounts, Log, LogFormat, RoleMapSource, Shutdown, UpstreamCredentials, apps,
+    keys, local_accounts, provider, rate_limits, store, token_issuer, ui, upstream_credential, values,
 };
 use crate::bearer_tokens::IssuerSettings;
 use crate::kubernetes::ConfigMapSource;
@@ -24,11 +25,10 @@ use crate::yaml::shown;
 
 /// Reads every section before any result is used, so that all mistakes are reported.
 pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config> {
-    let public_url = root.optional(PUBLIC_URL, &values::PUBLIC_URL);
+    let origins = origins::read(root);
     let contact = root.or_default(CONTACT, &values::NAME, "your administrator");
     let replicas = root.or_default(REPLICAS, &REPLICA_COUNT, "1");
-    let workers = root.optional(WORKERS, &WORKER_COUNT);
-    let max_connections = root.or_default(MAX_CONNECTIONS, &CONNECTION_COUNT, "4096");
+    let connections = read_connections(root);
     let trusted_proxies = root.list(TRUSTED_PROXIES, &values::NETWORK, &[]);
     let rate_limits = root.section("rate_limits", rate_limits::DOC, rate_limits::read);
     let key_ring = root.secret(&KEY_RING);
@@ -37,34 +37,34 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let mut scope = None;
     let store = root.section("store", store::DOC, |section| store::read(section, &mut scope));
     let providers = read_providers(root);
-    let public_url = public_url.and_then(|url| default_public_url(root, url, public));
+    let (public_url, origins) = origins.complete(root, public);
     let token_issuers = read_token_issuers(root, public_url.as_ref(), providers.as_deref());
     let sessions = root.section("sessions", "Lifetime of sessions.", read_sessions);
     let cache = root.section("cache", CACHE, read_cache);
     let admin_roles = root.list(ADMIN_ROLES, &ROLE, &["proxy_admin"]);
     let keys = root.section("keys", keys::DOC, keys::read);
-    let local_accounts = root.section("local_accounts", local_accounts::DOC, |section| {
-        local_accounts::read(section, providers.as_ref().map(|providers| !providers.is_empty()))
-    });
-    let upstream_credential = root.section("upstream_credential", upstream_credential::DOC, |section| {
-        upstream_credential::read(section, public_url.as_ref())
-    });
+    let local_accounts = read_local_accounts(root, providers.as_deref());
+    let upstream_credential = read_upstream_credential(root, public_url.as_ref());
     let sources = claim_sources(providers.as_deref(), token_issuers.as_deref(), local_accounts.as_ref());
-    let upstream_credentials = upstream_credential.as_ref().map(UpstreamCredentials::names);
-    let configured = ConfiguredNames { providers: sources, upstream_credentials };
+    let configured = ConfiguredNames {
+        providers: sources,
+        upstream_credentials: upstream_credential.as_ref().map(UpstreamCredentials::names),
+    };
     let role_map = root.section("role_map", ROLE_MAP, |section| read_role_map(section, &configured));
     let apps = root.section("apps", apps::DOC, apps::read);
     let ui = root.section("ui", ui::DOC, ui::read);
     let log = root.section("log", "The log on standard error.", read_log);
     let shutdown = root.section("shutdown", SHUTDOWN, read_shutdown);
     check_sharing(root, scope, replicas, key_ring.as_ref().map(Option::is_some))?;
+    let Origins { public_url, further: origins, protected_hosts } = origins?;
     Some(Config {
-        public_url: public_url?,
+        public_url,
+        origins,
+        protected_hosts,
         listen: listen?,
         contact: contact?,
         replicas: replicas?,
-        workers: workers?.unwrap_or_else(cpu_cores),
-        max_connections: max_connections?,
+        connections: connections?,
         trusted_proxies: trusted_proxies?,
         rate_limits: rate_limits?,
         store: store?,
@@ -94,13 +94,6 @@ const SHUTDOWN: &str = "Graceful shutdown after SIGTERM. Both durations are coun
 const LISTEN: &str = "Addresses of the listeners. Port 0 selects a free port.";
 
 const ROLE_MAP: &str = "The role map, which maps claims to roles.";
-
-const PUBLIC_URL: Field = field(
-    "public_url",
-    "Origin that browsers use, without a path. With `https://` cookies are Secure and have the prefix `__Host-`; `http://` is \
-     for loopback hosts only.",
-)
-.unset("`http://` and `listen.public`");
 
 const CONTACT: Field =
     field("contact", "Contact for access requests, as shown on the pages: a team, an email address, a channel.");
@@ -137,19 +130,14 @@ const REPLICA_COUNT: Kind<u32> = Kind { name: "number", parse: |text| values::co
 
 const WORKER_COUNT: Kind<usize> = Kind { name: "number", parse: |text| values::count(text, 1..=256) };
 
-fn cpu_cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
+fn read_connections(root: &mut Section<'_>) -> Option<ConnectionLimits> {
+    let workers = root.optional(WORKERS, &WORKER_COUNT);
+    let max_connections = root.or_default(MAX_CONNECTIONS, &CONNECTION_COUNT, "4096");
+    Some(ConnectionLimits { workers: workers?.unwrap_or_else(cpu_cores), max_connections: max_connections? })
 }
 
-fn default_public_url(root: &mut Section<'_>, given: Option<PublicUrl>, listen: Option<SocketAddr>) -> Option<PublicUrl> {
-    if given.is_some() {
-        return given;
-    }
-    let url = PublicUrl::parse(&format!("http://{}", listen?)).ok();
-    if url.is_none() {
-        root.complain("public_url", "is required if `listen.public` is not a loopback address; set the origin that browsers use");
-    }
-    url
+fn cpu_cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Checks that the store and the key ring suit the number of replicas.
@@ -227,6 +215,16 @@ fn read_token_issuers(
 ) -> Option<Vec<IssuerSettings>> {
     let (context, mut earlier) = (ValidationContext { public_url, providers }, EarlierIssuers::default());
     root.sections("token_issuers", token_issuer::DOC, |section| token_issuer::read(section, &context, &mut earlier))
+}
+
+fn read_local_accounts(root: &mut Section<'_>, providers: Option<&[ProviderSettings]>) -> Option<LocalAccounts> {
+    root.section("local_accounts", local_accounts::DOC, |section| {
+        local_accounts::read(section, providers.map(|providers| !providers.is_empty()))
+    })
+}
+
+fn read_upstream_credential(root: &mut Section<'_>, public_url: Option<&PublicUrl>) -> Option<UpstreamCredentials> {
+    root.section("upstream_credential", upstream_credential::DOC, |section| upstream_credential::read(section, public_url))
 }
 
 /// Returns the sources of claims that role map rules may name. `None` if one of the sections has mistakes.

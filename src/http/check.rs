@@ -3,14 +3,9 @@
 //! This is the hot path: no middleware, no log line unless something is wrong, and no store command for cached entries.
 
 mod allow_response;
+mod refusal;
 
-use std::{
-    panic::AssertUnwindSafe,
-    pin::pin,
-    sync::{Arc, Mutex},
-    task::Poll,
-    time::{Duration, Instant},
-};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -25,6 +20,7 @@ use futures::FutureExt;
 use url::form_urlencoded;
 
 use allow_response::{ClientHeaders, allow};
+use refusal::{Refusal, RefusalLog};
 
 use super::{
     CookieNames, RETURN_PARAMETER, connections::BusyConnection, credential_headers, drain::Drain, error, request_id::RequestId,
@@ -35,15 +31,13 @@ use crate::{
     clock::Clock,
     gateway::nginx,
     metrics::{CheckOutcome, CredentialLabel, GatewayLabel, Metrics},
+    origin::ProtectedHosts,
     principal::IdentityHeaders,
 };
 
 /// A check that takes longer is answered with 503. With the documented configuration nginx waits for 5 s and then avoids the
 /// pod. A slow store would thus make all pods unavailable, also for checks that need no store.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// The minimum time between two log lines about malformed auth requests.
-const MALFORMED_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The length limit of the sign-in URL, since nginx limits the size of response headers.
 const LONGEST_SIGN_IN: usize = 2048;
@@ -59,7 +53,9 @@ pub struct CheckService {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     drain: Drain,
-    malformed_logged: Mutex<Option<Instant>>,
+    /// The hosts of an auth request whose URL names none.
+    hosts: ProtectedHosts,
+    refusal_log: RefusalLog,
 }
 
 /// Routes of the check listener. Every method and every suffix of the path is accepted, since gateways differ.
@@ -93,14 +89,9 @@ async fn answer(request: HttpRequest, service: Data<CheckService>) -> HttpRespon
 }
 
 async fn evaluate(request: &HttpRequest, service: &CheckService, label: &mut CredentialLabel) -> (CheckOutcome, HttpResponse) {
-    let values = |name: HeaderName| request.headers().get_all(name).map(|value| value.as_bytes());
-    let original = match nginx::parse_original(values(ORIGINAL_URL), values(ORIGINAL_METHOD)) {
-        Ok(original) => original,
-        Err(malformed) => return service.refuse_malformed(request, malformed.reason(), &malformed.to_string()),
-    };
-    let query = match CheckQuery::parse(request.query_string()) {
-        Ok(query) => query,
-        Err(malformed) => return service.refuse_malformed(request, malformed.reason(), &malformed.to_string()),
+    let (original, query) = match service.parse(request) {
+        Ok(parsed) => parsed,
+        Err(refusal) => return service.refuse(request, &refusal),
     };
     let find = |places| {
         let found = service.checker.credentials().parse(places, |place| credential_headers::values(request.headers(), place));
@@ -202,30 +193,41 @@ fn sign_in_url(target: Option<&str>) -> String {
 }
 
 impl CheckService {
-    pub fn new(checker: Arc<Checker>, cookies: &CookieNames, metrics: Arc<Metrics>, clock: Arc<dyn Clock>, drain: Drain) -> Self {
+    pub fn new(
+        checker: Arc<Checker>,
+        cookies: &CookieNames,
+        hosts: ProtectedHosts,
+        metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+        drain: Drain,
+    ) -> Self {
         let our_cookies = [cookies.session, cookies.login, cookies.device];
-        Self { checker, our_cookies, metrics, clock, drain, malformed_logged: Mutex::default() }
+        Self { checker, our_cookies, metrics, clock, drain, hosts, refusal_log: RefusalLog::default() }
     }
 
-    /// Refuses a malformed auth request. Its log line is rare, since clients could fill the log with malformed requests.
-    fn refuse_malformed(&self, request: &HttpRequest, reason: &str, error: &str) -> (CheckOutcome, HttpResponse) {
-        let now = self.clock.monotonic();
-        let mut last_logged = self.malformed_logged.lock().expect("no code that holds this lock panics");
-        if last_logged.is_none_or(|last| now.duration_since(last) >= MALFORMED_LOG_INTERVAL) {
-            *last_logged = Some(now);
-            let request_id = RequestId::find(request.headers());
-            tracing::warn!(request_id, reason, error, "malformed auth request; check the gateway's X-Original-* headers");
+    /// Parses what the gateway says about the request, and requires that it is for the gateway's host.
+    fn parse<'a>(&self, request: &'a HttpRequest) -> Result<(CheckRequest<'a>, CheckQuery<'a>), Refusal> {
+        let values = |name: HeaderName| request.headers().get_all(name).map(|value| value.as_bytes());
+        let original = nginx::parse_original(values(ORIGINAL_URL), values(ORIGINAL_METHOD))?;
+        let query = CheckQuery::parse(request.query_string())?;
+        match &query.host {
+            Some(named) if !named.matches(original.host) => Err(Refusal::OtherHost),
+            None if !self.hosts.contain(original.host) => Err(Refusal::UnprotectedHost),
+            _ => Ok((original, query)),
         }
-        drop(last_logged);
+    }
+
+    /// Refuses an auth request without a decision. The answer does not say why, since the gateway passes it to the client.
+    fn refuse(&self, request: &HttpRequest, refusal: &Refusal) -> (CheckOutcome, HttpResponse) {
+        self.metrics.check_refused(refusal.label());
+        self.refusal_log.write(refusal, RequestId::find(request.headers()), self.clock.monotonic());
         (CheckOutcome::Malformed, error::json(StatusCode::FORBIDDEN, "invalid_request", "The auth request is malformed."))
     }
 }
 
 async fn refuse_unknown_path(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {
     let _busy = BusyConnection::mark(&request);
-    service
-        .refuse_malformed(&request, "unknown_gateway_path", "no gateway family has its path; /auth/nginx is the one of nginx")
-        .1
+    service.refuse(&request, &Refusal::UnknownPath).1
 }
 
 #[cfg(test)]

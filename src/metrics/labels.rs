@@ -31,6 +31,10 @@ label!(
     }
 );
 label!(
+    /// The reason for refusing an auth request without a decision.
+    RefusalLabel { Malformed => "malformed", Host => "host" }
+);
+label!(
     /// The kind of credential that a check presented.
     CredentialLabel { None => "none", Session => "session", Key => "key", Header => "header" }
 );

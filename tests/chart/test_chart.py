@@ -32,7 +32,7 @@ def minimal(*trees):
 
 
 AUTH_URL = "nginx.ingress.kubernetes.io/auth-url"
-CHECK_URL = "http://door-vestibule-check.llm.svc.cluster.local:4181/auth/nginx?echo=true"
+CHECK_URL = "http://door-vestibule-check.llm.svc.cluster.local:4181/auth/nginx?host=llm.example.com&echo=true"
 
 
 def ingress(**fields):
@@ -209,6 +209,12 @@ class InvalidValues(unittest.TestCase):
             ({"config": {"public_url": "https://llm.example.com."}}, "config.public_url: the host must not end with a dot"),
             ({"config": {"public_url": "https://*.example.com"}}, "config.public_url: must be an origin"),
             ({"config": {"public_url": "https://llm.example.com:99999"}}, "config.public_url: must be an origin"),
+            ({"config": {"origins": ["http://chat.example.com"]}}, "config.origins[0]: must be an https origin"),
+            ({"config": {"origins": ["https://chat.example.com", "https://docs.example.com/app"]}}, "config.origins[1]: must be an https origin"),
+            ({"config": {"origins": ["https://chat.example.com", "https://chat.example.com:8443"]}}, "config.origins[1]: chat.example.com is also the host"),
+            ({"config": {"origins": ["https://LLM.example.com:8443"]}}, "config.origins[0]: llm.example.com is also the host of config.public_url"),
+            (over({"config": {"origins": ["https://chat.example.com"]}}, ingress(upstreamAnnotations={AUTH_URL: CHECK_URL + "&allow_roles=a"})),
+             "auth-url: would name the host llm.example.com for the hosts of config.origins too"),
             ({"config": {"trusted_proxies": ["10.0.0.0/33"]}}, "config.trusted_proxies: 10.0.0.0/33 must be an IP address or a network"),
             ({"config": {"log": {"level": "info,vestibule=much"}}}, "config.log.level: is not a valid filter"),
             ({"config": {"store": {"url": "redis://a:99999"}}}, "config.store.url: must be memory, redis://"),
@@ -359,6 +365,7 @@ class InvalidValues(unittest.TestCase):
             issuers({**CLUSTER, "review": True, "review_cache": "1h"}),
             {"config": {"public_url": "https://LLM.example.com:8443/", "trusted_proxies": ["10.0.0.0/8", "fd00::/8", "192.0.2.1"]}},
             {"config": {"public_url": "http://localhost:8080"}},
+            {"config": {"origins": ["https://chat.example.com:8443/", "http://127.0.0.1:9000", "https://[2001:db8::1]"]}},
             *({"config": {"local_accounts": {"invitation_duration": "1m", "argon2": {"memory": right}}}} for right in ("8MiB", 8388608, "1GiB")),
             {"config": {"admin_roles": [], "local_accounts": {"enabled": False}, "ui": {"name": "Ä" * 40, "accent": "#ABCDEF"}}},
             {"config": {"store": {"url": "redis://redis:6379/15", "command_timeout": "1s"}}},
@@ -674,6 +681,28 @@ class Gateway(unittest.TestCase):
         for more in ("&allow_roles=proxy_admin", "&allow_teams=research,data&allow_roles=proxy_admin,%C3%A9t%C3%A9"):
             made = pick(minimal(ingress(upstreamAnnotations={AUTH_URL: CHECK_URL + more})), "Ingress", "-upstream")
             self.assertEqual(made["metadata"]["annotations"][AUTH_URL], CHECK_URL + more)
+
+    def test_every_host_has_its_own_ingresses_with_its_host_in_the_checks_url(self):
+        origins = {"config": {"origins": ["https://chat.example.com", "https://Docs.example.com:8443/"]}}
+        made = pick(minimal(origins, ingress(programPaths=["/v1"], tlsSecret="all")), "Ingress")
+        hosts = ["llm.example.com", "chat.example.com", "docs.example.com"]
+        names = [f"door-vestibule-{kind}{suffix}" for suffix in ("", "-chat.example.com", "-docs.example.com")
+                 for kind in ("upstream", "programs", "public")]
+        self.assertEqual([one["metadata"]["name"] for one in made], names)
+        for index, one in enumerate(made):
+            host = hosts[index // 3]
+            self.assertEqual([rule["host"] for rule in one["spec"]["rules"]], [host])
+            self.assertEqual(one["spec"]["tls"], [{"hosts": [host], "secretName": "all"}])
+            url = self.annotation(one, "auth-url")
+            self.assertEqual(url, None if index % 3 == 2 else CHECK_URL.replace("llm.example.com", host))
+
+    def test_the_routes_hostnames_are_those_of_all_origins(self):
+        values = {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}, "config": {"origins": ["https://chat.example.com"]}}
+        self.assertEqual(pick(minimal(values), "HTTPRoute")[0]["spec"]["hostnames"], ["llm.example.com", "chat.example.com"])
+
+    def test_the_checks_url_has_the_host_of_the_ingress(self):
+        made = pick(minimal(ingress(host="other.example.com")), "Ingress", "-upstream")
+        self.assertEqual(self.annotation(made, "auth-url"), CHECK_URL.replace("llm.example.com", "other.example.com"))
 
     def test_annotations_may_raise_the_buffer_size(self):
         name = "nginx.ingress.kubernetes.io/proxy-buffer-size"

@@ -1,12 +1,17 @@
-{{/* One Ingress. Parameters: root, suffix, annotations, and paths, each a (dict "path" "service" "port"). */}}
+{{/* The hosts of the Ingresses, as JSON. The first one is that of browsers' sign-in. */}}
+{{- define "vestibule.ingress.hosts" -}}
+{{- prepend (include "vestibule.furtherHosts" . | fromJsonArray) (default (include "vestibule.publicHost" .) .Values.ingress.host) | uniq | toJson -}}
+{{- end -}}
 
+{{/* One Ingress of one host. Parameters: root, host, suffix, annotations, and paths, each a (dict "path" "service" "port"). */}}
 {{- define "vestibule.ingress" -}}
 {{- $values := .root.Values -}}
-{{- $host := default (include "vestibule.publicHost" .root) $values.ingress.host -}}
+{{- $host := .host -}}
+{{- $isFirst := eq $host (include "vestibule.ingress.hosts" .root | fromJsonArray | first) -}}
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata:
-  name: {{ include "vestibule.fullname" .root }}-{{ .suffix }}
+  name: {{ include "vestibule.fullname" .root }}-{{ .suffix }}{{ if not $isFirst }}-{{ $host }}{{ end }}
   namespace: {{ .root.Release.Namespace }}
   {{- include "vestibule.metadata" (dict "root" .root "annotations" (mergeOverwrite (dict) .annotations $values.ingress.annotations)) | nindent 2 }}
 spec:
@@ -30,7 +35,8 @@ spec:
 {{- end -}}
 
 {{/*
-Annotations of ingress-nginx for the check. The upstream would receive the client's own value of a header that is not listed. So
+Annotations of ingress-nginx for the check. Parameters: root, host. The check's URL names the host: without it, a client could
+appear as another host, and get the access rules of that one. Each host has its own Ingress. The upstream would receive the client's own value of a header that is not listed. So
 the list contains every header that the check's answer may have: the identity, and the credentials and cookies for the upstream,
 which `echo` adds. Headers for gateways are listed too: the answer never has them, so nginx removes the client's. The answer must
 fit into the buffer.
@@ -39,10 +45,10 @@ fit into the buffer.
 {{- $identity := list "User" "Email" "Preferred-Username" "Groups" "Role" "Key" -}}
 {{- $credentials := list "Authorization" "X-Vestibule-Assertion" "X-Api-Key" "X-Litellm-Api-Key" "Api-Key" "X-Goog-Api-Key" "Cookie" -}}
 {{- $gateways := list "Proxy-Authorization" "X-Original-URL" "X-Original-Method" "X-Rewrite-URL" "X-Vestibule-Untouched" -}}
-nginx.ingress.kubernetes.io/auth-url: http://{{ include "vestibule.checkHost" . }}:{{ .Values.ports.check }}/auth/nginx?echo=true
+nginx.ingress.kubernetes.io/auth-url: http://{{ include "vestibule.checkHost" .root }}:{{ .root.Values.ports.check }}/auth/nginx?host={{ .host }}&echo=true
 nginx.ingress.kubernetes.io/auth-response-headers: X-Auth-Request-{{ join ", X-Auth-Request-" $identity }}, {{ join ", " (concat $credentials $gateways) }}
 nginx.ingress.kubernetes.io/proxy-buffer-size: 16k
-{{- if eq .Values.ingress.controller "traefik" }}
+{{- if eq .root.Values.ingress.controller "traefik" }}
 {{/* ingress-nginx sets these headers itself. Without them, the client's own X-Original-URL would reach the check. */}}
 nginx.ingress.kubernetes.io/auth-snippet: |
   proxy_set_header X-Original-URL $scheme://$host$request_uri;

@@ -31,6 +31,13 @@ Values that the binary would reject at its start are rejected here first.
 {{- else if and (hasPrefix "https://" $url) (not (include "vestibule.isEndpoint" $url)) }}{{ $mistakes = append $mistakes "config.public_url: must be an origin such as https://llm.example.com; its host or port is invalid" }}
 {{- else if not (include "vestibule.isEndpoint" $url) }}{{ $mistakes = append $mistakes "config.public_url: must be https://; http:// is accepted for loopback hosts only, because it would send cookies unencrypted" }}
 {{- else if hasSuffix "." (include "vestibule.publicHost" .) }}{{ $mistakes = append $mistakes "config.public_url: the host must not end with a dot, because browsers treat it as a different origin" }}{{ end -}}
+{{- $hosts := list (include "vestibule.publicHost" .) -}}
+{{- range $index, $origin := .Values.config.origins -}}
+{{- $host := include "vestibule.hostOf" $origin -}}
+{{- if not (and (regexMatch "^https?://[^/?#@\\s]+/?$" $origin) (include "vestibule.isEndpoint" $origin) (not (hasSuffix "." $host))) }}{{ $mistakes = append $mistakes (printf "config.origins[%d]: must be an https origin such as https://chat.example.com, without user name, path, query or fragment; http:// is accepted for loopback hosts only" $index) }}
+{{- else if has $host $hosts }}{{ $mistakes = append $mistakes (printf "config.origins[%d]: %s is also the host of config.public_url or of another origin; cookies ignore ports, so each host can be used once" $index $host) }}{{ end -}}
+{{- $hosts = append $hosts $host -}}
+{{- end -}}
 {{- $octet := "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])" -}}
 {{- $network := printf "^(%s(\\.%s){3}(/(3[0-2]|[12]?[0-9]))?|[0-9a-fA-F:]*:[0-9a-fA-F:.]*(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?)$" $octet $octet -}}
 {{- range .Values.config.trusted_proxies | default list }}{{ if not (regexMatch $network .) }}{{ $mistakes = append $mistakes (printf "config.trusted_proxies: %s must be an IP address or a network such as 10.0.0.0/8" .) }}{{ else if hasSuffix "/0" . }}{{ $mistakes = append $mistakes "config.trusted_proxies: /0 would trust the X-Forwarded-For of every client; set the gateway's network" }}{{ end }}{{ end -}}
@@ -321,12 +328,14 @@ values. A key ring must not be lost. */}}
 {{- if and (ne .Values.mode "sidecar") (has $upstream (list (printf "%s-check" (include "vestibule.fullname" .)) (printf "%s-admin" (include "vestibule.fullname" .)))) }}{{ $mistakes = append $mistakes (printf "upstream.serviceName: %s is one of Vestibule's own Services, to which no gateway may route; set the upstream's Service" $upstream) }}{{ end -}}
 {{- if .Values.ingress.enabled -}}
 {{- $own := "nginx.ingress.kubernetes.io/" -}}
-{{- $check := include "vestibule.ingress.check" . | fromYaml -}}
+{{- $hosts := include "vestibule.ingress.hosts" . | fromJsonArray -}}
+{{- $check := include "vestibule.ingress.check" (dict "root" . "host" (first $hosts)) | fromYaml -}}
 {{- range $field := list "annotations" "upstreamAnnotations" -}}
 {{- range $name, $value := pick (get $.Values.ingress $field) (printf "%sauth-url" $own) (printf "%sauth-response-headers" $own) (printf "%sauth-signin" $own) (printf "%sauth-snippet" $own) -}}
 {{- $url := get $check (printf "%sauth-url" $own) -}}
 {{- $narrows := and (eq $field "upstreamAnnotations") (eq $name (printf "%sauth-url" $own)) (hasPrefix $url $value) (regexMatch "^(&allow_(roles|teams)=[^&+#\\s]*)+$" (trimPrefix $url $value)) -}}
-{{- if not $narrows }}{{ $mistakes = append $mistakes (printf "ingress.%s.%s: is set by the chart; upstreamAnnotations may only append allow_roles and allow_teams to auth-url: %s&allow_roles=…" $field $name $url) }}{{ end -}}
+{{- if not $narrows }}{{ $mistakes = append $mistakes (printf "ingress.%s.%s: is set by the chart; upstreamAnnotations may only append allow_roles and allow_teams to auth-url: %s&allow_roles=…" $field $name $url) }}
+{{- else if gt (len $hosts) 1 }}{{ $mistakes = append $mistakes (printf "ingress.%s.%s: would name the host %s for the hosts of config.origins too; use access rules of the role map" $field $name (first $hosts)) }}{{ end -}}
 {{- end -}}
 {{- end -}}
 {{- range .Values.ingress.programPaths -}}

@@ -64,9 +64,19 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{/* The host of `config.public_url`, without its port. */}}
+{{/* The host of an origin, without its port. */}}
+{{- define "vestibule.hostOf" -}}
+{{- regexReplaceAll "^https?://(\\[[^\\]]*\\]|[^/:]*).*$" . "${1}" | lower -}}
+{{- end -}}
+
 {{- define "vestibule.publicHost" -}}
-{{- regexReplaceAll "^https?://(\\[[^\\]]*\\]|[^/:]*).*$" .Values.config.public_url "${1}" | lower -}}
+{{- include "vestibule.hostOf" .Values.config.public_url -}}
+{{- end -}}
+
+{{/* The hosts of `config.origins`, as JSON. */}}
+{{- define "vestibule.furtherHosts" -}}
+{{- $hosts := list }}{{ range .Values.config.origins }}{{ $hosts = append $hosts (include "vestibule.hostOf" .) }}{{ end -}}
+{{- toJson $hosts -}}
 {{- end -}}
 
 {{- define "vestibule.checkHost" -}}

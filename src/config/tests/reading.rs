@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::app_keys::AllowedOrigins;
+use crate::origin::PublicUrl;
 use crate::principal::ClaimPath;
 
 use super::{CERTIFICATE, KEY, config, mistakes, parsed};
@@ -47,7 +48,7 @@ fn an_empty_configuration_is_valid() {
     assert_eq!(config.listen.check.to_string(), "127.0.0.1:4181");
     assert_eq!(config.listen.admin.to_string(), "127.0.0.1:4182");
     assert_eq!(config.replicas, 1);
-    assert!(config.workers >= 1);
+    assert!(config.connections.workers >= 1);
     assert!(config.trusted_proxies.is_empty() && config.providers.is_empty());
     assert!(matches!(config.store, Store::Memory));
     assert!(config.key_ring.is_none() && config.role_map == RoleMapSource::BuiltIn);
@@ -59,6 +60,32 @@ fn an_empty_configuration_is_valid() {
     assert_eq!(config.cache, Cache { revocation_grace: Duration::from_secs(60), entries: 100_000 });
     assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Text, "info"));
     assert_eq!((config.shutdown.delay, config.shutdown.deadline), (Duration::from_secs(5), Duration::from_secs(30)));
+}
+
+#[test]
+fn the_hosts_of_public_url_and_origins_are_protected() {
+    let config = config("public_url: https://llm.example.com\norigins: [https://chat.example.com:8443, http://localhost:1]", &[]);
+    let origins: Vec<_> = config.origins.iter().map(PublicUrl::origin).collect();
+    assert_eq!(origins, ["https://chat.example.com:8443", "http://localhost:1"]);
+    for (host, protected) in [
+        ("llm.example.com", true),
+        ("Chat.Example.com", true),
+        ("localhost", true),
+        ("127.0.0.1", false),
+        ("example.com", false),
+        ("docs.example.com", false),
+    ] {
+        assert_eq!(config.protected_hosts.contain(host), protected, "{host}");
+    }
+}
+
+#[test]
+fn without_public_url_every_name_of_the_loopback_interface_is_protected() {
+    let default = config("", &[]).protected_hosts;
+    assert!(["localhost", "127.0.0.1", "[::1]"].iter().all(|host| default.contain(host)));
+    assert!(!default.contain("llm.example.com") && !default.contain("127.0.0.2"));
+    let given = config("public_url: http://127.0.0.1:4180", &[]).protected_hosts;
+    assert!(given.contain("127.0.0.1") && !given.contain("localhost") && !given.contain("[::1]"));
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub use sign_in::Browser;
 
 use super::heavy::Turn;
 use super::idp::Idp;
-use super::nginx::{Nginx, PodPorts};
+use super::nginx::{Nginx, PodPorts, Site};
 use super::pod::{Pod, PodOptions, until_everywhere};
 use super::ports;
 use super::redis::{Cluster, Standalone};
@@ -87,6 +87,11 @@ impl Fleet {
         self.idps.get(1).expect("the fleet was built with a second identity provider")
     }
 
+    /// The upstream behind nginx.
+    pub fn upstream(&self) -> &Upstream {
+        self.upstream.as_ref().expect("the fleet was built with nginx")
+    }
+
     pub fn nginx(&self) -> &Nginx {
         self.nginx.as_ref().expect("the fleet was built with nginx")
     }
@@ -127,7 +132,12 @@ impl Fleet {
 
     /// Starts another nginx in front of the pods, with another upstream.
     pub async fn nginx_to(&self, upstream: u16) -> Nginx {
-        Nginx::start(ports::free(), &self.pod_ports(), upstream).await
+        self.nginx_of(&["localhost"], upstream).await
+    }
+
+    /// Starts another nginx in front of the pods, with other hosts.
+    pub async fn nginx_of(&self, hosts: &[&str], upstream: u16) -> Nginx {
+        Nginx::start(Site { port: ports::free(), hosts, pods: &self.pod_ports(), upstream }).await
     }
 
     pub fn pod_ports(&self) -> Vec<PodPorts> {

@@ -11,6 +11,8 @@ use super::{peer_file, repository, wait};
 
 const START: Duration = Duration::from_secs(10);
 const TEMPLATE: &str = "deploy/nginx/vestibule.conf.template";
+/// The first line of the server that is copied for each further host.
+const PROTECTED_HOST: &str = "# The protected host.";
 /// Subrequests are also logged, with the pod that answered each check.
 const LOG_FORMAT: &str = "$request_method $uri $status pod=$upstream_addr request=\"$request\"";
 
@@ -31,12 +33,26 @@ pub struct Nginx {
     _scratch: Scratch,
 }
 
+/// The template's variables.
+pub struct Site<'a> {
+    pub port: u16,
+    /// The protected hosts. The first one is `VESTIBULE_SERVER_NAME`.
+    pub hosts: &'a [&'a str],
+    pub pods: &'a [PodPorts],
+    /// The upstream's port.
+    pub upstream: u16,
+}
+
 impl Nginx {
-    /// Starts nginx on `port`; it distributes requests over the pods and protects the upstream.
-    pub async fn start(port: u16, pods: &[PodPorts], upstream: u16) -> Self {
+    /// Starts nginx with the template; it distributes requests over the pods and protects the upstream.
+    pub async fn start(site: Site<'_>) -> Self {
+        Self::start_with(site.port, &site.render()).await
+    }
+
+    /// Starts nginx with the contents of its `http` block.
+    pub async fn start_with(port: u16, site: &str) -> Self {
         let scratch = Scratch::new("nginx");
-        let site = site(port, pods, upstream);
-        scratch.write("vestibule.conf", &site);
+        scratch.write("vestibule.conf", site);
         let main = scratch.write("nginx.conf", &main_config(scratch.path()));
         let mut command = Command::new(peer_file(".venv/peer-nginx"));
         command.arg("-p").arg(scratch.path()).arg("-c").arg(main).args(["-e", "stderr"]);
@@ -69,20 +85,26 @@ impl Nginx {
     }
 }
 
-fn site(port: u16, pods: &[PodPorts], upstream: u16) -> String {
-    let servers = |pick: fn(&PodPorts) -> u16| {
-        let lines: Vec<String> = pods.iter().map(|pod| format!("server 127.0.0.1:{};", pick(pod))).collect();
+impl Site<'_> {
+    fn render(&self) -> String {
+        let template = std::fs::read_to_string(repository(TEMPLATE)).expect("the template is there");
+        let (common, host) = template.split_once(PROTECTED_HOST).expect("the template has a server for the protected host");
+        let host = format!("{PROTECTED_HOST}{host}");
+        let servers = self.hosts.iter().map(|name| host.replace("${VESTIBULE_SERVER_NAME}", name));
+        let all: String = std::iter::once(common.to_owned()).chain(servers).collect();
+        let values = [
+            ("LISTEN", format!("127.0.0.1:{}", self.port)),
+            ("PUBLIC_SERVERS", self.servers(|pod| pod.0)),
+            ("CHECK_SERVERS", self.servers(|pod| pod.1)),
+            ("UPSTREAM", format!("127.0.0.1:{}", self.upstream)),
+        ];
+        values.iter().fold(all, |text, (name, value)| text.replace(&format!("${{VESTIBULE_{name}}}"), value))
+    }
+
+    fn servers(&self, port: fn(&PodPorts) -> u16) -> String {
+        let lines: Vec<String> = self.pods.iter().map(|pod| format!("server 127.0.0.1:{};", port(pod))).collect();
         lines.join("\n    ")
-    };
-    let template = std::fs::read_to_string(repository(TEMPLATE)).expect("the template is there");
-    let values = [
-        ("LISTEN", format!("127.0.0.1:{port}")),
-        ("SERVER_NAME", "localhost".to_owned()),
-        ("PUBLIC_SERVERS", servers(|pod| pod.0)),
-        ("CHECK_SERVERS", servers(|pod| pod.1)),
-        ("UPSTREAM", format!("127.0.0.1:{upstream}")),
-    ];
-    values.iter().fold(template, |text, (name, value)| text.replace(&format!("${{VESTIBULE_{name}}}"), value))
+    }
 }
 
 fn main_config(directory: &Path) -> String {

@@ -11,9 +11,9 @@ use crate::support::api::{Auth, create_key};
 use crate::support::fleet::Fleet;
 use crate::support::nginx::Nginx;
 use crate::support::pod::{Pod, until_everywhere};
+use crate::support::raw_http;
 use crate::support::steps::{ALICE, BOB, CAROL, session_header};
 use crate::support::upstream::Upstream;
-use crate::support::{ports, raw_http};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -23,8 +23,7 @@ async fn verifying(fleet: &Fleet) -> &'static (Upstream, Nginx) {
     let start = async || {
         let upstream =
             Upstream::verifying(&fleet.url("/vestibule/jwks.json"), fleet.url("").trim_end_matches('/'), AUDIENCE).await;
-        let pods: Vec<_> = fleet.pods.iter().map(|pod| (pod.public_port(), pod.check_port())).collect();
-        let nginx = Nginx::start(ports::free(), &pods, upstream.port()).await;
+        let nginx = fleet.nginx_to(upstream.port()).await;
         (upstream, nginx)
     };
     VERIFYING.get_or_init(start).await

@@ -149,7 +149,7 @@ async fn litellm_verifies_assertions_with_the_documented_handler_and_refuses_oth
         [("VESTIBULE_JWKS_URL", keys_at.as_str()), ("VESTIBULE_ISSUER", &issuer), ("VESTIBULE_AUDIENCE", super::AUDIENCE)];
     let handler = Handler { module: &documented_handler(), environment: &environment };
     let litellm = LiteLlm::start_with(own_key(), Some(handler)).await;
-    let nginx = fleet.nginx_to(litellm.port()).await;
+    let nginx = fleet.nginx_of(&["localhost", "vouched.example.com"], litellm.port()).await;
     let session = session_of(&fleet.signed_in(BOB).await);
     let key = create_key(&fleet.pods[0], Auth::Session(&session), json!({})).await;
     let ask = async |port: u16, name: &str, value: &str| {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs wheels from PyPI that only tests/kubernetes needs, each set into its own folder in this directory:
+# Installs wheels from PyPI that only some tests need, each set into its own folder in this directory:
 # `install.sh litellm traefik`. Returns quickly if they are installed. Requires tests/peers/install.sh.
 #
 # LiteLLM: 100 MB to download, 530 MB on disk. Traefik: 45 MB and 180 MB.

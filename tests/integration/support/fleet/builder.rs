@@ -7,7 +7,7 @@ use futures::future::join_all;
 use super::super::heavy::wait_for_turn;
 use super::super::idp::{Idp, IdpOptions, client};
 use super::super::local_accounts::LOCAL_ACCOUNTS;
-use super::super::nginx::Nginx;
+use super::super::nginx::{Nginx, Site};
 use super::super::pod::{Pod, PodOptions, ProviderSection, key_ring, random_key};
 use super::super::upstream::Upstream;
 use super::super::{http_client, ports};
@@ -170,7 +170,8 @@ impl<'a> FleetBuilder<'a> {
             _turn: turn,
         };
         if let (Some(port), Some(upstream)) = (self.nginx, &fleet.upstream) {
-            fleet.nginx = Some(Nginx::start(port, &fleet.pod_ports(), upstream.port()).await);
+            let (hosts, pods) = (&["localhost"][..], &fleet.pod_ports()[..]);
+            fleet.nginx = Some(Nginx::start(Site { port, hosts, pods, upstream: upstream.port() }).await);
         }
         fleet.wait_for_providers().await;
         fleet

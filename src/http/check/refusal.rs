@@ -1,0 +1,114 @@
+//! Auth requests that are refused without a decision: reasons, metric labels and log events.
+
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use crate::{check::CheckQueryError, gateway::nginx::OriginalRequestError, metrics::RefusalLabel};
+
+/// The minimum time between two log lines with the same label.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The reason for refusing an auth request. Either the gateway is not configured for this service, or a client tries to
+/// appear as another request than the one that the gateway forwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error(transparent)]
+    Original(#[from] OriginalRequestError),
+    #[error(transparent)]
+    Query(#[from] CheckQueryError),
+    #[error("the request is for another host than the check's URL names")]
+    OtherHost,
+    #[error("the check's URL names no host, and the request's host is neither that of public_url nor of origins")]
+    UnprotectedHost,
+    #[error("no gateway family has its path; /auth/nginx is the one of nginx")]
+    UnknownPath,
+}
+
+impl Refusal {
+    pub(super) fn label(self) -> RefusalLabel {
+        match self {
+            Self::OtherHost | Self::UnprotectedHost => RefusalLabel::Host,
+            Self::Query(CheckQueryError::HostRepeated | CheckQueryError::Host(_)) => RefusalLabel::Host,
+            Self::Original(_) | Self::Query(_) | Self::UnknownPath => RefusalLabel::Malformed,
+        }
+    }
+
+    /// The stable token for the `reason` field of log events.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Original(error) => error.reason(),
+            Self::Query(error) => error.reason(),
+            Self::OtherHost => "host_not_named",
+            Self::UnprotectedHost => "host_not_configured",
+            Self::UnknownPath => "unknown_gateway_path",
+        }
+    }
+}
+
+/// Writes the log lines of refusals. They are rare, since clients could fill the log with such requests.
+#[derive(Default)]
+pub(super) struct RefusalLog {
+    last_written: Mutex<[Option<Instant>; RefusalLabel::ALL.len()]>,
+}
+
+impl RefusalLog {
+    pub(super) fn write(&self, refusal: &Refusal, request_id: Option<&str>, now: Instant) {
+        if !self.is_due(refusal.label(), now) {
+            return;
+        }
+        let reason = refusal.reason();
+        match refusal.label() {
+            RefusalLabel::Malformed => tracing::warn!(
+                request_id,
+                reason,
+                error = %refusal,
+                "malformed auth request; check the gateway's X-Original-* headers"
+            ),
+            RefusalLabel::Host => tracing::warn!(request_id, reason, error = %refusal, "auth request for another host refused"),
+        }
+    }
+
+    fn is_due(&self, label: RefusalLabel, now: Instant) -> bool {
+        let mut last_written = self.last_written.lock().expect("no code that holds this lock panics");
+        let last = &mut last_written[label as usize];
+        let is_due = last.is_none_or(|last| now.duration_since(last) >= LOG_INTERVAL);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::{Clock, SystemClock},
+        origin::AuthorityError,
+    };
+
+    #[test]
+    fn every_refusal_for_the_sake_of_a_host_has_its_label() {
+        for (refusal, expected) in [
+            (Refusal::OtherHost, RefusalLabel::Host),
+            (Refusal::UnprotectedHost, RefusalLabel::Host),
+            (Refusal::Query(CheckQueryError::HostRepeated), RefusalLabel::Host),
+            (Refusal::Query(CheckQueryError::Host(AuthorityError::Host)), RefusalLabel::Host),
+            (Refusal::Query(CheckQueryError::Plus), RefusalLabel::Malformed),
+            (Refusal::Original(OriginalRequestError::Host), RefusalLabel::Malformed),
+            (Refusal::UnknownPath, RefusalLabel::Malformed),
+        ] {
+            assert_eq!(refusal.label(), expected, "{refusal}");
+        }
+    }
+
+    #[test]
+    fn one_kind_of_refusal_does_not_hide_another_in_the_log() {
+        let (log, now) = (RefusalLog::default(), SystemClock.monotonic());
+        assert!(log.is_due(RefusalLabel::Malformed, now) && !log.is_due(RefusalLabel::Malformed, now));
+        assert!(log.is_due(RefusalLabel::Host, now) && !log.is_due(RefusalLabel::Host, now));
+        assert!(log.is_due(RefusalLabel::Host, now + LOG_INTERVAL));
+    }
+}
