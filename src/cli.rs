@@ -1,16 +1,15 @@
 //! The command line: the service, and commands for operators.
 
+mod log;
 mod role_map;
 
-mod one_line;
-
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use one_line::SingleLineFields;
+use log::{LineLimiter, filter, log_to_stderr};
 
 use crate::{
     clock::{Clock, SystemClock},
@@ -141,7 +140,7 @@ fn re_encrypt(path: Option<PathBuf>) -> ExitCode {
         Ok(loaded) => loaded.config,
         Err(code) => return code,
     };
-    log_to_stderr(EnvFilter::new("warn,fred=off"), LogFormat::Text);
+    let _ = log_to_stderr(EnvFilter::new("warn,fred=off"), LogFormat::Text, Arc::new(SystemClock));
     let result = block_on(async || {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         server::re_encrypt(&config, &clock).await
@@ -173,7 +172,7 @@ fn invite(path: Option<PathBuf>, args: InviteArgs) -> ExitCode {
         Ok(loaded) => loaded.config,
         Err(code) => return code,
     };
-    log_to_stderr(EnvFilter::new("warn,fred=off"), LogFormat::Text);
+    let _ = log_to_stderr(EnvFilter::new("warn,fred=off"), LogFormat::Text, Arc::new(SystemClock));
     let InviteArgs { role, email, duration } = args;
     let invited = block_on(async || {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -196,9 +195,9 @@ fn serve(path: Option<PathBuf>) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    log_to_stderr(filter(&config.log), config.log.format);
+    let limiter = log_to_stderr(filter(&config.log), config.log.format, Arc::new(SystemClock));
     warnings.iter().for_each(|warning| tracing::warn!(%warning, "configuration warning"));
-    match run(config) {
+    match run(config, &limiter) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = %format_args!("{error:#}"), "server failed");
@@ -207,11 +206,14 @@ fn serve(path: Option<PathBuf>) -> ExitCode {
     }
 }
 
-fn run(config: config::Config) -> anyhow::Result<()> {
+fn run(config: config::Config, limiter: &Arc<LineLimiter>) -> anyhow::Result<()> {
     block_on(async || {
+        tokio::spawn(Arc::clone(limiter).report_periodically());
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let stop = async || wait_for_stop(&mut terminate, &mut interrupt).await;
-        server::build(config, Arc::new(SystemClock)).await?.run(stop).await
+        let ended = server::build(config, Arc::new(SystemClock)).await?.run(stop).await;
+        limiter.report_all();
+        ended
     })
 }
 
@@ -234,20 +236,4 @@ async fn wait_for_stop(terminate: &mut Signal, interrupt: &mut Signal) -> StopSi
 /// Selects the cryptography library of TLS for the whole process. Further calls, as in tests, have no effect.
 pub fn install_crypto() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-}
-
-/// Builds the log filter. Libraries log only warnings or errors, unless a directive in the level overrides it. The dispatcher
-/// is off because it logs an error for each malformed request of a client.
-fn filter(log: &config::Log) -> EnvFilter {
-    EnvFilter::new(format!("actix_server=warn,actix_http::h1::dispatcher=off,fred=error,{}", log.level))
-}
-
-fn log_to_stderr(filter: EnvFilter, format: LogFormat) {
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => {
-            lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).fmt_fields(SingleLineFields).init()
-        }
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).init(),
-    }
 }

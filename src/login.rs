@@ -166,7 +166,7 @@ impl Login {
         let outcome = self.try_finish(provider, callback, browser).await;
         self.metrics.login(provider.id(), outcome.as_ref().map_or_else(|(why, _)| why.outcome(), |_| LoginOutcome::Success));
         outcome.map_err(|(why, again)| {
-            tracing::warn!(provider = provider.id(), reason = why.reason(), error = %why, "login failed");
+            why.log(provider.id());
             LoginFailure { why, again, provider: Arc::clone(provider) }
         })
     }
@@ -276,6 +276,23 @@ impl FailureReason {
             Self::Taken => "identity_linked_to_other_user",
             Self::StoreBefore(_) | Self::StoreAfter(_) => "store_failed",
         }
+    }
+
+    /// Each failure of a verified identity is logged. Anyone can cause any number of the others.
+    fn log(&self, provider: &str) {
+        let reason = self.reason();
+        if self.is_of_verified_identity() {
+            tracing::warn!(provider, reason, error = %self, "login failed");
+        } else {
+            tracing::warn!(provider, reason, error = %self, suppressed = tracing::field::Empty, "login failed");
+        }
+    }
+
+    fn is_of_verified_identity(&self) -> bool {
+        matches!(
+            self,
+            Self::NoRole | Self::Disabled | Self::MissingSource(_) | Self::NotSignedIn | Self::Taken | Self::StoreAfter(_)
+        )
     }
 
     fn outcome(&self) -> LoginOutcome {

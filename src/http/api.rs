@@ -119,9 +119,9 @@ impl ApiError {
             return response;
         }
         if response.status().is_server_error() {
-            tracing::error!(error = %self.cause(), "api request failed");
+            tracing::error!(error = %self.cause(), suppressed = tracing::field::Empty, "api request failed");
         } else {
-            tracing::info!(reason = self.reason(), error = %self.cause(), "api request refused");
+            tracing::info!(reason = self.reason(), error = %self.cause(), suppressed = tracing::field::Empty, "api request refused");
         }
         response
     }

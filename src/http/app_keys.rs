@@ -142,7 +142,7 @@ impl AppKeyRequest<'_> {
         if !csrf::is_own_form(self.request, &self.services.site)
             || !csrf::matches(&self.services.site.ring, FORM, &cookie, field("csrf"))
         {
-            tracing::warn!(reason = "foreign_form", "app key request refused");
+            tracing::warn!(reason = "foreign_form", suppressed = tracing::field::Empty, "app key request refused");
             return error::json(StatusCode::FORBIDDEN, "access_denied", "The response did not come from a page of this site.");
         }
         let Ok(token) = self.services.checker.credentials().parse_session(&cookie) else {
@@ -327,7 +327,7 @@ fn with_state(body: &mut serde_json::Value, wanted: &KeyRequest) {
 }
 
 fn unavailable(wanted: &KeyRequest, cause: &str) -> HttpResponse {
-    tracing::error!(error = cause, "app key creation failed");
+    tracing::error!(error = cause, suppressed = tracing::field::Empty, "app key creation failed");
     error_response(
         wanted,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -338,7 +338,7 @@ fn unavailable(wanted: &KeyRequest, cause: &str) -> HttpResponse {
 
 /// Returns an error as JSON. It is no redirect, since the redirect address may be invalid.
 fn refuse_request(wrong: RequestError) -> HttpResponse {
-    tracing::info!(reason = wrong.reason(), "app key request refused");
+    tracing::info!(reason = wrong.reason(), suppressed = tracing::field::Empty, "app key request refused");
     let code = if wrong == RequestError::ResponseType { "unsupported_response_type" } else { "invalid_request" };
     error::json(StatusCode::BAD_REQUEST, code, &wrong.to_string())
 }

@@ -20,7 +20,7 @@ use futures::FutureExt;
 use url::form_urlencoded;
 
 use allow_response::{ClientHeaders, allow};
-use refusal::{Refusal, RefusalLog};
+use refusal::Refusal;
 
 use super::{
     CookieNames, RETURN_PARAMETER, connections::BusyConnection, credential_headers, drain::Drain, error, request_id::RequestId,
@@ -55,7 +55,6 @@ pub struct CheckService {
     drain: Drain,
     /// The hosts of an auth request whose URL names none.
     hosts: ProtectedHosts,
-    refusal_log: RefusalLog,
 }
 
 /// Routes of the check listener. Every method and every suffix of the path is accepted, since gateways differ.
@@ -202,7 +201,7 @@ impl CheckService {
         drain: Drain,
     ) -> Self {
         let our_cookies = [cookies.session, cookies.login, cookies.device];
-        Self { checker, our_cookies, metrics, clock, drain, hosts, refusal_log: RefusalLog::default() }
+        Self { checker, our_cookies, metrics, clock, drain, hosts }
     }
 
     /// Parses what the gateway says about the request, and requires that it is for the gateway's host.
@@ -220,7 +219,7 @@ impl CheckService {
     /// Refuses an auth request without a decision. The answer does not say why, since the gateway passes it to the client.
     fn refuse(&self, request: &HttpRequest, refusal: &Refusal) -> (CheckOutcome, HttpResponse) {
         self.metrics.check_refused(refusal.label());
-        self.refusal_log.write(refusal, RequestId::find(request.headers()), self.clock.monotonic());
+        refusal.log(RequestId::find(request.headers()));
         (CheckOutcome::Malformed, error::json(StatusCode::FORBIDDEN, "invalid_request", "The auth request is malformed."))
     }
 }

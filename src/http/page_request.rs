@@ -79,7 +79,7 @@ impl<'a> PageRequest<'a> {
             Ok(caller) => Ok(Self { services, request, place, caller, session_token }),
             Err(AuthenticationError::Unauthenticated(_)) => Err(sign_in()),
             Err(AuthenticationError::Unavailable(cause)) => {
-                tracing::error!(error = %cause, "session lookup failed");
+                tracing::error!(error = %cause, suppressed = tracing::field::Empty, "session lookup failed");
                 Err(Failure::credential_unavailable().retry_at(place.href()).respond(request, &services.site))
             }
         }

@@ -72,7 +72,7 @@ fn presents_a_credential(headers: &HeaderMap) -> bool {
 fn spend(services: &Services, activity: Activity, request: &HttpRequest) -> Result<(), RateLimitError> {
     let Some(address) = services.site.proxies.forwarded_client(request) else { return Ok(()) };
     services.rate_limits.spend(activity, address).inspect_err(|_| {
-        tracing::info!(activity = activity.as_str(), "rate limit exceeded");
+        tracing::info!(activity = activity.as_str(), suppressed = tracing::field::Empty, "rate limit exceeded");
         services.metrics.rate_limited(activity);
     })
 }

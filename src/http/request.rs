@@ -137,7 +137,7 @@ impl Observer {
 
     /// Answers a request whose handler panicked. The panic itself is logged separately and without the request id.
     fn answer_panic(&self, is_api: bool, id: &RequestId) -> HttpResponse {
-        tracing::error!("handler panicked");
+        tracing::error!(suppressed = tracing::field::Empty, "handler panicked");
         self.metrics.panics.inc();
         // The request itself went with the handler; these answers need none.
         let failure = error::internal();

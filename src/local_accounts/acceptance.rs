@@ -69,8 +69,8 @@ impl Accounts {
     /// Creates a token for the link of an open invitation, without a change in the store.
     pub async fn onboarding_token(&self, link: &str) -> Result<OnboardingToken, AcceptanceError> {
         let opened = self.open(link).await.inspect_err(|why| match why {
-            AcceptanceError::Store(cause) => tracing::error!(error = %cause, "invitation lookup failed"),
-            refused => tracing::info!(reason = refused.reason(), error = %refused, "invitation link refused"),
+            AcceptanceError::Store(cause) => tracing::error!(error = %cause, suppressed = tracing::field::Empty, "invitation lookup failed"),
+            refused => tracing::info!(reason = refused.reason(), error = %refused, suppressed = tracing::field::Empty, "invitation link refused"),
         });
         let StoredRecord { value: invitation, .. } = opened?;
         let now = self.clock.now();
@@ -99,7 +99,9 @@ impl Accounts {
             Err(_) => LoginOutcome::Refused,
         };
         self.metrics.login(LOCAL, counted);
-        outcome.inspect_err(|why| tracing::warn!(reason = why.reason(), error = %why, "invitation acceptance failed"))
+        outcome.inspect_err(|why| {
+            tracing::warn!(reason = why.reason(), error = %why, suppressed = tracing::field::Empty, "invitation acceptance failed");
+        })
     }
 
     async fn try_accept(&self, mut request: AcceptanceRequest<'_>) -> Result<Acceptance, AcceptanceError> {

@@ -89,9 +89,7 @@ impl Accounts {
     pub async fn log_in(&self, attempt: PasswordLoginRequest<'_>) -> Result<PasswordLogin, PasswordLoginError> {
         let outcome = self.try_log_in(attempt).await;
         self.metrics.login(LOCAL, outcome.as_ref().map_or_else(PasswordLoginError::outcome, |_| LoginOutcome::Success));
-        outcome.inspect_err(
-            |why| tracing::warn!(provider = LOCAL, user = why.user(), reason = why.reason(), error = %why, "login failed"),
-        )
+        outcome.inspect_err(PasswordLoginError::log)
     }
 
     async fn try_log_in(&self, attempt: PasswordLoginRequest<'_>) -> Result<PasswordLogin, PasswordLoginError> {
@@ -201,10 +199,15 @@ impl PasswordLoginError {
         }
     }
 
-    fn user(&self) -> Option<&str> {
+    /// Each failure at an account is logged: the account's quota bounds them. Anyone can cause any number of the others.
+    fn log(&self) {
+        let (provider, reason) = (LOCAL, self.reason());
         match self {
-            Self::Wrong { user } => user.as_deref(),
-            _ => None,
+            Self::Wrong { user: Some(user) } => tracing::warn!(provider, user, reason, error = %self, "login failed"),
+            Self::Refused(_) => tracing::warn!(provider, reason, error = %self, "login failed"),
+            Self::Wrong { user: None } | Self::TooMany { .. } | Self::Busy | Self::NoRoleMapYet | Self::Store(_) => {
+                tracing::warn!(provider, reason, error = %self, suppressed = tracing::field::Empty, "login failed");
+            }
         }
     }
 

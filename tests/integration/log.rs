@@ -1,5 +1,7 @@
 //! The log of a pod: the same event in both formats, and requests that are not logged.
 
+mod limited;
+
 use std::time::Duration;
 
 use crate::support::agent::Agent;

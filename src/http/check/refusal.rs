@@ -1,14 +1,6 @@
 //! Auth requests that are refused without a decision: reasons, metric labels and log events.
 
-use std::{
-    sync::Mutex,
-    time::{Duration, Instant},
-};
-
 use crate::{check::CheckQueryError, gateway::nginx::OriginalRequestError, metrics::RefusalLabel};
-
-/// The minimum time between two log lines with the same label.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The reason for refusing an auth request. Either the gateway is not configured for this service, or a client tries to
 /// appear as another request than the one that the gateway forwards.
@@ -45,49 +37,32 @@ impl Refusal {
             Self::UnknownPath => "unknown_gateway_path",
         }
     }
-}
 
-/// Writes the log lines of refusals. They are rare, since clients could fill the log with such requests.
-#[derive(Default)]
-pub(super) struct RefusalLog {
-    last_written: Mutex<[Option<Instant>; RefusalLabel::ALL.len()]>,
-}
-
-impl RefusalLog {
-    pub(super) fn write(&self, refusal: &Refusal, request_id: Option<&str>, now: Instant) {
-        if !self.is_due(refusal.label(), now) {
-            return;
-        }
-        let reason = refusal.reason();
-        match refusal.label() {
+    pub(super) fn log(self, request_id: Option<&str>) {
+        let (reason, error) = (self.reason(), self);
+        match self.label() {
             RefusalLabel::Malformed => tracing::warn!(
                 request_id,
                 reason,
-                error = %refusal,
+                %error,
+                suppressed = tracing::field::Empty,
                 "malformed auth request; check the gateway's X-Original-* headers"
             ),
-            RefusalLabel::Host => tracing::warn!(request_id, reason, error = %refusal, "auth request for another host refused"),
+            RefusalLabel::Host => tracing::warn!(
+                request_id,
+                reason,
+                %error,
+                suppressed = tracing::field::Empty,
+                "auth request for another host refused"
+            ),
         }
-    }
-
-    fn is_due(&self, label: RefusalLabel, now: Instant) -> bool {
-        let mut last_written = self.last_written.lock().expect("no code that holds this lock panics");
-        let last = &mut last_written[label as usize];
-        let is_due = last.is_none_or(|last| now.duration_since(last) >= LOG_INTERVAL);
-        if is_due {
-            *last = Some(now);
-        }
-        is_due
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        clock::{Clock, SystemClock},
-        origin::AuthorityError,
-    };
+    use crate::origin::AuthorityError;
 
     #[test]
     fn every_refusal_for_the_sake_of_a_host_has_its_label() {
@@ -102,13 +77,5 @@ mod tests {
         ] {
             assert_eq!(refusal.label(), expected, "{refusal}");
         }
-    }
-
-    #[test]
-    fn one_kind_of_refusal_does_not_hide_another_in_the_log() {
-        let (log, now) = (RefusalLog::default(), SystemClock.monotonic());
-        assert!(log.is_due(RefusalLabel::Malformed, now) && !log.is_due(RefusalLabel::Malformed, now));
-        assert!(log.is_due(RefusalLabel::Host, now) && !log.is_due(RefusalLabel::Host, now));
-        assert!(log.is_due(RefusalLabel::Host, now + LOG_INTERVAL));
     }
 }

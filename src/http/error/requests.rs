@@ -65,12 +65,12 @@ pub(in crate::http) async fn not_found(request: HttpRequest, services: Services)
 /// Rejects a query or form that is malformed, too large, or has a parameter twice.
 pub(in crate::http) fn reject_malformed_query(request: &HttpRequest, site: &Site) -> actix_web::Error {
     // The library's own message may quote the request.
-    tracing::warn!(reason = "malformed_query_or_form", "request refused");
+    tracing::warn!(reason = "malformed_query_or_form", suppressed = tracing::field::Empty, "request refused");
     InternalError::from_response("a malformed query or form", malformed().respond(request, site)).into()
 }
 
 pub(in crate::http) fn reject_slow_body(request: &HttpRequest, site: &Site) -> actix_web::Error {
-    tracing::warn!(reason = "body_timeout", "request refused");
+    tracing::warn!(reason = "body_timeout", suppressed = tracing::field::Empty, "request refused");
     InternalError::from_response("a slow body", slow_body().respond(request, site)).into()
 }
 
@@ -104,7 +104,7 @@ pub(in crate::http) fn sign_in_again() -> Failure {
 }
 
 pub(in crate::http) fn unknown_provider() -> Failure {
-    tracing::warn!(reason = "unknown_provider", "login refused");
+    tracing::warn!(reason = "unknown_provider", suppressed = tracing::field::Empty, "login refused");
     Failure::of_page(StatusCode::NOT_FOUND, "error-unknown-provider").action("action-sign-in", "/sso/login")
 }
 

@@ -61,7 +61,7 @@ pub(super) async fn submit(request: HttpRequest, form: Form<Confirmation>, servi
     let site = &services.site;
     let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(site) };
     if !csrf::is_own_form(&request, site) || !csrf::matches(&site.ring, FORM, &cookie, &form.csrf) {
-        tracing::warn!(reason = "foreign_form", "logout refused");
+        tracing::warn!(reason = "foreign_form", suppressed = tracing::field::Empty, "logout refused");
         return refusal().respond(&request, site);
     }
     // A token that the key ring did not sign belongs to no session.
@@ -73,7 +73,7 @@ pub(super) async fn submit(request: HttpRequest, form: Form<Confirmation>, servi
         Ok(ended) => follow(&services, ended.as_ref()),
         Err(cause) => {
             services.metrics.logout(Outcome::Error);
-            tracing::error!(error = cause, "logout not confirmed");
+            tracing::error!(error = cause, suppressed = tracing::field::Empty, "logout not confirmed");
             uncertain().respond(&request, site)
         }
     }
@@ -114,7 +114,7 @@ fn signed_out(site: &Site) -> HttpResponse {
 }
 
 fn unavailable(request: &HttpRequest, site: &Site, cause: &str) -> HttpResponse {
-    tracing::error!(error = cause, "logout failed");
+    tracing::error!(error = cause, suppressed = tracing::field::Empty, "logout failed");
     Failure::credential_unavailable().retry_at(PATH).respond(request, site)
 }
 

@@ -30,7 +30,7 @@ pub(super) async fn sign_in(request: HttpRequest, form: Form<FormFields>, servic
     let page = SignInRequest { request: &request, services: &services, target: &target };
     let email = form.one("user_email").unwrap_or_default();
     if !is_own_form(&request, site, form.one("csrf").unwrap_or_default()) {
-        tracing::warn!(reason = "foreign_form", "login refused");
+        tracing::warn!(reason = "foreign_form", suppressed = tracing::field::Empty, "login refused");
         return page.show(StatusCode::FORBIDDEN, Some((email, Problem::of("sign-in-problem-cookies"))));
     }
     match check_password(&request, &form, accounts, &services).await {

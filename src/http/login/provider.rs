@@ -61,7 +61,7 @@ pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, servic
 /// The return target of a login.
 pub(super) fn parse_target(rd: Option<&str>, site: &Site) -> Result<ReturnTarget, ReturnTargetError> {
     let target = rd.map_or_else(|| Ok(ReturnTarget::root()), |rd| ReturnTarget::parse(rd, site.public_url.host()));
-    target.inspect_err(|refused| tracing::warn!(reason = refused.reason(), "login refused"))
+    target.inspect_err(|refused| tracing::warn!(reason = refused.reason(), suppressed = tracing::field::Empty, "login refused"))
 }
 
 async fn redirect_to_provider(
@@ -82,7 +82,7 @@ async fn redirect_to_provider(
             response
         }
         Err(failed) => {
-            tracing::warn!(provider = provider.id(), reason = failed.reason(), error = %failed, "login not started");
+            tracing::warn!(provider = provider.id(), reason = failed.reason(), error = %failed, suppressed = tracing::field::Empty, "login not started");
             app_keys::login_unavailable(&target, &services.app_keys, request).unwrap_or_else(|| {
                 let failure = Failure::from(&failed).with("provider", provider.name());
                 failure.retry_at(&again).respond(request, &services.site)

@@ -24,7 +24,7 @@ pub(in crate::http) async fn show(request: HttpRequest, services: Services) -> H
     match services.checker.load_session(&token).await {
         Ok(None) => error::challenged("login_required", ENDED, error::CHALLENGE),
         Err(unanswered) => {
-            tracing::error!(error = %unanswered, "session lookup failed");
+            tracing::error!(error = %unanswered, suppressed = tracing::field::Empty, "session lookup failed");
             error::Failure::credential_unavailable().json()
         }
         Ok(Some((signed_in, evaluation))) => HttpResponse::Ok().json(json!({

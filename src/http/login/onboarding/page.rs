@@ -87,7 +87,7 @@ impl<'a> OnboardingPageRequest<'a> {
         let site = &self.services.site;
         let field = |name| form.one(name).unwrap_or_default();
         if !is_own_form(self.request, site, field("csrf")) {
-            tracing::warn!(reason = "foreign_form", "invitation acceptance refused");
+            tracing::warn!(reason = "foreign_form", suppressed = tracing::field::Empty, "invitation acceptance refused");
             return error::other_browser().respond(self.request, site);
         }
         let password = Zeroizing::new(field("new_password").to_owned());
