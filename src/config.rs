@@ -35,6 +35,7 @@ pub use self::store::{Redis, Store};
 pub use self::ui::Ui;
 pub use self::upstream_credential::{Assertion, StaticCredential, UpstreamCredentials};
 use crate::bearer_tokens::IssuerSettings;
+use crate::client_address::ProxyNetwork;
 use crate::kubernetes::ConfigMapSource;
 use crate::oidc::ProviderSettings;
 use crate::origin::{ProtectedHosts, PublicUrl};
@@ -56,7 +57,7 @@ pub struct Config {
     pub contact: String,
     pub replicas: u32,
     pub connections: ConnectionLimits,
-    pub trusted_proxies: Vec<ipnet::IpNet>,
+    pub trusted_proxies: Vec<ProxyNetwork>,
     pub rate_limits: crate::rate_limits::RequestsPerMinute,
     pub store: Store,
     pub key_ring: Option<ConfiguredSecret>,

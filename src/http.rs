@@ -39,7 +39,6 @@ pub use app_keys::AppKeySettings;
 pub use cookies::CookieNames;
 pub use page_settings::Site;
 pub use paths::RETURN_PARAMETER;
-pub use request::TrustedProxies;
 pub use services::Services;
 
 use std::{io::ErrorKind, sync::Arc, time::Duration};

@@ -47,6 +47,7 @@ pub mod secret;
 pub mod store;
 
 // General parts.
+pub mod client_address;
 pub mod clock;
 pub mod error_chain;
 pub mod files;

@@ -73,6 +73,11 @@ impl PublicUrl {
         &self.host
     }
 
+    /// True if only browsers on the same host reach the origin.
+    pub fn is_loopback(&self) -> bool {
+        Url::parse(&self.origin).is_ok_and(|url| is_loopback(&url))
+    }
+
     /// True if cookies can be `Secure` and have the `__Host-` prefix.
     pub fn is_secure(&self) -> bool {
         self.scheme == Scheme::Https

@@ -1,7 +1,6 @@
 //! Limits the requests per minute and client address on endpoints that need no authentication.
 
 use std::{
-    net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
     sync::Arc,
     time::{Duration, Instant},
@@ -15,7 +14,10 @@ use governor::{
 };
 use moka::{policy::EvictionPolicy, sync::Cache};
 
-use crate::clock::Clock;
+use crate::{
+    client_address::{ClientAddress, ClientNetwork},
+    clock::Clock,
+};
 
 /// Pairs of activity and address that are counted at a time. Beyond them, the least recently used pair is dropped.
 const MAX_BUCKETS: u64 = 50_000;
@@ -62,7 +64,7 @@ pub struct RateLimitError {
 pub struct RateLimits {
     per_minute: RequestsPerMinute,
     clock: MonotonicClock,
-    buckets: Cache<(Activity, IpAddr), Arc<Bucket>>,
+    buckets: Cache<(Activity, ClientNetwork), Arc<Bucket>>,
 }
 
 type Bucket = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>;
@@ -75,10 +77,10 @@ impl RateLimits {
     }
 
     /// Counts one request.
-    pub fn spend(&self, activity: Activity, address: IpAddr) -> Result<(), RateLimitError> {
+    pub fn spend(&self, activity: Activity, address: ClientAddress) -> Result<(), RateLimitError> {
         let Some(quota) = self.quota(activity) else { return Ok(()) };
         let make = || Arc::new(RateLimiter::direct_with_clock(quota, self.clock.clone()));
-        let bucket = self.buckets.get_with((activity, network_of(address)), make);
+        let bucket = self.buckets.get_with((activity, address.network()), make);
         bucket.check().map_err(|not_until| RateLimitError { retry_after: not_until.wait_time_from(self.clock.now()) })
     }
 
@@ -90,14 +92,6 @@ impl RateLimits {
             Activity::UnknownCredential => self.per_minute.unknown_credentials,
         };
         NonZeroU32::new(times).map(Quota::per_minute)
-    }
-}
-
-/// Returns the network that an address is counted as: the /64 of an IPv6 address, since hosts usually own all of it.
-pub fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        address => address,
     }
 }
 
@@ -115,6 +109,8 @@ impl governor::clock::Clock for MonotonicClock {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
     use crate::clock::manual::ManualClock;
 
@@ -125,8 +121,8 @@ mod tests {
         RateLimits::new(PER_MINUTE, Arc::new(clock.clone()))
     }
 
-    fn address(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn address(text: &str) -> ClientAddress {
+        text.parse::<IpAddr>().unwrap().into()
     }
 
     /// Counts the requests in a row that are allowed.
@@ -168,7 +164,7 @@ mod tests {
         let limits = limits(&ManualClock::new());
         let most = u32::try_from(MAX_BUCKETS).unwrap();
         for number in (0..most).chain(0..2 * most) {
-            let _ = limits.spend(Activity::Callback, IpAddr::from(number.to_be_bytes()));
+            let _ = limits.spend(Activity::Callback, IpAddr::from(number.to_be_bytes()).into());
         }
         limits.buckets.run_pending_tasks();
         assert!(limits.buckets.entry_count() <= MAX_BUCKETS, "{}", limits.buckets.entry_count());

@@ -14,6 +14,7 @@ use super::{
     keys, local_accounts, provider, rate_limits, store, token_issuer, ui, upstream_credential, values,
 };
 use crate::bearer_tokens::IssuerSettings;
+use crate::client_address::ProxyNetwork;
 use crate::kubernetes::ConfigMapSource;
 use crate::oidc::ProviderSettings;
 use crate::origin::PublicUrl;
@@ -57,6 +58,7 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let shutdown = root.section("shutdown", SHUTDOWN, read_shutdown);
     check_sharing(root, scope, replicas, key_ring.as_ref().map(Option::is_some))?;
     let Origins { public_url, further: origins, protected_hosts } = origins?;
+    warnings.extend(proxies_warning(&public_url, trusted_proxies.as_deref()?));
     Some(Config {
         public_url,
         origins,
@@ -112,9 +114,12 @@ const MAX_CONNECTIONS: Field =
 
 const CONNECTION_COUNT: Kind<usize> = Kind { name: "number", parse: |text| values::count(text, 1..=1_000_000) };
 
-const TRUSTED_PROXIES: Field =
-    field("trusted_proxies", "Networks of the gateways whose `X-Forwarded-For` is trusted, such as `[10.0.0.0/8]`.")
-        .unset("none");
+const TRUSTED_PROXIES: Field = field(
+    "trusted_proxies",
+    "Networks of the gateways whose `X-Forwarded-For` is trusted, such as `[10.0.0.0/8]`. An IPv4 network also matches IPv4 \
+         connections to a listener on `[::]`.",
+)
+.unset("none");
 
 const KEY_RING: SecretFields = SecretFields {
     inline: field("key_ring", "Inline key ring. Prefer `key_ring_file`."),
@@ -138,6 +143,16 @@ fn read_connections(root: &mut Section<'_>) -> Option<ConnectionLimits> {
 
 fn cpu_cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Browsers reach a public host through a gateway, whose address all of them would share.
+fn proxies_warning(public_url: &PublicUrl, trusted_proxies: &[ProxyNetwork]) -> Option<String> {
+    let is_missing = trusted_proxies.is_empty() && !public_url.is_loopback();
+    is_missing.then(|| {
+        "trusted_proxies: is not set, so there are no limits per client address, and one client can use up the limits of all \
+         others; set the gateway's networks"
+            .to_owned()
+    })
 }
 
 /// Checks that the store and the key ring suit the number of replicas.
@@ -199,7 +214,8 @@ fn check_addresses_differ(section: &mut Section<'_>, listeners: [(&'static str, 
 }
 
 fn is_same_address(a: SocketAddr, b: SocketAddr) -> bool {
-    let same_host = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    let (one, other) = (a.ip().to_canonical(), b.ip().to_canonical());
+    let same_host = one == other || one.is_unspecified() || other.is_unspecified();
     a.port() != 0 && a.port() == b.port() && same_host
 }
 

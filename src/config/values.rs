@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use url::Url;
 
 use super::units;
+use crate::client_address::ProxyNetwork;
 use crate::origin::{self, PublicUrl};
 use crate::yaml::decode::Kind;
 use crate::yaml::shown;
@@ -19,7 +20,7 @@ use crate::yaml::shown;
 pub const PUBLIC_URL: Kind<PublicUrl> =
     Kind { name: "origin", parse: |text| PublicUrl::parse(text).map_err(|error| error.to_string()) };
 pub const ADDRESS: Kind<SocketAddr> = Kind { name: "address", parse: address };
-pub const NETWORK: Kind<IpNet> = Kind { name: "network", parse: network };
+pub const NETWORK: Kind<ProxyNetwork> = Kind { name: "network", parse: network };
 pub const ENDPOINT: Kind<Url> = Kind { name: "URL", parse: endpoint };
 pub const FILE: Kind<PathBuf> = Kind { name: "path", parse: file };
 pub const CA_FILE: Kind<PathBuf> = Kind { name: "path", parse: ca_file };
@@ -86,19 +87,15 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-fn network(text: &str) -> Result<IpNet, String> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(IpNet::from(address));
+fn network(text: &str) -> Result<ProxyNetwork, String> {
+    let net = text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse());
+    let net = net.map_err(|_| format!("must be an address or a network such as 10.0.0.0/8, not {}", shown(text)))?;
+    let every_address = |_| "would trust X-Forwarded-For from every address; set the gateway's network".to_owned();
+    let network = ProxyNetwork::try_from(net).map_err(every_address)?;
+    match net.trunc() == net {
+        true => Ok(network),
+        false => Err(format!("has host bits set; did you mean {}?", net.trunc())),
     }
-    let net: IpNet =
-        text.parse().map_err(|_| format!("must be an address or a network such as 10.0.0.0/8, not {}", shown(text)))?;
-    if net.prefix_len() == 0 {
-        return Err("would trust X-Forwarded-For from every address; set the gateway's network".to_owned());
-    }
-    if net.trunc() != net {
-        return Err(format!("has host bits set; did you mean {}?", net.trunc()));
-    }
-    Ok(net)
 }
 
 fn file(text: &str) -> Result<PathBuf, String> {

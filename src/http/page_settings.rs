@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use actix_web::HttpResponse;
 
-use super::{CookieNames, TrustedProxies};
+use super::CookieNames;
 use crate::{
+    client_address::TrustedProxies,
     origin::PublicUrl,
     pages::Brand,
     secret::{KeyRing, OpaqueToken},

@@ -2,12 +2,12 @@
 
 use actix_web::HttpRequest;
 
-use super::Site;
+use super::{Site, request::forwarded_client};
 use crate::{local_accounts::Origin, pages::Problem};
 
 /// The browser and the client address that try a password, as far as they are known.
 pub(super) fn origin<'a>(request: &HttpRequest, site: &Site, device: Option<&'a str>) -> Origin<'a> {
-    Origin { device, address: site.proxies.forwarded_client(request) }
+    Origin { device, address: forwarded_client(request, site) }
 }
 
 /// The problem with a new password that was typed differently the second time.

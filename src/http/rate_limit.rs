@@ -9,7 +9,7 @@ use actix_web::{
 };
 use futures::future::{FutureExt, LocalBoxFuture};
 
-use super::{Services, api::api_error::ApiError, credential_headers, error::Failure};
+use super::{Services, api::api_error::ApiError, credential_headers, error::Failure, request::forwarded_client};
 use crate::{
     access::CredentialSource,
     rate_limits::{Activity, RateLimitError},
@@ -70,7 +70,7 @@ fn presents_a_credential(headers: &HeaderMap) -> bool {
 }
 
 fn spend(services: &Services, activity: Activity, request: &HttpRequest) -> Result<(), RateLimitError> {
-    let Some(address) = services.site.proxies.forwarded_client(request) else { return Ok(()) };
+    let Some(address) = forwarded_client(request, &services.site) else { return Ok(()) };
     services.rate_limits.spend(activity, address).inspect_err(|_| {
         tracing::info!(activity = activity.as_str(), suppressed = tracing::field::Empty, "rate limit exceeded");
         services.metrics.rate_limited(activity);

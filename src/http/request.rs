@@ -1,12 +1,6 @@
 //! Middleware of the public listener: request id, log span, body deadline, panic handling and security headers.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
@@ -17,7 +11,6 @@ use actix_web::{
     middleware::Next,
 };
 use futures::{FutureExt, StreamExt, stream};
-use ipnet::IpNet;
 use tracing::{Instrument, Span};
 
 use super::{
@@ -29,53 +22,26 @@ use super::{
     request_id::{REQUEST_ID, RequestId},
     security_headers,
 };
-use crate::{metrics::Metrics, users::Browser};
+use crate::{client_address::ClientAddress, metrics::Metrics, users::Browser};
 
 const LONGEST_AGENT: usize = 256;
 
-/// The networks of the proxies whose `X-Forwarded-For` is trusted.
-#[derive(Debug, Clone, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
-
-impl TrustedProxies {
-    pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
-    }
-
-    /// Returns the client's address if a trusted proxy reports it. Other clients would share the address of their proxy.
-    pub(super) fn forwarded_client(&self, request: &HttpRequest) -> Option<IpAddr> {
-        let peer = request.peer_addr().map(|address| address.ip()).filter(|_| !self.0.is_empty());
-        self.client(peer, request.headers()).filter(|client| !self.trusts(client))
-    }
-
-    fn trusts(&self, address: &IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(address))
-    }
-
-    /// Returns the client's address: the peer, or if it is a trusted proxy, the last address in `X-Forwarded-For` that is not.
-    pub(super) fn client(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
-        let peer = peer?;
-        let mut client = peer;
-        let mut hops: Vec<&str> = headers.get_all("x-forwarded-for").filter_map(|value| value.to_str().ok()).collect();
-        hops.reverse();
-        for hop in hops.iter().flat_map(|value| value.rsplit(',')) {
-            if !self.trusts(&client) {
-                return Some(client);
-            }
-            match parse_hop(hop.trim()) {
-                Some(address) => client = address,
-                None => return Some(client),
-            }
-        }
-        Some(client)
-    }
+/// Returns the client's address if a trusted proxy reports it.
+pub(super) fn forwarded_client(request: &HttpRequest, site: &Site) -> Option<ClientAddress> {
+    site.proxies.reported_client(peer(request)?, &forwarded_for(request.headers()))
 }
 
-/// Parses an address. Some gateways add a port, and brackets around an IPv6 address.
-fn parse_hop(hop: &str) -> Option<IpAddr> {
-    let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
-    let in_brackets = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
-    hop.parse().ok().or_else(with_port).or_else(in_brackets)
+/// Returns the address for the log, which may be that of a proxy.
+fn client(request: &HttpRequest, site: &Site) -> Option<ClientAddress> {
+    Some(site.proxies.client(peer(request)?, &forwarded_for(request.headers())))
+}
+
+fn peer(request: &HttpRequest) -> Option<ClientAddress> {
+    request.peer_addr().map(|address| address.ip().into())
+}
+
+fn forwarded_for(headers: &HeaderMap) -> Vec<&[u8]> {
+    headers.get_all("x-forwarded-for").map(HeaderValue::as_bytes).collect()
 }
 
 /// Returns the browser's `User-Agent`, shortened for the list of sessions.
@@ -129,8 +95,7 @@ impl Observer {
 
     /// Returns the request's span. It has the highest level, since lines of every level must contain the request id.
     fn span(&self, request: &ServiceRequest, id: &RequestId) -> Span {
-        let peer = request.peer_addr().map(|address| address.ip());
-        let client = self.site.proxies.client(peer, request.headers());
+        let client = client(request.request(), &self.site);
         let (path, client) = (&*redacted_path(request.path()), client.map(tracing::field::display));
         tracing::error_span!("request", request_id = id.as_str(), method = %request.method(), path, client)
     }
@@ -172,35 +137,12 @@ fn complete(headers: &mut HeaderMap, id: &RequestId) {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::{App, http::header::HeaderName, middleware::from_fn, test as actix, web};
-    use rstest::rstest;
+    use actix_web::{App, middleware::from_fn, test as actix, web};
 
     use super::*;
 
     fn observer(body_deadline: Duration) -> Observer {
         Observer { site: Arc::new(Site::for_tests()), metrics: Arc::new(Metrics::new()), drain: Drain::default(), body_deadline }
-    }
-
-    #[rstest]
-    #[case::no_trusted_proxy(&[], "10.0.0.1", "1.2.3.4", "10.0.0.1")]
-    #[case::one_proxy(&["10.0.0.0/8"], "10.0.0.1", "1.2.3.4", "1.2.3.4")]
-    #[case::two_proxies(&["10.0.0.0/8"], "10.0.0.1", "1.2.3.4, 10.9.9.9", "1.2.3.4")]
-    #[case::forged_front(&["10.0.0.0/8"], "10.0.0.1", "6.6.6.6, 1.2.3.4", "1.2.3.4")]
-    #[case::with_a_port(&["10.0.0.0/8"], "10.0.0.1", "1.2.3.4:5678", "1.2.3.4")]
-    #[case::in_brackets(&["10.0.0.0/8"], "10.0.0.1", "[2001:db8::1]:443, [2001:db8::2]", "2001:db8::2")]
-    #[case::garbage(&["10.0.0.0/8"], "10.0.0.1", "1.2.3.4, x", "10.0.0.1")]
-    #[case::untrusted_peer(&["10.0.0.0/8"], "9.9.9.9", "1.2.3.4", "9.9.9.9")]
-    #[case::all_trusted(&["10.0.0.0/8"], "10.0.0.1", "10.0.0.3", "10.0.0.3")]
-    fn the_client_is_the_last_address_that_is_no_trusted_proxy(
-        #[case] trusted: &[&str],
-        #[case] peer: &str,
-        #[case] forwarded: &str,
-        #[case] client: &str,
-    ) {
-        let trust = TrustedProxies::new(trusted.iter().map(|network| network.parse().unwrap()).collect());
-        let mut headers = HeaderMap::new();
-        headers.append(HeaderName::from_static("x-forwarded-for"), HeaderValue::from_str(forwarded).unwrap());
-        assert_eq!(trust.client(peer.parse().ok(), &headers), client.parse().ok());
     }
 
     #[actix_web::test]

@@ -1,12 +1,12 @@
 //! Quotas for password attempts, shared by all pods. Browsers that have signed in before have their own quota, so that an
 //! attacker cannot lock a user out (OWASP's device cookies).
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
-    rate_limits::network_of,
+    client_address::ClientAddress,
     secret::{Digest, KeyRing, MacPurpose, random_bytes},
     store::{self, Key, Kind, Quota, QuotaUsage, Records, Shard},
 };
@@ -32,7 +32,7 @@ pub struct Origin<'a> {
     /// The device cookie's value.
     pub device: Option<&'a str>,
     /// The client's address, if a trusted proxy reports it.
-    pub address: Option<IpAddr>,
+    pub address: Option<ClientAddress>,
 }
 
 /// An attempt at an account's password.
@@ -40,7 +40,7 @@ pub struct Attempt {
     account: Digest,
     /// The nonce of a valid device cookie for this account.
     device: Option<String>,
-    address: Option<IpAddr>,
+    address: Option<ClientAddress>,
 }
 
 /// The decision on an attempt.
@@ -79,7 +79,7 @@ pub async fn spend(records: &Records, Attempt { account, device, address }: &Att
         // The browser may still use the quota of unknown browsers.
     }
     if let Some(address) = *address {
-        let network = network_of(address).to_string();
+        let network = address.network().to_string();
         let network_counter = counter(&Digest::of(network.as_bytes()), format!("guess:address:{network}"));
         let network_and_account_counter = counter(account, format!("guess:account:{}:{network}", account.to_hex()));
         for (key, quota) in [(network_counter, ADDRESS_QUOTA), (network_and_account_counter, ADDRESS_AND_ACCOUNT_QUOTA)] {
@@ -108,7 +108,7 @@ fn counter(digest: &Digest, id: String) -> Key {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{net::IpAddr, sync::Arc};
 
     use super::*;
     use crate::{
@@ -122,7 +122,7 @@ mod tests {
     }
 
     async fn granted(records: &Records, account: &Digest, device: Option<&str>, address: Option<&str>) -> bool {
-        let address = address.map(|address| address.parse().unwrap());
+        let address = address.map(|address| address.parse::<IpAddr>().unwrap().into());
         let tried = Attempt::new(records.ring(), *account, &Origin { device, address });
         spend(records, &tried).await.unwrap() == AttemptDecision::Granted
     }

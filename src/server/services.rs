@@ -17,10 +17,11 @@ use crate::{
     app_keys::RedirectPolicy,
     bearer_tokens::{BearerTokens, Issuer, IssuerKind},
     check::{Checker, CredentialParser},
+    client_address::{self, TrustedProxies},
     clock::Clock,
     config::{self, Config, RoleMapSource},
     files::FileWatch,
-    http::{AppKeySettings, CookieNames, Services, Site, TrustedProxies, health::Readiness},
+    http::{AppKeySettings, CookieNames, Services, Site, health::Readiness},
     kubernetes::{RoleMapWatch, TokenAuthority},
     login::Login,
     metrics::Metrics,
@@ -212,7 +213,7 @@ async fn wait_for(store: &dyn Store) {
 
 /// Warns if clients other than the gateway may reach the check listener, since its responses contain upstream credentials.
 fn warn_about_exposed_check_listener(config: &Config) {
-    if !config.upstream_credential.fixed.is_empty() && !config.listen.check.ip().is_loopback() {
+    if !config.upstream_credential.fixed.is_empty() && !client_address::is_loopback(config.listen.check.ip()) {
         tracing::warn!(
             listener = %config.listen.check,
             "check listener reachable from other hosts; responses contain upstream credentials"

@@ -12,7 +12,10 @@ import binary
 import restricted
 from helm import CHART, CI, NAMESPACE, RELEASE, ROOT, KUBERNETES, Refused, objects_of, pick, read_yaml, run, text_of
 
-MINIMAL = {"image": {"repository": "localhost/vestibule"}, "config": {"public_url": "https://llm.example.com"}}
+MINIMAL = {
+    "image": {"repository": "localhost/vestibule"},
+    "config": {"public_url": "https://llm.example.com", "trusted_proxies": ["10.0.0.0/8"]},
+}
 REDIS = {"store": {"url": "redis://redis:6379"}}
 ROLES = {"roleMap": {"document": {"version": 1, "default_role": "none"}}}
 

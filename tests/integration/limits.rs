@@ -1,5 +1,7 @@
 //! Limits on requests per client address and on connections.
 
+mod dual_stack;
+
 use std::time::Duration;
 
 use reqwest::StatusCode;

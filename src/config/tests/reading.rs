@@ -280,7 +280,8 @@ providers:
     assert_eq!(config.providers[0].scopes, ["openid", "groups"]);
     assert_eq!(config.providers[0].authorization_params, [("prompt".to_owned(), "login".to_owned())]);
     assert_eq!(config.providers[1].id, "two");
-    assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
+    let network: ipnet::IpNet = "10.0.0.0/8".parse().unwrap();
+    assert_eq!(config.trusted_proxies, [network.try_into().unwrap()]);
     assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Json, "info"));
 }
 
@@ -318,6 +319,24 @@ fn the_public_url_follows_a_loopback_listener() {
 fn listeners_may_share_port_zero_and_a_check_listener_may_be_anywhere() {
     let text = "listen: {public: 127.0.0.1:0, check: 0.0.0.0:0, admin: 127.0.0.1:0}";
     assert_eq!(config(text, &[]).listen.check.to_string(), "0.0.0.0:0");
+}
+
+#[test]
+fn a_public_host_without_trusted_proxies_causes_a_warning() {
+    let warnings = |text: &str| parsed(text, &[]).unwrap().warnings;
+    for text in ["public_url: https://llm.example.com", "public_url: https://llm.example.com\ntrusted_proxies: []"] {
+        let found = warnings(text);
+        assert!(found.len() == 1 && found[0].starts_with("trusted_proxies: is not set"), "{found:?}");
+    }
+    for text in [
+        "",
+        "public_url: https://llm.example.com\ntrusted_proxies: [10.0.0.0/8]",
+        "public_url: http://localhost:8080",
+        "public_url: http://127.0.0.1:8080",
+        "public_url: http://[::1]:8080",
+    ] {
+        assert_eq!(warnings(text), Vec::<String>::new(), "{text}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use anyhow::Context;
 
 use crate::{
     api_keys::Keys,
+    client_address,
     clock::Clock,
     config::{Config, Store},
     local_accounts::{Accounts, InvitationError, InvitationParameters, Inviter, LocalAccountSettings},
@@ -60,7 +61,7 @@ pub(in crate::server) enum Bootstrap {
 
 impl Bootstrap {
     pub(in crate::server) fn of(config: &Config) -> Self {
-        let is_loopback = |address: &SocketAddr| address.ip().is_loopback();
+        let is_loopback = |address: &SocketAddr| client_address::is_loopback(address.ip());
         let on_loopback = [config.listen.public, config.listen.check, config.listen.admin].iter().all(is_loopback);
         let section = &config.local_accounts;
         match (&config.store, config.admin_roles.first()) {
