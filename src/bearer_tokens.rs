@@ -53,7 +53,7 @@ pub enum BearerError {
 /// The reason why a token cannot be verified now. The token itself may be valid.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum VerificationOutage {
-    #[error("the keys of token issuer {0} have not been fetched yet")]
+    #[error("the keys of token issuer {0} have not been fetched, or are older than keys_max_age")]
     NoKeys(String),
     #[error("the token can't be reviewed: {0}")]
     Review(#[from] TokenAuthorityError),
@@ -133,7 +133,7 @@ impl BearerTokens {
     /// Finds the issuer by the unverified `iss`. The API server's issuer name is known only after its keys are fetched.
     async fn find_issuer(&self, token: &str) -> Result<Arc<Issuer>, BearerError> {
         let named = unverified_issuer(token).map_err(TokenRefusal::from)?;
-        if let Some(issuer) = self.issuers.iter().find(|issuer| issuer.name() == Some(&named)) {
+        if let Some(issuer) = self.issuers.iter().find(|issuer| issuer.name().as_ref() == Some(&named)) {
             return Ok(Arc::clone(issuer));
         }
         for issuer in self.issuers.iter().filter(|issuer| issuer.name().is_none()) {

@@ -12,6 +12,8 @@ mod tokens;
 
 pub use labels::*;
 
+use std::time::Duration;
+
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
 
 use crate::rate_limits::Activity;
@@ -134,10 +136,13 @@ fn each<L: Copy, T>(labels: &[L], make: impl Fn(L) -> T) -> Vec<T> {
     labels.iter().map(|label| make(*label)).collect()
 }
 
+/// Returns the value of a gauge for a duration.
+fn whole_seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -159,7 +164,7 @@ mod tests {
     fn a_renamed_metric_keeps_its_former_name_for_one_release() {
         let metrics = Metrics::new();
         metrics.role_map_in_force(1, 2, 1_700_000_000);
-        metrics.token_issuer("ci", Some((2, 1_700_000_001)));
+        metrics.token_issuer("ci", Duration::from_secs(7200), Some((2, 1_700_000_001)));
         let text = String::from_utf8(metrics.render()).unwrap();
         for sample in [
             "vestibule_role_map_loaded_timestamp_seconds 1700000000",

@@ -4,6 +4,7 @@ mod access_token;
 mod claims;
 mod exchange;
 mod flow;
+mod freshness;
 mod http;
 mod id_token;
 mod keys;

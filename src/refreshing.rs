@@ -1,17 +1,21 @@
-//! Refreshes a remote value in the background. The last value stays in use while a fetch fails, and callers can request
-//! a newer value at a limited rate.
+//! Refreshes a remote value in the background. The last value stays in use while a fetch fails, up to a maximum age, and
+//! callers can request a newer value at a limited rate.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 
 /// Minimum interval between fetches that callers request.
 pub const ON_DEMAND: Duration = Duration::from_secs(10);
+
+/// Minimum interval between periodic fetches, regardless of the lifetime that the remote side sends.
+pub const SHORTEST_INTERVAL: Duration = Duration::from_secs(300);
 
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(60);
@@ -21,12 +25,32 @@ const DEMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A value that one background task fetches.
 pub struct RefreshingValue<T> {
-    value: watch::Sender<Option<Arc<T>>>,
+    held: watch::Sender<Option<Held<T>>>,
+    max_age: Duration,
     requested: Notify,
     requests: Mutex<FetchRequests>,
     /// The number of fetches that have ended, successful or not.
     attempts: watch::Sender<u64>,
     clock: Arc<dyn Clock>,
+}
+
+/// A fetched value.
+pub struct Fetched<T> {
+    pub value: T,
+    /// The time for which the remote side declares the value fresh.
+    pub fresh_for: Option<Duration>,
+}
+
+/// The last fetched value, and the time at which its fetch began.
+struct Held<T> {
+    value: Arc<T>,
+    fetched: FetchTime,
+}
+
+#[derive(Clone, Copy)]
+struct FetchTime {
+    monotonic: Instant,
+    wall: Timestamp,
 }
 
 #[derive(Default)]
@@ -38,16 +62,17 @@ struct FetchRequests {
 }
 
 impl<T> RefreshingValue<T> {
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let (value, attempts) = (watch::Sender::new(None), watch::Sender::new(0));
-        Self { value, requested: Notify::new(), requests: Mutex::default(), attempts, clock }
+    /// A value that was fetched `max_age` ago is no longer used.
+    pub fn new(max_age: Duration, clock: Arc<dyn Clock>) -> Self {
+        let (held, attempts) = (watch::Sender::new(None), watch::Sender::new(0));
+        Self { held, max_age, requested: Notify::new(), requests: Mutex::default(), attempts, clock }
     }
 
-    /// Fetches now, then after each interval and on request. After a failure it retries with an increasing delay and
-    /// calls `failed` with the error and the delay.
+    /// Fetches now, then after each interval and on request. The interval is shorter if the remote side declares a shorter
+    /// lifetime. After a failure it retries with an increasing delay and calls `failed` with the error and the delay.
     pub async fn refresh<E, F>(&self, every: Duration, fetch: impl Fn() -> F, failed: impl Fn(E, Duration))
     where
-        F: Future<Output = Result<T, E>>,
+        F: Future<Output = Result<Fetched<T>, E>>,
     {
         self.refresh_unless_same(every, fetch, |_, _| false, failed).await;
     }
@@ -60,19 +85,18 @@ impl<T> RefreshingValue<T> {
         same: impl Fn(&T, &T) -> bool,
         failed: impl Fn(E, Duration),
     ) where
-        F: Future<Output = Result<T, E>>,
+        F: Future<Output = Result<Fetched<T>, E>>,
     {
         let mut retry = FIRST_RETRY;
         loop {
             self.requests().fetching = true;
+            // The time before the request, so that the maximum age is never exceeded.
+            let began = FetchTime { monotonic: self.clock.monotonic(), wall: self.clock.now() };
             let wait = match fetch().await {
-                Ok(fetched) => {
-                    let is_new = !self.value.borrow().as_ref().is_some_and(|current| same(current, &fetched));
-                    if is_new {
-                        self.value.send_replace(Some(Arc::new(fetched)));
-                    }
+                Ok(Fetched { value, fresh_for }) => {
+                    self.hold(value, began, &same);
                     retry = FIRST_RETRY;
-                    every
+                    interval(every, fresh_for)
                 }
                 Err(error) => {
                     failed(error, retry);
@@ -90,9 +114,29 @@ impl<T> RefreshingValue<T> {
         }
     }
 
-    /// Returns the last fetched value.
+    fn hold(&self, fetched: T, began: FetchTime, same: &impl Fn(&T, &T) -> bool) {
+        self.held.send_modify(|held| {
+            let known = held.take().map(|held| held.value).filter(|known| same(known, &fetched));
+            *held = Some(Held { value: known.unwrap_or_else(|| Arc::new(fetched)), fetched: began });
+        });
+    }
+
+    /// Returns the last fetched value, unless it has reached the maximum age.
     pub fn current(&self) -> Option<Arc<T>> {
-        self.value.borrow().clone()
+        let held = self.held.borrow();
+        held.as_ref().filter(|held| self.age(held.fetched) < self.max_age).map(|held| Arc::clone(&held.value))
+    }
+
+    /// Returns the last fetched value of any age.
+    pub fn last(&self) -> Option<Arc<T>> {
+        self.held.borrow().as_ref().map(|held| Arc::clone(&held.value))
+    }
+
+    /// Returns the age by the clock that shows the greater one. The monotonic clock stands still while the machine is
+    /// suspended, and the wall clock can be set back.
+    fn age(&self, fetched: FetchTime) -> Duration {
+        let monotonic = self.clock.monotonic().saturating_duration_since(fetched.monotonic);
+        monotonic.max(clock::since(fetched.wall, self.clock.now()))
     }
 
     /// Waits until the first fetch has ended, successful or not.
@@ -101,8 +145,8 @@ impl<T> RefreshingValue<T> {
         let _ = self.attempts.subscribe().wait_for(|ended| *ended > 0).await;
     }
 
-    /// Returns the current value. If there is none yet, requests a fetch and waits for it for a limited time, since the
-    /// next attempt of the back-off may be a minute away.
+    /// Returns the current value. If there is none, requests a fetch and waits for it for a limited time, since the next
+    /// attempt of the back-off may be a minute away.
     pub async fn get_or_fetch(&self) -> Option<Arc<T>> {
         let fetched = async {
             let mut attempts = self.attempts.subscribe();
@@ -145,12 +189,22 @@ impl<T> RefreshingValue<T> {
     }
 }
 
+/// Returns the time until the next periodic fetch.
+fn interval(every: Duration, fresh_for: Option<Duration>) -> Duration {
+    fresh_for.map_or(every, |fresh_for| fresh_for.max(SHORTEST_INTERVAL).min(every))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    use rstest::rstest;
+
     use super::*;
     use crate::clock::manual::ManualClock;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const MAX_AGE: Duration = Duration::from_secs(2 * 3600);
 
     /// Counts fetches and returns their number. Fetches fail while `fails` is true.
     struct Source {
@@ -160,20 +214,20 @@ mod tests {
     }
 
     fn source(clock: &ManualClock) -> Arc<Source> {
-        let fresh = RefreshingValue::new(Arc::new(clock.clone()));
+        let fresh = RefreshingValue::new(MAX_AGE, Arc::new(clock.clone()));
         Arc::new(Source { fresh, fetches: AtomicU64::new(0), fails: false.into() })
     }
 
     impl Source {
-        async fn fetch(&self) -> Result<u64, ()> {
-            let number = self.fetches.fetch_add(1, Ordering::SeqCst) + 1;
-            if self.fails.load(Ordering::SeqCst) { Err(()) } else { Ok(number) }
+        async fn fetch(&self) -> Result<Fetched<u64>, ()> {
+            let value = self.fetches.fetch_add(1, Ordering::SeqCst) + 1;
+            if self.fails.load(Ordering::SeqCst) { Err(()) } else { Ok(Fetched { value, fresh_for: None }) }
         }
 
         fn start(self: &Arc<Self>) {
             let source = Arc::clone(self);
             tokio::spawn(async move {
-                source.fresh.refresh(Duration::from_secs(3600), || source.fetch(), |(), _| {}).await;
+                source.fresh.refresh(HOUR, || source.fetch(), |(), _| {}).await;
             });
         }
     }
@@ -204,11 +258,12 @@ mod tests {
         tokio::spawn(async move {
             kept.fresh.refresh_unless_same(Duration::from_millis(1), || kept.fetch(), same, |(), _| {}).await;
         });
-        let mut known = source.fresh.value.subscribe();
+        let mut known = source.fresh.held.subscribe();
         let mut seen = Vec::new();
         while seen.len() < 3 {
             known.changed().await.unwrap();
-            seen.push(**known.borrow_and_update().as_ref().unwrap());
+            let value = *known.borrow_and_update().as_ref().unwrap().value;
+            seen.extend((seen.last() != Some(&value)).then_some(value));
         }
         assert!(seen.iter().all(|number| number % 2 == 1), "every second value is unchanged: {seen:?}");
     }
@@ -224,6 +279,52 @@ mod tests {
         assert_eq!(source.fresh.fetch_newer_than(&first).await, None);
         assert!(source.fetches.load(Ordering::SeqCst) > 1);
         assert_eq!(source.fresh.current().as_deref(), Some(&1));
+    }
+
+    #[tokio::test]
+    async fn a_value_of_the_maximum_age_is_not_used_until_it_is_fetched_again() {
+        let clock = ManualClock::new();
+        let source = source(&clock);
+        source.start();
+        source.fresh.wait_for_first_attempt().await;
+        source.fails.store(true, Ordering::SeqCst);
+        clock.advance(MAX_AGE - Duration::from_millis(1));
+        assert_eq!(source.fresh.current().as_deref(), Some(&1));
+        clock.advance(Duration::from_millis(1));
+        assert_eq!((source.fresh.current(), source.fresh.last().as_deref()), (None, Some(&1)));
+        assert_eq!(source.fresh.get_or_fetch().await, None);
+
+        source.fails.store(false, Ordering::SeqCst);
+        clock.advance(ON_DEMAND);
+        let fetched = source.fresh.get_or_fetch().await;
+        assert!(fetched.is_some_and(|fetched| *fetched > 1));
+    }
+
+    #[tokio::test]
+    async fn a_fetch_of_the_same_value_renews_it() {
+        let clock = ManualClock::new();
+        let source = source(&clock);
+        let kept = Arc::clone(&source);
+        tokio::spawn(async move {
+            kept.fresh.refresh_unless_same(HOUR, || kept.fetch(), |_, _| true, |(), _| {}).await;
+        });
+        source.fresh.wait_for_first_attempt().await;
+        let first = source.fresh.current().unwrap();
+        clock.advance(MAX_AGE);
+        assert!(source.fresh.current().is_none());
+        let renewed = source.fresh.get_or_fetch().await.expect("it was fetched again");
+        assert!(Arc::ptr_eq(&first, &renewed));
+    }
+
+    #[rstest]
+    #[case::undeclared(None, 3600)]
+    #[case::longer(Some(86_400), 3600)]
+    #[case::shorter(Some(900), 900)]
+    #[case::shortest(Some(300), 300)]
+    #[case::too_short(Some(10), 300)]
+    #[case::zero(Some(0), 300)]
+    fn a_declared_lifetime_shortens_the_interval(#[case] fresh_for: Option<u64>, #[case] expected: u64) {
+        assert_eq!(interval(HOUR, fresh_for.map(Duration::from_secs)), Duration::from_secs(expected));
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use crate::{
     kubernetes::{ReviewResult, TokenAuthority, TokenAuthorityError},
     metrics::{Metrics, Outcome, ReviewOutcome, TokenResult},
     oidc::{FetchError, HttpClientError, IssuerKeys},
-    refreshing::RefreshingValue,
+    refreshing::{Fetched, RefreshingValue},
     secret::Digest,
     single_flight::SingleFlight,
 };
@@ -95,9 +95,9 @@ impl Issuer {
     }
 
     fn new(config: IssuerSettings, source: KeySource, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
-        metrics.token_issuer(&config.id, None);
-        let (keys, reviews, checks) =
-            (RefreshingValue::new(Arc::clone(&clock)), Reviews::default(), metrics.token_checks(&config.id));
+        metrics.token_issuer(&config.id, config.keys_max_age, None);
+        let keys = RefreshingValue::new(config.keys_max_age, Arc::clone(&clock));
+        let (reviews, checks) = (Reviews::default(), metrics.token_checks(&config.id));
         Self { config, source, keys, reviews, checks, clock, metrics }
     }
 
@@ -106,11 +106,12 @@ impl Issuer {
     }
 
     /// Fetches the keys now, periodically, and when a token has an unknown key id. The last fetched keys stay in use while
-    /// fetches fail.
+    /// fetches fail, up to `keys_max_age`.
     pub async fn keep_refreshing(self: Arc<Self>, every: Duration) {
         let failed = |error: FetchKeysError, retry_in| {
             self.metrics.token_issuer_refreshed(self.id(), Outcome::Error);
-            tracing::warn!(token_issuer = self.id(), %error, ?retry_in, "token issuer keys not fetched");
+            let can_verify = self.keys.current().is_some();
+            tracing::warn!(token_issuer = self.id(), %error, ?retry_in, can_verify, "token issuer keys not fetched");
         };
         // If the keys are the same, cached tokens stay valid.
         let same = |known: &IssuerKeySet, fetched: &IssuerKeySet| known == fetched;
@@ -126,11 +127,11 @@ impl Issuer {
         self.config.claim_source()
     }
 
-    /// Returns the configured `iss` of its tokens. `None` for the API server.
-    pub(super) fn name(&self) -> Option<&String> {
+    /// Returns the `iss` of its tokens. That of the API server is `None` until its keys were fetched for the first time.
+    pub(super) fn name(&self) -> Option<String> {
         match &self.source {
-            KeySource::Web { issuer, .. } => Some(issuer),
-            KeySource::ApiServer { .. } => None,
+            KeySource::Web { issuer, .. } => Some(issuer.clone()),
+            KeySource::ApiServer { .. } => self.keys.last().map(|keys| keys.issuer.clone()),
         }
     }
 
@@ -150,12 +151,13 @@ impl Issuer {
         self.checks[result as usize].inc();
     }
 
-    /// True if these keys are those of the last fetch.
+    /// True if these keys are those of the last fetch, and not older than `keys_max_age`.
     pub(super) fn has_keys(&self, keys: &Arc<IssuerKeySet>) -> bool {
         self.keys.current().is_some_and(|known| Arc::ptr_eq(&known, keys))
     }
 
-    /// Returns the last fetched keys. Before the first fetch, it waits for one with a deadline.
+    /// Returns the last fetched keys. If there are none, or if they are older than `keys_max_age`, it waits for a fetch with a
+    /// deadline.
     pub(super) async fn keys(&self) -> Result<Arc<IssuerKeySet>, VerificationOutage> {
         let known = match self.keys.current() {
             Some(known) => Some(known),
@@ -227,24 +229,35 @@ impl Issuer {
         verification::verify(token, &expected, &keys.set, now)
     }
 
-    async fn fetch(&self) -> Result<IssuerKeySet, FetchKeysError> {
-        let keys = match &self.source {
-            KeySource::Web { issuer, keys, .. } => IssuerKeySet { issuer: issuer.clone(), set: keys.fetch().await? },
+    async fn fetch(&self) -> Result<Fetched<IssuerKeySet>, FetchKeysError> {
+        let began = self.clock.now();
+        let fetched = self.fetch_from_source().await?;
+        let count = fetched.value.set.len();
+        if self.keys.current().is_none() {
+            let issuer = &fetched.value.issuer;
+            tracing::info!(token_issuer = self.id(), issuer, keys = count, "token issuer keys fetched");
+        }
+        self.metrics.token_issuer_refreshed(self.id(), Outcome::Ok);
+        self.metrics.token_issuer(self.id(), self.config.keys_max_age, Some((count, began.as_second())));
+        Ok(fetched)
+    }
+
+    async fn fetch_from_source(&self) -> Result<Fetched<IssuerKeySet>, FetchKeysError> {
+        match &self.source {
+            KeySource::Web { issuer, keys, .. } => {
+                let Fetched { value: set, fresh_for } = keys.fetch().await?;
+                Ok(Fetched { value: IssuerKeySet { issuer: issuer.clone(), set }, fresh_for })
+            }
             KeySource::ApiServer { authority, .. } => {
                 let (issuer, document) = authority.issuer_and_keys().await?;
                 if self.config.audiences.contains(&issuer) {
                     return Err(FetchKeysError::OwnAudience(issuer));
                 }
-                IssuerKeySet { issuer, set: KeySet::parse(document.as_bytes())? }
+                let value = IssuerKeySet { issuer, set: KeySet::parse(document.as_bytes())? };
+                // Every API server declares one hour, which is the interval.
+                Ok(Fetched { value, fresh_for: None })
             }
-        };
-        if self.keys.current().is_none() {
-            let count = keys.set.len();
-            tracing::info!(token_issuer = self.id(), issuer = keys.issuer, keys = count, "token issuer keys fetched");
         }
-        self.metrics.token_issuer_refreshed(self.id(), Outcome::Ok);
-        self.metrics.token_issuer(self.id(), Some((keys.set.len(), self.clock.now().as_second())));
-        Ok(keys)
     }
 }
 

@@ -20,6 +20,8 @@ pub struct IssuerSettings {
     pub required_claims: Vec<RequiredClaim>,
     /// The `client_id`s of all providers. A token with one of them as audience is an id_token.
     pub login_clients: Vec<String>,
+    /// The time after which keys that could not be fetched again are no longer used.
+    pub keys_max_age: Duration,
 }
 
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use super::provider::kinds::{ALGORITHM, ID, ISSUER};
 use super::values;
 use crate::bearer_tokens::{IssuerAddress, IssuerKind, IssuerSettings, RequiredClaim, Review, UnregisteredSubjects};
 use crate::jwt::Algorithm;
-use crate::oidc::{ProtocolSettings, ProviderSettings};
+use crate::oidc::{OpenIdConnectSettings, ProtocolSettings, ProviderSettings};
 use crate::origin::PublicUrl;
 use crate::principal::ClaimPath;
 use crate::yaml::decode::{Section, field};
@@ -55,9 +55,12 @@ struct RawTokenIssuer {
     jwks_uri: Option<Option<Url>>,
     ca_file: Option<Option<PathBuf>>,
     workload: Option<bool>,
+    keys_max_age: Option<Option<Duration>>,
     review: Option<bool>,
     review_cache: Option<Duration>,
 }
+
+const DEFAULT_KEYS_MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
 const OPEN_ID_CONNECT_ONLY: [(&str, &str); 5] = [
     ("issuer", "is only for `kind: oidc`: the API server defines the issuer; remove it"),
@@ -131,6 +134,10 @@ impl RawTokenIssuer {
         let workload = "Treats unregistered subjects, which have never signed in, as workloads. Workloads never get the role \
                         map's `default_role`.";
         let workload = section.or_default(field("workload", workload), &values::BOOLEAN, "true");
+        let max_age = "Maximum age of the issuer's signing keys, from 2h to 30d. If they could not be fetched for this long, its \
+                       tokens get 503, since withdrawn keys would still be accepted.";
+        let max_age = field("keys_max_age", max_age).unset("24h; with `provider`, the provider's value");
+        let keys_max_age = section.optional(max_age, &values::KEYS_MAX_AGE);
         let review = "With `kubernetes`: also verifies each token at the API server (TokenReview), so that tokens of deleted \
                       ServiceAccounts and pods are refused before they expire.";
         let review = section.or_default(field("review", review), &values::BOOLEAN, "false");
@@ -148,6 +155,7 @@ impl RawTokenIssuer {
             jwks_uri,
             ca_file,
             workload,
+            keys_max_age,
             review,
             review_cache,
         }
@@ -169,13 +177,13 @@ impl RawTokenIssuer {
             );
         }
         let unregistered_subjects = if self.workload? { UnregisteredSubjects::Workloads } else { UnregisteredSubjects::Users };
-        let (address, provider, algorithms) = match self.provider? {
+        let (address, provider, algorithms, keys_max_age) = match self.provider? {
             Some(id) => {
                 let no_duplicates = reject(section, &DEFINED_BY_PROVIDER);
-                let (address, own) = of_provider(section, &id, unregistered_subjects, context)?;
+                let (protocol, address) = of_provider(section, &id, unregistered_subjects, context)?;
                 no_duplicates?;
-                let algorithms = if section.is_given("algorithms") { self.algorithms? } else { own };
-                (address, Some(id), algorithms)
+                let algorithms = if section.is_given("algorithms") { self.algorithms? } else { protocol.algorithms.clone() };
+                (address, Some(id), algorithms, self.keys_max_age?.unwrap_or(protocol.keys_max_age))
             }
             None => {
                 let Some(issuer) = self.issuer? else {
@@ -183,7 +191,7 @@ impl RawTokenIssuer {
                     return None;
                 };
                 let address = IssuerAddress { issuer, jwks_uri: self.jwks_uri?, ca_file: self.ca_file?, unregistered_subjects };
-                (address, None, self.algorithms?)
+                (address, None, self.algorithms?, self.keys_max_age?.unwrap_or(DEFAULT_KEYS_MAX_AGE))
             }
         };
         check_algorithms(section, &algorithms)?;
@@ -198,6 +206,7 @@ impl RawTokenIssuer {
             algorithms,
             required_claims: self.required_claims?,
             login_clients: Vec::new(),
+            keys_max_age,
         })
     }
 
@@ -239,6 +248,7 @@ impl RawTokenIssuer {
             algorithms,
             required_claims: self.required_claims?,
             login_clients: Vec::new(),
+            keys_max_age: self.keys_max_age?.unwrap_or(DEFAULT_KEYS_MAX_AGE),
         })
     }
 }
@@ -270,13 +280,13 @@ fn check_id(
     Some(id)
 }
 
-/// Returns the address and the algorithms of the provider that is the token issuer.
-fn of_provider(
+/// Returns the settings and the address of the provider that is the token issuer.
+fn of_provider<'a>(
     section: &mut Section<'_>,
     id: &str,
     unregistered_subjects: UnregisteredSubjects,
-    context: &ValidationContext<'_>,
-) -> Option<(IssuerAddress, Vec<Algorithm>)> {
+    context: &ValidationContext<'a>,
+) -> Option<(&'a OpenIdConnectSettings, IssuerAddress)> {
     let Some(provider) = context.providers?.iter().find(|provider| provider.id == id) else {
         section.complain("provider", format!("{} is not the `id` of a provider", shown(id)));
         return None;
@@ -288,7 +298,7 @@ fn of_provider(
     let jwks_uri = protocol.endpoints.as_ref().map(|endpoints| endpoints.jwks.clone());
     let address =
         IssuerAddress { issuer: protocol.issuer.clone(), jwks_uri, ca_file: provider.ca_file.clone(), unregistered_subjects };
-    Some((address, protocol.algorithms.clone()))
+    Some((protocol, address))
 }
 
 /// Rejects audiences of tokens that were not issued for this service, such as id_tokens.

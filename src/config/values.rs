@@ -28,6 +28,13 @@ pub const NAME: Kind<String> = Kind { name: "text", parse: name };
 pub const BOOLEAN: Kind<bool> =
     Kind { name: "`true` or `false`", parse: |text| choice(text, &[("true", true), ("false", false)]) };
 
+/// The maximum age of an issuer's keys. The minimum is twice the interval of their fetches.
+pub const KEYS_MAX_AGE: Kind<Duration> = Kind {
+    name: "duration",
+    parse: |text| duration(text, Duration::from_secs(2 * 3600), Duration::from_secs(30 * 86_400), "must be from 2h to 30d"),
+};
+pub const DEFAULT_KEYS_MAX_AGE: &str = "24h";
+
 /// Parses one of several words.
 pub fn choice<T: Clone>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
     let found = choices.iter().find(|(word, _)| *word == text);

@@ -1,8 +1,10 @@
 //! Metrics of logins, logouts and identity providers.
 
+use std::time::Duration;
+
 use prometheus::{IntCounterVec, IntGaugeVec};
 
-use super::{LoginOutcome, MetricRegistrar, Metrics, Outcome};
+use super::{LoginOutcome, MetricRegistrar, Metrics, Outcome, whole_seconds};
 use crate::principal::Source;
 
 pub(super) struct Logins {
@@ -12,6 +14,8 @@ pub(super) struct Logins {
     logouts: IntCounterVec,
     provider_refreshes: IntCounterVec,
     provider_ready: IntGaugeVec,
+    provider_keys_fetched: IntGaugeVec,
+    provider_keys_max_age: IntGaugeVec,
 }
 
 impl Logins {
@@ -40,7 +44,17 @@ impl Logins {
             ),
             provider_ready: registrar.gauges(
                 "provider_ready",
-                "1 if the provider's endpoints and keys are known.",
+                "1 if the provider's endpoints and keys are known and not older than `keys_max_age`.",
+                &["provider"],
+            ),
+            provider_keys_fetched: registrar.gauges(
+                "provider_keys_fetched_timestamp_seconds",
+                "Unix time of the last successful fetch of a provider's keys; 0 until then.",
+                &["provider"],
+            ),
+            provider_keys_max_age: registrar.gauges(
+                "provider_keys_max_age_seconds",
+                "The provider's `keys_max_age`. Logins get 503 if the last successful fetch was longer ago.",
                 &["provider"],
             ),
         }
@@ -75,5 +89,11 @@ impl Metrics {
     /// `provider` is a configured id.
     pub fn provider_ready(&self, provider: &str, ready: Outcome) {
         self.logins.provider_ready.with_label_values(&[provider]).set(i64::from(ready == Outcome::Ok));
+    }
+
+    /// `provider` is a configured id; `fetched` is the time of the last successful fetch.
+    pub fn provider_keys(&self, provider: &str, keys_max_age: Duration, fetched: Option<i64>) {
+        self.logins.provider_keys_fetched.with_label_values(&[provider]).set(fetched.unwrap_or_default());
+        self.logins.provider_keys_max_age.with_label_values(&[provider]).set(whole_seconds(keys_max_age));
     }
 }

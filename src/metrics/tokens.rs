@@ -1,14 +1,17 @@
 //! Metrics of bearer tokens and their issuers.
 
+use std::time::Duration;
+
 use prometheus::{IntCounter, IntCounterVec, IntGaugeVec};
 
-use super::{MetricRegistrar, Metrics, Outcome, ReviewOutcome, TokenResult, each};
+use super::{MetricRegistrar, Metrics, Outcome, ReviewOutcome, TokenResult, each, whole_seconds};
 
 pub(super) struct TokenMetrics {
     checks: IntCounterVec,
     issuer_refreshes: IntCounterVec,
     issuer_keys: IntGaugeVec,
     issuer_keys_fetched: IntGaugeVec,
+    issuer_keys_max_age: IntGaugeVec,
     reviews: IntCounterVec,
 }
 
@@ -36,6 +39,11 @@ impl TokenMetrics {
                 "Unix time of the last successful fetch of a token issuer's keys; 0 until then.",
                 &["issuer"],
             ),
+            issuer_keys_max_age: registrar.gauges(
+                "token_issuer_keys_max_age_seconds",
+                "The token issuer's `keys_max_age`. Tokens get 503 if the last successful fetch was longer ago.",
+                &["issuer"],
+            ),
             reviews: registrar.counters(
                 "token_reviews_total",
                 "Tokens sent to the Kubernetes API server for review.",
@@ -52,10 +60,11 @@ impl Metrics {
     }
 
     /// `issuer` is a configured id; `fetched` is the number of keys and the time of the last successful fetch.
-    pub fn token_issuer(&self, issuer: &str, fetched: Option<(usize, i64)>) {
+    pub fn token_issuer(&self, issuer: &str, keys_max_age: Duration, fetched: Option<(usize, i64)>) {
         let (keys, at) = fetched.unwrap_or_default();
         self.tokens.issuer_keys.with_label_values(&[issuer]).set(i64::try_from(keys).unwrap_or(i64::MAX));
         self.tokens.issuer_keys_fetched.with_label_values(&[issuer]).set(at);
+        self.tokens.issuer_keys_max_age.with_label_values(&[issuer]).set(whole_seconds(keys_max_age));
     }
 
     /// `issuer` is a configured id.

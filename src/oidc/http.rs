@@ -51,7 +51,12 @@ impl HttpClient {
 
     /// Fetches a JSON document.
     pub(super) async fn get(&self, url: &Url) -> Result<Vec<u8>, HttpClientError> {
-        Ok(self.get_json(url, Request::get(url.as_str())).await?.into_body())
+        Ok(self.get_response(url).await?.into_body())
+    }
+
+    /// Fetches a JSON document with its headers.
+    pub(super) async fn get_response(&self, url: &Url) -> Result<HttpResponse, HttpClientError> {
+        self.get_json(url, Request::get(url.as_str())).await
     }
 
     /// Fetches a JSON document with a bearer token (RFC 6750, section 2.1).

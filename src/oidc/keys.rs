@@ -5,8 +5,14 @@ use std::path::Path;
 use serde::{Deserialize, de::DeserializeOwned};
 use url::Url;
 
-use super::http::{HttpClient, HttpClientError};
-use crate::jwt::{KeySet, KeySetError};
+use super::{
+    freshness::remaining_freshness,
+    http::{HttpClient, HttpClientError},
+};
+use crate::{
+    jwt::{KeySet, KeySetError},
+    refreshing::Fetched,
+};
 
 /// Fetches the keys of an issuer of bearer tokens. Nothing else of such an issuer is needed.
 pub struct IssuerKeys {
@@ -43,7 +49,7 @@ impl IssuerKeys {
         Ok(Self { http: HttpClient::new(ca_file)?, issuer, jwks_uri })
     }
 
-    pub async fn fetch(&self) -> Result<KeySet, FetchError> {
+    pub async fn fetch(&self) -> Result<Fetched<KeySet>, FetchError> {
         let jwks_uri = match &self.jwks_uri {
             Some(configured) => configured.clone(),
             None => discover(&self.http, &self.issuer, |found: &KeyDiscovery| &found.issuer).await?.jwks_uri,
@@ -68,6 +74,7 @@ pub(super) async fn discover<M: DeserializeOwned>(
     }
 }
 
-pub(super) async fn fetch_keys(http: &HttpClient, jwks_uri: &Url) -> Result<KeySet, FetchError> {
-    Ok(KeySet::parse(&http.get(jwks_uri).await?)?)
+pub(super) async fn fetch_keys(http: &HttpClient, jwks_uri: &Url) -> Result<Fetched<KeySet>, FetchError> {
+    let response = http.get_response(jwks_uri).await?;
+    Ok(Fetched { value: KeySet::parse(response.body())?, fresh_for: remaining_freshness(response.headers()) })
 }

@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     jwt::KeySet,
     metrics::{Metrics, Outcome},
-    refreshing::RefreshingValue,
+    refreshing::{Fetched, RefreshingValue},
 };
 
 /// The fields of the discovery document that are used (OpenID Connect Discovery 1.0, section 3).
@@ -40,6 +40,7 @@ pub(super) struct OpenIdConnectProvider {
     pub(super) settings: OpenIdConnectSettings,
     metrics: Arc<Metrics>,
     refreshing: RefreshingValue<Metadata>,
+    clock: Arc<dyn Clock>,
 }
 
 /// A provider's endpoints and keys as of the last successful fetch.
@@ -53,9 +54,9 @@ pub(super) struct Metadata {
     pub(super) keys: KeySet,
 }
 
-/// The provider's metadata has not been fetched since this process started.
+/// The provider's metadata has not been fetched since this process started, or was fetched too long ago.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the identity provider has not been reached yet")]
+#[error("the identity provider's keys have not been fetched, or are older than keys_max_age")]
 pub struct ProviderNotReadyError;
 
 impl OpenIdConnectProvider {
@@ -66,7 +67,9 @@ impl OpenIdConnectProvider {
         metrics: Arc<Metrics>,
     ) -> Self {
         metrics.provider_ready(registration.id(), Outcome::Error);
-        Self { registration, settings, metrics, refreshing: RefreshingValue::new(clock) }
+        metrics.provider_keys(registration.id(), settings.keys_max_age, None);
+        let refreshing = RefreshingValue::new(settings.keys_max_age, Arc::clone(&clock));
+        Self { registration, settings, metrics, refreshing, clock }
     }
 
     pub(super) fn id(&self) -> &str {
@@ -74,11 +77,15 @@ impl OpenIdConnectProvider {
     }
 
     /// Fetches endpoints and keys now, after each interval, and when a login needs an unknown key or has no metadata.
-    /// The last fetched metadata stays in use while a fetch fails.
+    /// The last fetched metadata stays in use while fetches fail, up to `keys_max_age`.
     pub(super) async fn keep_fresh(&self, interval: Duration) {
         let failed = |error: FetchError, retry_in| {
             self.metrics.provider_refreshed(self.id(), Outcome::Error);
-            tracing::warn!(provider = self.id(), %error, ?retry_in, "provider metadata not fetched");
+            let can_sign_in = self.metadata().is_ok();
+            if !can_sign_in {
+                self.metrics.provider_ready(self.id(), Outcome::Error);
+            }
+            tracing::warn!(provider = self.id(), %error, ?retry_in, can_sign_in, "provider metadata not fetched");
         };
         self.refreshing.refresh(interval, || self.fetch_and_report(), failed).await;
     }
@@ -94,12 +101,13 @@ impl OpenIdConnectProvider {
             return None;
         }
         let configured = self.settings.end_session_endpoint.clone();
-        configured.or_else(|| self.metadata().ok()?.end_session_endpoint.clone())
+        // The endpoint needs no keys, so that its age does not matter.
+        configured.or_else(|| self.refreshing.last()?.end_session_endpoint.clone())
     }
 
     /// True if the provider announces that it sends `iss` in every callback (RFC 9207).
     pub(super) fn sends_issuer(&self) -> bool {
-        self.metadata().is_ok_and(|metadata| metadata.sends_issuer)
+        self.refreshing.last().is_some_and(|metadata| metadata.sends_issuer)
     }
 
     /// Requests the metadata if there is none yet, and waits for it for a limited time.
@@ -135,17 +143,20 @@ impl OpenIdConnectProvider {
         self.refreshing.fetch_newer_than(used).await
     }
 
-    async fn fetch_and_report(&self) -> Result<Metadata, FetchError> {
+    async fn fetch_and_report(&self) -> Result<Fetched<Metadata>, FetchError> {
+        let began = self.clock.now();
         let metadata = self.fetch().await?;
         if self.refreshing.current().is_none() {
-            tracing::info!(provider = self.id(), issuer = self.settings.issuer, keys = metadata.keys.len(), "provider ready");
+            let keys = metadata.value.keys.len();
+            tracing::info!(provider = self.id(), issuer = self.settings.issuer, keys, "provider ready");
         }
+        self.metrics.provider_keys(self.id(), self.settings.keys_max_age, Some(began.as_second()));
         self.metrics.provider_refreshed(self.id(), Outcome::Ok);
         self.metrics.provider_ready(self.id(), Outcome::Ok);
         Ok(metadata)
     }
 
-    async fn fetch(&self) -> Result<Metadata, FetchError> {
+    async fn fetch(&self) -> Result<Fetched<Metadata>, FetchError> {
         let discovered = match &self.settings.endpoints {
             Some(endpoints) => DiscoveryDocument::from_settings(&self.settings.issuer, endpoints),
             None => {
@@ -153,8 +164,8 @@ impl OpenIdConnectProvider {
                 keys::discover(http, &self.settings.issuer, |discovered: &DiscoveryDocument| &discovered.issuer).await?
             }
         };
-        let keys = keys::fetch_keys(&self.registration.http, &discovered.jwks_uri).await?;
-        Ok(Metadata {
+        let Fetched { value: keys, fresh_for } = keys::fetch_keys(&self.registration.http, &discovered.jwks_uri).await?;
+        let value = Metadata {
             sends_issuer: discovered.authorization_response_iss_parameter_supported,
             offers_only_post: discovered.offers_only_post(),
             authorization_endpoint: discovered.authorization_endpoint,
@@ -162,7 +173,8 @@ impl OpenIdConnectProvider {
             userinfo_endpoint: self.settings.userinfo_endpoint.clone().or(discovered.userinfo_endpoint),
             end_session_endpoint: discovered.end_session_endpoint,
             keys,
-        })
+        };
+        Ok(Fetched { value, fresh_for })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The settings of an identity provider. `config` fills them.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use url::Url;
 
@@ -41,6 +41,8 @@ pub struct OpenIdConnectSettings {
     /// Overrides discovery if it is set.
     pub end_session_endpoint: Option<Url>,
     pub logout: RpLogout,
+    /// The time after which keys that could not be fetched again are no longer used.
+    pub keys_max_age: Duration,
 }
 
 /// A provider without OpenID Connect. It has no discovery and no signed tokens, and userinfo identifies the user.

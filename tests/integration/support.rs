@@ -18,6 +18,7 @@ pub mod local_accounts;
 pub mod nginx;
 pub mod openapi;
 pub mod pod;
+pub mod pod_clock;
 pub mod ports;
 pub mod process;
 pub mod proxy;

@@ -54,6 +54,28 @@
   annotations:
     summary: An identity provider is not ready
     description: "At least one pod could not fetch the discovery document or the keys of {{ "{{ $labels.provider }}" }}. Users cannot sign in with it on that pod."
+- alert: VestibuleProviderKeysOld
+  expr: |-
+    max by (provider) (
+      time() - (vestibule_provider_keys_fetched_timestamp_seconds{ {{- .ours -}} } > 0)
+        > vestibule_provider_keys_max_age_seconds{ {{- .ours -}} } / 2
+    )
+  for: 10m
+  labels: {severity: critical}
+  annotations:
+    summary: The signing keys of an identity provider cannot be fetched
+    description: "At least one pod last fetched the keys of {{ "{{ $labels.provider }}" }} {{ "{{ $value | humanizeDuration }}" }} ago. At keys_max_age, logins get 503. Until then, withdrawn keys are accepted."
+- alert: VestibuleTokenIssuerKeysOld
+  expr: |-
+    max by (issuer) (
+      time() - (vestibule_token_issuer_keys_fetched_timestamp_seconds{ {{- .ours -}} } > 0)
+        > vestibule_token_issuer_keys_max_age_seconds{ {{- .ours -}} } / 2
+    )
+  for: 10m
+  labels: {severity: critical}
+  annotations:
+    summary: The signing keys of a token issuer cannot be fetched
+    description: "At least one pod last fetched the keys of {{ "{{ $labels.issuer }}" }} {{ "{{ $value | humanizeDuration }}" }} ago. At keys_max_age, its tokens get 503. Until then, withdrawn keys are accepted."
 - alert: VestibuleRoleMapRefused
   expr: sum(increase(vestibule_role_map_edits_total{ {{- .ours }}, outcome="error"}[15m])) > 0
   labels: {severity: warning}

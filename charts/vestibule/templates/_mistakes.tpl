@@ -128,7 +128,7 @@ Values that the binary would reject at its start are rejected here first.
 {{- $ids = append $ids $provider.id -}}
 {{- if eq ($provider.kind | default "oidc") "oauth2" -}}
 {{- range $name := list "authorization_endpoint" "token_endpoint" "userinfo_endpoint" }}{{ if not (hasKey $provider $name) }}{{ $mistakes = append $mistakes (printf "%s.%s: is required with kind: oauth2, which has no discovery" $at $name) }}{{ end }}{{ end -}}
-{{- range $name := list "issuer" "jwks_uri" "algorithms" "end_session_endpoint" "logout" }}{{ if hasKey $provider $name }}{{ $mistakes = append $mistakes (printf "%s.%s: has no effect with kind: oauth2; remove it" $at $name) }}{{ end }}{{ end -}}
+{{- range $name := list "issuer" "jwks_uri" "algorithms" "end_session_endpoint" "logout" "keys_max_age" }}{{ if hasKey $provider $name }}{{ $mistakes = append $mistakes (printf "%s.%s: has no effect with kind: oauth2; remove it" $at $name) }}{{ end }}{{ end -}}
 {{- else -}}
 {{- if not $provider.issuer }}{{ $mistakes = append $mistakes (printf "%s.issuer: is required" $at) }}{{ end -}}
 {{- $given := list }}{{ range $name := list "authorization_endpoint" "token_endpoint" "jwks_uri" }}{{ if hasKey $provider $name }}{{ $given = append $given $name }}{{ end }}{{ end -}}
@@ -136,6 +136,7 @@ Values that the binary would reject at its start are rejected here first.
 {{- range $name := list "subject_field" "email_field" "preferred_username_field" }}{{ if hasKey $provider $name }}{{ $mistakes = append $mistakes (printf "%s.%s: requires kind: oauth2" $at $name) }}{{ end }}{{ end -}}
 {{- if and (hasKey $provider "scopes") (not (has "openid" $provider.scopes)) }}{{ $mistakes = append $mistakes (printf "%s.scopes: must contain openid; without it, the provider issues no id_token" $at) }}{{ end -}}
 {{- end -}}
+{{- with $provider.keys_max_age }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit 7200000) (gt $limit 2592000000) }}{{ $mistakes = append $mistakes (printf "%s.keys_max_age: must be from 2h to 30d" $at) }}{{ end }}{{ end -}}
 {{- if eq $provider.id "local" }}{{ $mistakes = append $mistakes (printf "%s.id: must not be local, which is the id of the local accounts" $at) }}{{ end -}}
 {{- range $name, $_ := pick ($provider.authorization_params | default dict) "state" "nonce" "code_challenge" "code_challenge_method" "redirect_uri" "response_type" "response_mode" "client_id" "client_secret" "scope" "request" "request_uri" "id_token_hint" }}{{ $mistakes = append $mistakes (printf "%s.authorization_params.%s: is set by Vestibule; remove it" $at $name) }}{{ end -}}
 {{- if and (hasPrefix "client_secret_" ($provider.token_endpoint_auth_method | default "auto")) (not (hasKey $provider "client_secret_file")) }}{{ $mistakes = append $mistakes (printf "%s.token_endpoint_auth_method: requires client_secret_file" $at) }}{{ end -}}
@@ -154,6 +155,7 @@ Values that the binary would reject at its start are rejected here first.
 {{- $at := printf "config.token_issuers[%d]" $index -}}
 {{- if has $issuer.id $seen }}{{ $mistakes = append $mistakes (printf "%s.id: %s is also the id of another token issuer; ids must be unique" $at $issuer.id) }}{{ end -}}
 {{- if has $issuer.id $ids }}{{ $mistakes = append $mistakes (printf "%s.id: %s is also the id of a provider; ids must be unique, because rules refer to them" $at $issuer.id) }}{{ end -}}
+{{- with $issuer.keys_max_age }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit 7200000) (gt $limit 2592000000) }}{{ $mistakes = append $mistakes (printf "%s.keys_max_age: must be from 2h to 30d" $at) }}{{ end }}{{ end -}}
 {{- if eq $issuer.id "local" }}{{ $mistakes = append $mistakes (printf "%s.id: must not be local, which is the id of the local accounts" $at) }}{{ end -}}
 {{- $seen = append $seen $issuer.id -}}
 {{- range $issuer.audiences }}{{ if has . $clients }}{{ $mistakes = append $mistakes (printf "%s.audiences: %s is also the client_id of a provider, whose id_tokens would be accepted; use a different audience" $at .) }}{{ end }}{{ end -}}

@@ -1,5 +1,7 @@
 //! Reads a provider's protocol and the fields that are specific to one protocol.
 
+use std::time::Duration;
+
 use url::Url;
 
 use super::kinds::{ALGORITHM, FIELD_PATH, ISSUER, KIND, LOGOUT, ProtocolKind};
@@ -7,7 +9,7 @@ use crate::config::values;
 use crate::jwt::Algorithm;
 use crate::oidc::{ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, RpLogout};
 use crate::principal::ClaimPath;
-use crate::yaml::decode::{Section, field};
+use crate::yaml::decode::{Field, Section, field};
 
 /// The fields that decide how the others are validated. A field with a mistake is `None`.
 pub struct KindAndIssuer {
@@ -26,6 +28,7 @@ struct RawProtocol {
     userinfo: Option<Option<Url>>,
     end_session: Option<Option<Url>>,
     logout: Option<RpLogout>,
+    keys_max_age: Option<Duration>,
     subject_field: Option<ClaimPath>,
     email_field: Option<ClaimPath>,
     preferred_username_field: Option<ClaimPath>,
@@ -38,10 +41,11 @@ const MANUAL_ENDPOINTS: [&str; 3] = ["authorization_endpoint", "token_endpoint",
 const OAUTH2_ENDPOINTS: [&str; 3] = ["authorization_endpoint", "token_endpoint", "userinfo_endpoint"];
 
 /// Fields that `oauth2` does not have, with the reason.
-const OPEN_ID_CONNECT_ONLY: [(&str, &str); 5] = [
+const OPEN_ID_CONNECT_ONLY: [(&str, &str); 6] = [
     ("issuer", "belongs to OpenID Connect: with `kind: oauth2` the provider's `id` is used instead; remove it"),
     ("jwks_uri", "belongs to OpenID Connect: with `kind: oauth2` there is no id_token to verify; remove it"),
     ("algorithms", "belongs to OpenID Connect: with `kind: oauth2` there is no id_token to verify; remove it"),
+    ("keys_max_age", "belongs to OpenID Connect: with `kind: oauth2` there is no id_token to verify; remove it"),
     (
         "end_session_endpoint",
         "belongs to OpenID Connect: with `kind: oauth2` a sign-out ends only the session of this service; remove it",
@@ -55,6 +59,12 @@ const OAUTH2_ONLY: [(&str, &str); 3] = [
     ("email_field", "is only for `kind: oauth2`: OpenID Connect uses the claim `email`; remove it"),
     ("preferred_username_field", "is only for `kind: oauth2`: OpenID Connect uses the claim `preferred_username`; remove it"),
 ];
+
+const KEYS_MAX_AGE: Field = field(
+    "keys_max_age",
+    "Maximum age of the provider's signing keys, from 2h to 30d. If they could not be fetched for this long, logins get 503, \
+     since withdrawn keys would still be accepted.",
+);
 
 pub fn read_kind_and_issuer(section: &mut Section<'_>) -> KindAndIssuer {
     let kind =
@@ -97,6 +107,7 @@ impl RawProtocol {
         let jwks = endpoint(MANUAL_ENDPOINTS[2], together);
         let end_session = endpoint("end_session_endpoint", "Overrides the discovery document.");
         let logout = read_logout(section);
+        let keys_max_age = section.or_default(KEYS_MAX_AGE, &values::KEYS_MAX_AGE, values::DEFAULT_KEYS_MAX_AGE);
         let [subject_field, email_field, preferred_username_field] = read_fields(section);
         Self {
             issuer,
@@ -107,6 +118,7 @@ impl RawProtocol {
             userinfo,
             end_session,
             logout,
+            keys_max_age,
             subject_field,
             email_field,
             preferred_username_field,
@@ -129,6 +141,7 @@ impl RawProtocol {
             userinfo_endpoint: self.userinfo?,
             end_session_endpoint: self.end_session?,
             logout: self.logout?,
+            keys_max_age: self.keys_max_age?,
         })
     }
 

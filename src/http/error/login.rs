@@ -30,9 +30,7 @@ const APPLICATION_CODES: [&str; 6] = [
 impl From<&BeginError> for Failure {
     fn from(error: &BeginError) -> Self {
         match error {
-            BeginError::NotReady(_) => {
-                Self::unavailable("The provider can't be reached at the moment.").page("error-provider-away")
-            }
+            BeginError::NotReady(_) => Self::provider_unavailable(),
             BeginError::Store(error) => error.into(),
         }
     }
@@ -100,6 +98,7 @@ impl From<&FailureReason> for Failure {
             FailureReason::MissingSource(_) => {
                 Self::forbidden("Claims that the role map requires are missing.").page("error-missing-source")
             }
+            FailureReason::Exchange(ExchangeError::NotReady(_)) => Self::provider_unavailable(),
             FailureReason::Exchange(ExchangeError::TooLarge { .. }) => unconfirmed().page("error-too-large"),
             FailureReason::Exchange(_) => unconfirmed().page("error-not-confirmed"),
             FailureReason::NotSignedIn => Self::of_page(StatusCode::UNAUTHORIZED, "error-link-signed-out"),
@@ -118,6 +117,10 @@ impl Failure {
             _ => (StatusCode::BAD_GATEWAY, "error-provider-failed"),
         };
         Self::new(status, code, "The identity provider did not sign the user in.").page(page)
+    }
+
+    fn provider_unavailable() -> Self {
+        Self::unavailable("The provider can't be reached at the moment.").page("error-provider-away")
     }
 
     pub fn sign_in_unavailable() -> Self {

@@ -1,6 +1,5 @@
 //! Pods whose clocks are fast or slow: valid sessions are served, and ended ones are refused.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, fmt::rfc2822};
@@ -12,6 +11,7 @@ use super::ledger::Ledger;
 use super::load::Load;
 use super::users::builder;
 use crate::support::pod::Pod;
+use crate::support::pod_clock::constant_offset;
 use crate::support::redis::Cluster;
 
 const LOGINS: usize = 600;
@@ -20,7 +20,6 @@ const OFF_BY: i64 = 90;
 #[tokio::test(flavor = "multi_thread")]
 async fn clocks_that_are_90_seconds_off_end_no_session_and_accept_no_ended_one() {
     let redis = Cluster::start().await;
-    let library = faketime();
     let fleet = builder()
         .pods(3)
         .store_at(redis.url())
@@ -30,12 +29,7 @@ async fn clocks_that_are_90_seconds_off_end_no_session_and_accept_no_ended_one()
                 "pod-2" => format!("-{OFF_BY}s"),
                 _ => return,
             };
-            let variables = [
-                ("LD_PRELOAD", library.display().to_string()),
-                ("FAKETIME", off_by),
-                ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-            ];
-            pod.environment.extend(variables.map(|(name, value)| (name.to_owned(), value)));
+            pod.environment.extend(constant_offset(&off_by));
         })
         .start()
         .await;
@@ -59,11 +53,4 @@ async fn off_by(http: &reqwest::Client, pod: &Pod) -> SignedDuration {
     let date = answer.headers()[DATE].to_str().expect("a date is ASCII");
     let date = rfc2822::DateTimeParser::new().parse_timestamp(date).expect("HTTP's dates are such");
     date.duration_since(SystemClock.now())
-}
-
-/// The library of Debian's `faketime`; other systems have other paths.
-fn faketime() -> PathBuf {
-    let directories = std::fs::read_dir("/usr/lib").expect("there is /usr/lib").flatten().map(|entry| entry.path());
-    let files = directories.map(|directory| directory.join("faketime/libfaketimeMT.so.1"));
-    files.into_iter().find(|file| file.exists()).expect("libfaketime is missing: run `make peers`")
 }

@@ -1,12 +1,13 @@
 //! Tokens of ServiceAccounts, from a real API server.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{PATIENCE, assert_refused, check_token};
 use crate::support::api_server::{ApiServer, ISSUER, MayWriteEvents};
 use crate::support::auth_request::{CREDENTIAL_HEADERS, auth_request};
 use crate::support::pod::{Pod, PodOptions};
+use crate::support::pod_clock::PodClock;
 use crate::support::wait;
 
 const AUDIENCE: &str = "https://llm.example.com";
@@ -33,7 +34,10 @@ async fn server() -> ApiServer {
 
 /// A pod that accepts tokens of ServiceAccounts, with additional fields of the issuer.
 async fn pod(server: &ApiServer, further: &str) -> Pod {
-    let mut options = PodOptions::new();
+    pod_with(PodOptions::new(), server, further).await
+}
+
+async fn pod_with(mut options: PodOptions, server: &ApiServer, further: &str) -> Pod {
     options.role_map = Some(ROLE_MAP.to_owned());
     options.further = format!("token_issuers:\n  - {{id: cluster, kind: kubernetes, audiences: ['{AUDIENCE}']{further}}}\n");
     options.environment.push(("KUBECONFIG".to_owned(), server.pod_kubeconfig().to_string_lossy().into_owned()));
@@ -81,13 +85,19 @@ async fn a_projected_token_passes_without_a_key_by_the_rules_for_its_namespace()
     assert_eq!((status(&pod, &token).await, status(&pod, &unseen).await), (200, 200));
 }
 
-/// The same claims, signed with the API server's key, but from an hour ago.
+/// The same claims, signed with the API server's key, but from two hours ago.
 fn expired(server: &ApiServer, token: &str) -> String {
+    signed_again(server, token, |claims| {
+        for name in ["iat", "nbf", "exp"] {
+            claims[name] = json!(claims[name].as_i64().expect("Kubernetes has all three") - 7200);
+        }
+    })
+}
+
+fn signed_again(server: &ApiServer, token: &str, change: impl FnOnce(&mut Value)) -> String {
     let header = jsonwebtoken::decode_header(token).expect("a JWT");
-    let mut claims: serde_json::Value = jsonwebtoken::dangerous::insecure_decode_claims(token).expect("a JWT");
-    for name in ["iat", "nbf", "exp"] {
-        claims[name] = json!(claims[name].as_i64().expect("Kubernetes has all three") - 7200);
-    }
+    let mut claims: Value = jsonwebtoken::dangerous::insecure_decode_claims(token).expect("a JWT");
+    change(&mut claims);
     let header = Header { kid: header.kid, ..Header::new(Algorithm::RS256) };
     let key = EncodingKey::from_rsa_pem(&server.signing_key()).expect("openssl made it");
     encode(&header, &claims, &key).expect("it can be signed")
@@ -121,6 +131,23 @@ async fn a_pod_that_starts_without_its_api_server_answers_503_and_recovers() {
     let token = server.token("batch", "job", AUDIENCE).await;
     server.kill();
     let pod = pod(&server, "").await;
+    assert_eq!(status(&pod, &token).await, 503);
+    server.restart().await;
+    until_status(&pod, &token, 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_an_unreachable_api_server_are_used_up_to_the_maximum_age() {
+    let (mut server, clock) = (server().await, PodClock::new());
+    let token = server.token("batch", "job", AUDIENCE).await;
+    let token = signed_again(&server, &token, |claims| claims["exp"] = json!(claims["exp"].as_i64().expect("a time") + 90_000));
+    let options = PodOptions { environment: clock.environment(), ..PodOptions::new() };
+    let pod = pod_with(options, &server, ", keys_max_age: 2h").await;
+    assert_eq!(status(&pod, &token).await, 200);
+    server.kill();
+    clock.set("+119m");
+    assert_eq!(status(&pod, &token).await, 200);
+    clock.set("+120m");
     assert_eq!(status(&pod, &token).await, 503);
     server.restart().await;
     until_status(&pod, &token, 200).await;
