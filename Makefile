@@ -46,7 +46,7 @@ fuzz: ## fuzz one target of tests/properties with libFuzzer: TARGET=return_to FU
 
 bench: peers ## run the benchmarks with the release image's profile, compared with baselines of the same run
 	@PEERS_OF_BENCH=1 tests/peers/install.sh
-	$(CARGO) bench --locked --bench role_map --bench figures
+	$(CARGO) bench --locked --bench role_map --bench worst_check --bench figures
 
 demo: peers ## start an IdP, a Redis cluster, three pods, nginx and an upstream on loopback
 	$(CARGO) build --locked --bin vestibule --example demo

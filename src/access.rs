@@ -11,9 +11,11 @@ mod interpretations;
 mod naive;
 mod path_sets;
 mod pattern;
+mod places;
 mod upstream_credential;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use smallvec::SmallVec;
 
@@ -164,11 +166,12 @@ impl AccessRules {
         interpretations: &PathInterpretations<'_>,
     ) -> Result<MatchedRules<'_>, MatchError> {
         let host = pattern::normalize_host(request.host);
+        let filter = RuleFilter::new(&self.rules, &host, request.method, interpretations);
         let mut matched = MatchedRules(SmallVec::new());
         for path in interpretations.paths() {
-            matched.add(self.first_match(path, &host, request.method)?);
+            matched.add(self.first_match(path, &filter)?);
             if let Some(path) = self.lower_case_variant(path) {
-                matched.add(self.first_match_in_lower_case(&path, &host, request.method)?);
+                matched.add(self.first_match_in_lower_case(&path, &filter)?);
             }
         }
         Ok(matched)
@@ -177,14 +180,16 @@ impl AccessRules {
     /// Returns every interpretation of the path with the rule that matches it. The path as sent comes first.
     pub fn explain(&self, request: &CheckRequest<'_>) -> Result<Vec<PathMatch<'_>>, PathError> {
         let host = pattern::normalize_host(request.host);
+        let interpretations = PathInterpretations::of(request.path)?;
+        let filter = RuleFilter::new(&self.rules, &host, request.method, &interpretations);
         let mut matches = Vec::new();
-        for interpretation in PathInterpretations::of(request.path)?.into_vec() {
+        for interpretation in interpretations.into_vec() {
             let lowered = self.lower_case_variant(&interpretation.path).map(|path| PathMatch {
                 derivation: interpretation.derivation.and(Step::Lowercase),
-                rule: self.first_match_in_lower_case(&path, &host, request.method).ok(),
+                rule: self.first_match_in_lower_case(&path, &filter).ok(),
                 path: path.into_owned(),
             });
-            let rule = self.first_match(&interpretation.path, &host, request.method).ok();
+            let rule = self.first_match(&interpretation.path, &filter).ok();
             matches.push(PathMatch { derivation: interpretation.derivation, path: interpretation.path, rule });
             matches.extend(lowered);
         }
@@ -199,17 +204,42 @@ impl AccessRules {
         }
     }
 
-    fn first_match(&self, path: &str, host: &str, method: &str) -> Result<&AccessRule, MatchError> {
-        self.first_match_in(&self.index, path, host, method)
+    fn first_match(&self, path: &str, filter: &RuleFilter<'_>) -> Result<&AccessRule, MatchError> {
+        self.first_match_in(&self.index, path, filter)
     }
 
-    fn first_match_in_lower_case(&self, path: &str, host: &str, method: &str) -> Result<&AccessRule, MatchError> {
-        self.first_match_in(self.lower_case.as_ref().unwrap_or(&self.index), path, host, method)
+    fn first_match_in_lower_case(&self, path: &str, filter: &RuleFilter<'_>) -> Result<&AccessRule, MatchError> {
+        self.first_match_in(self.lower_case.as_ref().unwrap_or(&self.index), path, filter)
     }
 
-    fn first_match_in(&self, index: &PathIndex, path: &str, host: &str, method: &str) -> Result<&AccessRule, MatchError> {
-        let first = index.first(path, |number| self.rules[number].matches(host, method));
+    fn first_match_in(&self, index: &PathIndex, path: &str, filter: &RuleFilter<'_>) -> Result<&AccessRule, MatchError> {
+        let first = index.first(path, |number| filter.is_match(number));
         first.map(|number| &self.rules[number]).ok_or(MatchError::NoRule)
+    }
+}
+
+/// The rules for the host and the method of a request.
+struct RuleFilter<'a> {
+    rules: &'a [AccessRule],
+    host: &'a str,
+    method: &'a str,
+    /// The results so far, if a path has several interpretations.
+    known: Option<Box<[Cell<Option<bool>>]>>,
+}
+
+impl<'a> RuleFilter<'a> {
+    fn new(rules: &'a [AccessRule], host: &'a str, method: &'a str, paths: &PathInterpretations<'_>) -> Self {
+        let is_plain = matches!(paths, PathInterpretations::Plain(_));
+        Self { rules, host, method, known: (!is_plain).then(|| rules.iter().map(|_| Cell::new(None)).collect()) }
+    }
+
+    fn is_match(&self, number: usize) -> bool {
+        let known = self.known.as_ref().map(|known| &known[number]);
+        known.and_then(Cell::get).unwrap_or_else(|| {
+            let is_match = self.rules[number].matches(self.host, self.method);
+            known.inspect(|known| known.set(Some(is_match)));
+            is_match
+        })
     }
 }
 

@@ -7,9 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
-use super::pattern::{PathPattern, Segment};
+use super::{
+    pattern::{PathPattern, Segment},
+    places::{ActivePlaces, Place, Places, SparsePlaces, dense, sparse, words},
+};
 
 /// The position of a set in the list from which the automaton was built.
 pub(super) type SetNumber = usize;
@@ -24,22 +27,26 @@ pub(super) struct PatternAutomaton {
     loops: Places,
     /// The places of `**`, which also stay active on a slash.
     slash_loops: Places,
-    /// The places that accept a character which occurs in a pattern, in the order of the characters.
-    accepting: Box<[(char, AcceptingPlaces)]>,
+    /// The classes of ASCII characters, and those of other characters that occur in a pattern, in their order.
+    ascii: Box<[u8; 128]>,
+    others: Box<[(char, CharacterClass)]>,
+    /// The places that accept a character of each class.
+    accepting: Box<[AcceptingPlaces]>,
     /// The places of `**` before another segment. It is entered together with that segment's slash, since `**` also matches
     /// no segment.
     skips: SparsePlaces,
-    /// The places at which the patterns of each set end.
-    ends: Box<[SparsePlaces]>,
+    /// The places of `**` at the end of a pattern. The rest of a text does not change a state of only these.
+    final_double_stars: Places,
+    /// The places at which a pattern ends, and the set of each of them.
+    ends: Places,
+    end_sets: Box<[(Place, SetNumber)]>,
+    number_of_sets: usize,
 }
 
-/// The state of the automaton after a text. The first word is always 0, so that each word has one before it.
-pub(super) struct State(Words);
+/// All characters that occur in no pattern are one class, and each other character is a class of its own.
+type CharacterClass = usize;
 
-type Words = SmallVec<[u64; 4]>;
-type Places = SmallVec<[u64; 1]>;
-/// The words that have a place, with their positions.
-type SparsePlaces = Box<[(usize, u64)]>;
+const NO_LITERAL: CharacterClass = 0;
 
 /// The smaller one of two forms.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,85 +56,76 @@ enum AcceptingPlaces {
     Sparse(SparsePlaces),
 }
 
-const WORD: usize = u64::BITS as usize;
 const SLASH: char = '/';
 
 impl PatternAutomaton {
     pub(super) fn new<'a, S: IntoIterator<Item = &'a PathPattern>>(sets: impl IntoIterator<Item = S>) -> Self {
         let mut builder = AutomatonBuilder::default();
         for set in sets {
-            let ends: Vec<_> = set.into_iter().flat_map(|pattern| builder.add(pattern)).collect();
-            builder.ends.push(sparse(&ends));
+            set.into_iter().for_each(|pattern| builder.add(pattern));
+            builder.number_of_sets += 1;
         }
         builder.build()
     }
 
     pub(super) fn number_of_sets(&self) -> usize {
-        self.ends.len()
+        self.number_of_sets
     }
 
     /// Reads the text after the first slash of a path.
-    pub(super) fn read(&self, text: &str) -> State {
+    pub(super) fn read(&self, text: &str) -> ActivePlaces {
         self.read_counting(text, &mut 0)
     }
 
-    /// The sets with a pattern that matches the text of the state, in their order.
-    pub(super) fn matching_sets<'a>(&'a self, state: &'a State) -> impl Iterator<Item = SetNumber> + 'a {
-        let is_active = |(word, places): &(usize, u64)| state.0[word + 1] & places != 0;
-        self.ends.iter().enumerate().filter(move |(_, ends)| ends.iter().any(is_active)).map(|(number, _)| number)
-    }
-
-    fn read_counting(&self, text: &str, steps: &mut usize) -> State {
-        let mut state: Words = std::iter::once(0).chain(self.start.iter().copied()).collect();
-        let mut next = state.clone();
+    /// Reads a text, and counts the steps.
+    pub(super) fn read_counting(&self, text: &str, steps: &mut usize) -> ActivePlaces {
+        let mut active = ActivePlaces::new(&self.start);
+        let mut next = active.clone();
         for character in text.chars() {
-            self.step(&state, &mut next, character, steps);
-            std::mem::swap(&mut state, &mut next);
-            if state.iter().all(|word| *word == 0) {
+            self.step(&active, &mut next, character, steps);
+            std::mem::swap(&mut active, &mut next);
+            if active.are_within(&self.final_double_stars) {
                 break;
             }
         }
-        State(state)
+        active
     }
 
-    fn step(&self, state: &[u64], next: &mut [u64], character: char, steps: &mut usize) {
+    /// The sets with a pattern that matches the text that was read, in their order.
+    pub(super) fn matching_sets(&self, read: &ActivePlaces) -> SmallVec<[SetNumber; 4]> {
+        let mut sets: SmallVec<_> = read.intersection(&self.ends).map(|place| self.set_at(place)).collect();
+        sets.dedup();
+        sets
+    }
+
+    fn set_at(&self, end: Place) -> SetNumber {
+        let index = self.end_sets.partition_point(|(place, _)| *place < end);
+        self.end_sets[index].1
+    }
+
+    fn step(&self, active: &ActivePlaces, next: &mut ActivePlaces, character: char, steps: &mut usize) {
         let loops = if character == SLASH { &self.slash_loops } else { &self.loops };
-        let (dense, sparse) = self.accepting(character);
-        let words = next[1..].iter_mut().zip(state.windows(2));
-        for (((next, pair), accepting), loops) in words.zip(dense).zip(loops) {
-            *next = (advanced(pair) & accepting) | (pair[1] & loops);
-        }
-        for (word, places) in sparse {
-            next[word + 1] |= advanced(&state[*word..word + 2]) & places;
-        }
-        *steps += dense.len() + sparse.len();
+        let (accepting, in_addition) = self.accepting(character);
+        next.move_from(active, accepting, loops);
+        next.add_next(active, in_addition);
+        *steps += accepting.len() + in_addition.len();
         if character == SLASH {
+            next.add_successors(&self.skips);
             *steps += self.skips.len();
-            enter_skipped(&self.skips, &mut next[1..]);
         }
     }
 
-    fn accepting(&self, character: char) -> (&[u64], &[(usize, u64)]) {
-        match self.accepting.binary_search_by_key(&character, |(known, _)| *known).map(|index| &self.accepting[index].1) {
-            Ok(AcceptingPlaces::Dense(places)) => (places, &[]),
-            Ok(AcceptingPlaces::Sparse(places)) => (&self.any, places),
-            Err(_) => (&self.any, &[]),
-        }
-    }
-}
-
-/// The places after the active places of a word and of the word before it.
-fn advanced(pair: &[u64]) -> u64 {
-    (pair[1] << 1) | (pair[0] >> (WORD - 1))
-}
-
-/// Adds the place after each active `**`.
-fn enter_skipped(skips: &[(usize, u64)], state: &mut [u64]) {
-    for (word, places) in skips {
-        let entered = state[*word] & places;
-        state[*word] |= entered << 1;
-        if entered >> (WORD - 1) == 1 {
-            state[word + 1] |= 1;
+    fn accepting(&self, character: char) -> (&Places, &[(usize, u64)]) {
+        let class = match self.ascii.get(character as usize) {
+            Some(class) => usize::from(*class),
+            None => {
+                let found = self.others.binary_search_by_key(&character, |(known, _)| *known);
+                found.map_or(NO_LITERAL, |index| self.others[index].1)
+            }
+        };
+        match &self.accepting[class] {
+            AcceptingPlaces::Dense(places) => (places, &[]),
+            AcceptingPlaces::Sparse(places) => (&self.any, places),
         }
     }
 }
@@ -136,52 +134,77 @@ fn enter_skipped(skips: &[(usize, u64)], state: &mut [u64]) {
 #[derive(Default)]
 struct AutomatonBuilder {
     length: usize,
-    start: Vec<usize>,
-    any: Vec<usize>,
-    loops: Vec<usize>,
-    slash_loops: Vec<usize>,
-    literals: BTreeMap<char, Vec<usize>>,
-    skips: Vec<usize>,
-    ends: Vec<SparsePlaces>,
+    start: Vec<Place>,
+    any: Vec<Place>,
+    loops: Vec<Place>,
+    slash_loops: Vec<Place>,
+    literals: BTreeMap<char, Vec<Place>>,
+    skips: Vec<Place>,
+    final_double_stars: Vec<Place>,
+    ends: Vec<(Place, SetNumber)>,
+    number_of_sets: usize,
 }
 
 impl AutomatonBuilder {
-    /// Adds a pattern, and returns the places at which it ends.
-    fn add(&mut self, pattern: &PathPattern) -> Vec<usize> {
+    /// Adds a pattern to the set that is being built.
+    fn add(&mut self, pattern: &PathPattern) {
         // Only the first slash of the path leads to the first place. The last place of the pattern before does not.
         let first = self.add_place();
         self.start.push(first);
         let mut previous = None;
         for segment in pattern.segments() {
-            if previous.is_some() {
-                self.add_slash(previous == Some(Segment::DoubleStar));
+            match previous {
+                None => {}
+                Some(Segment::DoubleStar) => self.add_slash_after_double_star(first),
+                Some(_) => self.add_slash(),
             }
             self.add_segment(segment);
             previous = Some(segment);
         }
+        self.add_ends(first, previous);
+    }
+
+    fn add_ends(&mut self, first: Place, last_segment: Option<Segment<'_>>) {
         let last = self.length - 1;
-        match previous {
-            None => vec![last],
-            Some(Segment::DoubleStar) if last == first => vec![last],
-            Some(Segment::DoubleStar) => vec![last - 1, last],
+        match last_segment {
+            None => self.add_end(last),
+            Some(Segment::DoubleStar) => {
+                if last > first {
+                    self.add_end(last - 1);
+                }
+                self.add_end(last);
+                self.final_double_stars.push(last);
+            }
             // A trailing slash is ignored.
             Some(_) => {
-                self.add_slash(false);
-                vec![last, last + 1]
+                self.add_end(last);
+                self.add_slash();
+                self.add_end(last + 1);
             }
         }
     }
 
-    fn add_place(&mut self) -> usize {
+    fn add_end(&mut self, place: Place) {
+        self.ends.push((place, self.number_of_sets));
+    }
+
+    fn add_place(&mut self) -> Place {
         self.length += 1;
         self.length - 1
     }
 
-    fn add_slash(&mut self, is_after_double_star: bool) {
+    fn add_slash(&mut self) {
         let place = self.add_place();
         self.literals.entry(SLASH).or_default().push(place);
-        if is_after_double_star {
-            self.skips.push(place - 1);
+    }
+
+    /// `first` is the first place of the pattern.
+    fn add_slash_after_double_star(&mut self, first: Place) {
+        let double_star = self.length - 1;
+        self.skips.push(double_star);
+        self.add_slash();
+        if double_star == first {
+            self.start.push(double_star + 1);
         }
     }
 
@@ -213,27 +236,37 @@ impl AutomatonBuilder {
 
     fn build(mut self) -> PatternAutomaton {
         self.literals.entry(SLASH).or_default();
-        let words = self.length.div_ceil(WORD);
-        let skips = sparse(&self.skips);
-        let mut start = dense(&self.start, words);
-        enter_skipped(&skips, &mut start);
+        let words = words(self.length);
         let any = dense(&self.any, words);
-        let accepting =
-            self.literals.into_iter().map(|(character, places)| (character, AcceptingPlaces::new(character, &places, &any)));
+        let mut accepting = vec![AcceptingPlaces::Dense(any.clone())];
+        let (mut ascii, mut others) = (Box::new([NO_LITERAL as u8; 128]), Vec::new());
+        for (class, (character, places)) in (NO_LITERAL + 1..).zip(&self.literals) {
+            accepting.push(AcceptingPlaces::new(*character, places, &any));
+            match ascii.get_mut(*character as usize) {
+                // ASCII characters come first.
+                Some(ascii) => *ascii = class as u8,
+                None => others.push((*character, class)),
+            }
+        }
         PatternAutomaton {
-            start,
+            start: dense(&self.start, words),
             loops: dense(&self.loops, words),
             slash_loops: dense(&self.slash_loops, words),
-            accepting: accepting.collect(),
-            skips,
-            ends: self.ends.into(),
+            ascii,
+            others: others.into(),
+            accepting: accepting.into(),
+            skips: sparse(&self.skips),
+            final_double_stars: dense(&self.final_double_stars, words),
+            ends: dense(&self.ends.iter().map(|(place, _)| *place).collect::<Vec<_>>(), words),
+            end_sets: self.ends.into(),
+            number_of_sets: self.number_of_sets,
             any,
         }
     }
 }
 
 impl AcceptingPlaces {
-    fn new(character: char, places: &[usize], any: &Places) -> Self {
+    fn new(character: char, places: &[Place], any: &Places) -> Self {
         let in_words = sparse(places);
         if character == SLASH {
             return Self::Dense(dense(places, any.len()));
@@ -243,18 +276,6 @@ impl AcceptingPlaces {
         }
         Self::Dense(dense(places, any.len()).iter().zip(any).map(|(places, any)| places | any).collect())
     }
-}
-
-fn dense(places: &[usize], words: usize) -> Places {
-    let mut dense: Places = smallvec![0; words];
-    places.iter().for_each(|place| dense[place / WORD] |= 1 << (place % WORD));
-    dense
-}
-
-/// `places` must be in their order.
-fn sparse(places: &[usize]) -> SparsePlaces {
-    let in_words = places.chunk_by(|one, next| one / WORD == next / WORD);
-    in_words.map(|places| (places[0] / WORD, places.iter().fold(0, |word, place| word | 1 << (place % WORD)))).collect()
 }
 
 #[cfg(test)]

@@ -87,22 +87,23 @@ impl<'a> PathInterpretations<'a> {
         let limit = MAX_INTERPRETATIONS.min(MAX_BYTES / path.len());
         let mut interpretations = vec![PathInterpretation { path: path.to_owned(), derivation: Derivation::default() }];
         let mut next = 0;
-        while let Some(interpretation) = interpretations.get(next) {
-            for found in interpretation.apply_steps()? {
-                if interpretations.iter().any(|known| known.path == found.path) {
+        while next < interpretations.len() {
+            for step in STEPS {
+                let Some(path) = step.apply(&interpretations[next].path)? else { continue };
+                if interpretations.iter().any(|known| known.path == path) {
                     continue;
                 }
                 if interpretations.len() >= limit {
                     return Err(PathError::TooManyInterpretations);
                 }
-                interpretations.push(found);
+                interpretations.push(PathInterpretation { path, derivation: interpretations[next].derivation.and(step) });
             }
             next += 1;
         }
         Ok(Self::Several(interpretations))
     }
 
-    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
         let (plain, several) = match self {
             Self::Plain(path) => (Some(*path), [].as_slice()),
             Self::Several(interpretations) => (None, interpretations.as_slice()),
@@ -115,19 +116,6 @@ impl<'a> PathInterpretations<'a> {
             Self::Plain(path) => vec![PathInterpretation { path: path.to_owned(), derivation: Derivation::default() }],
             Self::Several(interpretations) => interpretations,
         }
-    }
-}
-
-impl PathInterpretation {
-    /// Returns the results of each step that changes the path.
-    fn apply_steps(&self) -> Result<SmallVec<[Self; 4]>, PathError> {
-        let mut results = SmallVec::new();
-        for step in STEPS {
-            if let Some(path) = step.apply(&self.path)? {
-                results.push(Self { path, derivation: self.derivation.and(step) });
-            }
-        }
-        Ok(results)
     }
 }
 

@@ -11,16 +11,12 @@ impl PathSets {
         Self(PatternAutomaton::new(sets))
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.number_of_sets() == 0
-    }
-
     /// True if every set has every interpretation of the path. Lower-case variants are not checked, because a pattern that
     /// matches a path also matches it in lower case.
     pub fn all_contain(&self, interpretations: &PathInterpretations<'_>) -> bool {
         let is_in_all = |path: &str| {
             let state = path.strip_prefix('/').map(|text| self.0.read(text));
-            state.is_some_and(|state| self.0.matching_sets(&state).count() == self.0.number_of_sets())
+            state.is_some_and(|state| self.0.matching_sets(&state).len() == self.0.number_of_sets())
         };
         interpretations.paths().all(is_in_all)
     }

@@ -107,6 +107,11 @@ impl PathPattern {
         Self(format!("/{DOUBLE_STAR}").into())
     }
 
+    /// The pattern of one segment of another pattern.
+    pub(super) fn of_segment(segment: &str) -> Self {
+        Self(format!("/{segment}").into())
+    }
+
     /// The segments of the pattern. Empty for `/`. Adjacent `**` are merged.
     pub(super) fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
         let mut after_double_star = false;
@@ -127,7 +132,7 @@ impl PathPattern {
 }
 
 /// A part of a path pattern.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Segment<'a> {
     Literal(&'a str),
     /// With `*` or `?`.

@@ -42,7 +42,8 @@ pub struct CombinedRestrictions {
 
 #[derive(Debug)]
 enum PathRestrictions {
-    Sets(PathSets),
+    None,
+    Sets(Box<PathSets>),
     /// A check would take too long with these patterns, so no path is allowed.
     TooLarge,
 }
@@ -90,7 +91,8 @@ impl CombinedRestrictions {
     /// if no path is restricted.
     pub fn allow_path(&self, paths: &Result<PathInterpretations<'_>, PathError>) -> bool {
         match &self.paths {
-            PathRestrictions::Sets(sets) => sets.is_empty() || paths.as_ref().is_ok_and(|paths| sets.all_contain(paths)),
+            PathRestrictions::None => true,
+            PathRestrictions::Sets(sets) => paths.as_ref().is_ok_and(|paths| sets.all_contain(paths)),
             PathRestrictions::TooLarge => false,
         }
     }
@@ -104,7 +106,7 @@ impl PathRestrictions {
         }
         let parse = |list: &[String]| list.iter().filter_map(|path| PathPattern::parse(path).ok()).collect();
         let sets: Vec<Vec<_>> = lists.iter().map(parse).collect();
-        Self::Sets(PathSets::new(&sets))
+        if sets.is_empty() { Self::None } else { Self::Sets(Box::new(PathSets::new(&sets))) }
     }
 }
 

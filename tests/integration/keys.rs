@@ -1,5 +1,6 @@
 //! API keys on real pods: managed with the JSON API, and checked.
 
+mod cost;
 mod derived;
 mod gateway;
 pub mod grant;

@@ -82,10 +82,45 @@ proptest! {
     }
 }
 
-/// Many `**`, and a path that keeps all of them active. A search with backtracking would not end.
+/// The bound in the module's comment.
+fn assert_linear(texts: &[String], path: &str) {
+    let patterns: Vec<_> = texts.iter().map(|text| pattern(text)).collect();
+    let index = PathIndex::new(patterns.iter().enumerate());
+    let (nodes, segments) = (index.rules.len(), path.split('/').count());
+    let wildcards = patterns.iter().flat_map(PathPattern::segments).filter_map(|segment| match segment {
+        Segment::Wildcard(text) => Some(text.chars().count() + 2),
+        _ => None,
+    });
+    let wildcards: Vec<_> = wildcards.collect();
+    let mut steps = 0;
+    index.first_counting(path, |_| false, &mut steps);
+    let by_character = 3 * path.chars().count() * wildcards.iter().sum::<usize>().div_ceil(64);
+    let by_segment = segments * (5 * nodes.div_ceil(64) + 2 * wildcards.len() + 1);
+    assert!(steps <= by_character + by_segment, "{steps} steps for {texts:.200?} on {path:.80}");
+}
+
+/// Many `**`, and paths that keep all of them active. A search with backtracking would not end.
 #[test]
 fn the_search_time_of_a_hostile_path_is_linear() {
     let index = PathIndex::new([(0, &pattern(&"/**/a".repeat(60)))]);
     assert_eq!(index.first(&"/a".repeat(4000), |_| true), Some(0));
     assert_eq!(index.first(&format!("{}/b", "/a".repeat(4000)), |_| true), None);
+    let double_stars = (0..600).map(|number| format!("/**/{number}/**/x"));
+    let wildcards = (0..600).map(|number| format!("/*{number}*/?{number}*a*/**"));
+    let texts: Vec<_> = double_stars.chain(wildcards).collect();
+    for path in ["/a".repeat(4000), format!("/{}", "a".repeat(8000)), (0..2000).map(|number| format!("/{number}")).collect()] {
+        assert_linear(&texts, &path);
+    }
+}
+
+#[test]
+fn rules_are_found_beyond_the_first_word() {
+    let texts: Vec<_> = (0..200).map(|number| format!("/{number}/*/x{number}?/**")).collect();
+    let patterns: Vec<_> = texts.iter().map(|text| pattern(text)).collect();
+    let index = PathIndex::new(patterns.iter().enumerate());
+    for number in 0..200 {
+        let path = format!("/{number}/any/x{number}y/z");
+        assert_eq!(index.first(&path, |_| true), Some(number));
+        assert_eq!(index.first(&path, |rule| rule != number), None);
+    }
 }

@@ -1,10 +1,11 @@
 //! Clients with a credential need no browser; clients that are no browser receive JSON.
 
+use reqwest::Method;
 use serde_json::json;
 
 use super::{EDITOR, address, assert_not_cached, authorization_page, decide, fields, for_redirect, key_at_check};
 use crate::support::agent::Agent;
-use crate::support::api::{Auth, create_key};
+use crate::support::api::{ApiKey, Auth, KEYS, call, create_key};
 use crate::support::fleet::Fleet;
 use crate::support::pod::PodOptions;
 use crate::support::steps::{ALICE, IDENTITY_HEADERS, session_of, sign_in};
@@ -68,6 +69,29 @@ async fn a_derived_key_has_no_more_access_and_no_longer_lifetime_than_its_parent
             assert_eq!((answer.header(IDENTITY_HEADERS[4]), answer.header(IDENTITY_HEADERS[3])), (Some("customer"), Some("")));
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_with_too_many_path_patterns_in_its_chain_creates_no_key() {
+    let fleet = Fleet::builder().idp().start().await;
+    let agent = Agent::new();
+    sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
+    let session = session_of(&agent);
+    let patterns = |name: &str, number: usize| (0..number).map(|index| format!("/{name}/{index}")).collect::<Vec<_>>();
+    let parent = create_key(fleet.pod(0), Auth::Session(&session), json!({"manage_keys": true})).await;
+    let child = create_key(fleet.pod(0), Auth::Key(&parent.key), json!({"paths": patterns("a", 32)})).await;
+    let restrict = async |key: &ApiKey, name: &str| {
+        let path = format!("{KEYS}/{}", key.id);
+        call(fleet.pod(0), Auth::Session(&session), Method::PATCH, &path, Some(json!({"paths": patterns(name, 32)}))).await
+    };
+    let url = fleet.pod(0).public(&address(&[("response_type", "oauth_token")]));
+    let bearer = format!("Bearer {}", child.key);
+    assert_eq!(restrict(&child, "b").await.status(), 200);
+    assert_eq!(Agent::new().get_with(&url, &[("authorization", &bearer)]).await.status, 200);
+    restrict(&child, "c").await.assert(400, "invalid_request");
+    assert_eq!(restrict(&parent, "c").await.status(), 200, "the patterns of derived keys do not count");
+    let answer = Agent::new().get_with(&url, &[("authorization", &bearer)]).await;
+    assert_eq!((answer.status, &answer.json()["error"]), (400, &"invalid_request".into()), "{}", answer.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

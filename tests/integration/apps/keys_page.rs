@@ -54,6 +54,15 @@ async fn a_form_of_another_site_changes_nothing_and_invalid_input_is_explained()
         assert_eq!(page.status, 400, "{name:?} {duration}: {}", page.body);
         assert!(page.body.contains("role=\"alert\""));
     }
+    let patterns: String = (0..20).map(|number| format!("/{number}/{}\n", "a".repeat(300))).collect();
+    let page = agent
+        .submit(
+            &agent.get(&url).await.form(),
+            &[("action", "make"), ("key_alias", "x"), ("duration", "7d"), ("paths", &patterns)],
+        )
+        .await;
+    assert_eq!(page.status, 400, "{}", page.body);
+    assert!(page.body.contains("role=\"alert\"") && page.body.contains("at most 64 path patterns"), "{}", page.body);
     assert!(agent.get(&url).await.body.contains("You have no keys."));
     let signed_out = Agent::new().get(&url).await;
     assert!(signed_out.location().unwrap().as_str().contains("/sso/login?rd=%2Fvestibule%2Fkeys"));
