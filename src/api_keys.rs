@@ -205,7 +205,7 @@ impl Keys {
             attempts += 1;
             let StoredRecord { value: key, version } =
                 self.get(id).await?.filter(|key| self.can_revoke(manager, &key.value)).ok_or(KeysError::NotFound)?;
-            let change = key.remove_from(self.records.change(id.shard()));
+            let change = key.remove_from(self.records.change(id.shard())).as_revocation();
             // The last attempt has no precondition. A secret without a record is invalid, so no other writer can undo it.
             let change = if attempts < store::TRIES { change.expect_version(&ApiKey::key(id), version) } else { change };
             Ok::<_, KeysError>(change.commit().await?.map(|_| key))
@@ -267,7 +267,7 @@ impl Keys {
             let page = KeyIndex::new(&self.records, user, self.clock.now()).page(None, REVOKED_PER_COMMIT, |_| true).await?;
             let Some(first) = page.keys.first() else { return Ok(()) };
             let change = page.keys.iter().fold(self.records.change(first.id.shard()), |change, key| key.remove_from(change));
-            let _ = change.commit().await?;
+            let _ = change.as_revocation().commit().await?;
             page.keys.iter().for_each(|_| self.metrics.key_changed(KeyChange::Revoked));
         }
     }

@@ -63,6 +63,7 @@ pub struct Config {
     pub key_ring: Option<ConfiguredSecret>,
     pub providers: Vec<ProviderSettings>,
     pub token_issuers: Vec<IssuerSettings>,
+    pub logins: crate::oidc::LoginFlowSettings,
     pub sessions: crate::users::Limits,
     pub cache: Cache,
     pub keys: crate::api_keys::KeySettings,

@@ -28,4 +28,12 @@ impl Continuation {
             Self::ReturnTo(target) | Self::Link { retry: target, .. } => target,
         }
     }
+
+    #[must_use]
+    pub fn with_retry_target(self, target: ReturnTarget) -> Self {
+        match self {
+            Self::ReturnTo(_) => Self::ReturnTo(target),
+            Self::Link { user, .. } => Self::Link { user, retry: target },
+        }
+    }
 }

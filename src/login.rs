@@ -7,10 +7,10 @@ use url::Url;
 use crate::{
     clock::Clock,
     continuation::Continuation,
-    metrics::{LoginOutcome, Metrics},
+    metrics::{LoginLimit, LoginOutcome, Metrics},
     oidc::{
-        BrowserBinding, ExchangeError, LoginFlow, LoginFlows, Provider, ProviderNotReadyError, Providers, TakeError,
-        VerifiedIdentity,
+        BeginFlowError, BrowserBinding, EncryptedTarget, ExchangeError, FlowLimit, LoginFlow, LoginFlows, PresentedFlow,
+        Provider, ProviderNotReadyError, Providers, TakeError, VerifiedIdentity,
     },
     principal::{IdentityClaims, Source},
     return_to::ReturnTarget,
@@ -46,8 +46,18 @@ pub struct CallbackBrowser {
     pub binding: Option<BrowserBinding>,
     /// The session cookie's value, from an earlier login.
     pub session: Option<String>,
+    /// The text of the flow's encrypted return target.
+    pub target: Option<String>,
     /// The `User-Agent`.
     pub agent: Option<String>,
+}
+
+/// A login that was started.
+pub struct StartedLogin {
+    /// The provider's URL for the browser.
+    pub url: Url,
+    /// The return target, if the browser must keep it.
+    pub target: Option<EncryptedTarget>,
 }
 
 /// A successful login.
@@ -68,7 +78,18 @@ pub enum BeginError {
     #[error(transparent)]
     NotReady(#[from] ProviderNotReadyError),
     #[error(transparent)]
-    Store(#[from] store::Error),
+    Limit(FlowLimit),
+    #[error(transparent)]
+    Store(store::Error),
+}
+
+impl From<BeginFlowError> for BeginError {
+    fn from(error: BeginFlowError) -> Self {
+        match error {
+            BeginFlowError::Limit(limit) => Self::Limit(limit),
+            BeginFlowError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 impl BeginError {
@@ -76,6 +97,8 @@ impl BeginError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NotReady(_) => "provider_not_ready",
+            Self::Limit(FlowLimit::Pending) => "pending_logins_limit",
+            Self::Limit(FlowLimit::Memory) => "store_memory_low",
             Self::Store(error) => error.reason(),
         }
     }
@@ -143,17 +166,21 @@ impl Login {
         &self.providers
     }
 
-    /// Starts a login flow. Returns the provider's URL for the browser.
+    /// Starts a login flow.
     pub async fn begin(
         &self,
         provider: &Provider,
         browser: &BrowserBinding,
         continuation: Continuation,
-    ) -> Result<Url, BeginError> {
+    ) -> Result<StartedLogin, BeginError> {
         // No flow is written for an unreachable provider.
         provider.ensure_ready().await?;
-        let started = self.flows.begin(provider.id(), browser, continuation).await?;
-        Ok(provider.authorization_url(&started)?)
+        let begun = self.flows.begin(provider.id(), browser, continuation).await.inspect_err(|error| match error {
+            BeginFlowError::Limit(FlowLimit::Pending) => self.metrics.login_limited(LoginLimit::PendingLogins),
+            BeginFlowError::Limit(FlowLimit::Memory) => self.metrics.login_limited(LoginLimit::StoreMemory),
+            BeginFlowError::Store(_) => {}
+        })?;
+        Ok(StartedLogin { url: provider.authorization_url(&begun)?, target: begun.target })
     }
 
     /// Finishes a login at the provider's callback path.
@@ -178,15 +205,15 @@ impl Login {
         browser: &CallbackBrowser,
     ) -> Result<FinishedLogin, (FailureReason, Option<ReturnTarget>)> {
         let state = callback.state.as_deref().ok_or((FailureReason::NoState, None))?;
+        let presented = PresentedFlow { state, browser: browser.binding.as_ref(), target: browser.target.as_deref() };
         if callback.code.is_none() && callback.error.is_none() {
-            return Err((FailureReason::NoCode, self.flows.retry_target(state)));
+            return Err((FailureReason::NoCode, self.flows.retry_target(presented)));
         }
         // Before the login flow is taken.
         if !self.users.has_role_map() {
-            return Err((FailureReason::NoRoleMapYet, self.flows.retry_target(state)));
+            return Err((FailureReason::NoRoleMapYet, self.flows.retry_target(presented)));
         }
-        let taken = self.flows.take(state, provider.id(), browser.binding.as_ref()).await;
-        let taken = taken.map_err(|error| self.not_taken(error, state))?;
+        let taken = self.flows.take(presented, provider.id()).await.map_err(|error| self.not_taken(error, presented))?;
         let outcome = self.take_in(provider, callback, browser, &taken).await;
         let outcome = outcome.map_err(|why| (why, Some(taken.continuation.retry_target().clone())))?;
         Ok(FinishedLogin { outcome, continuation: taken.continuation })
@@ -239,7 +266,7 @@ impl Login {
         }
     }
 
-    fn not_taken(&self, error: TakeError, state: &str) -> (FailureReason, Option<ReturnTarget>) {
+    fn not_taken(&self, error: TakeError, presented: PresentedFlow<'_>) -> (FailureReason, Option<ReturnTarget>) {
         let place = |continuation: Continuation| Some(continuation.retry_target().clone());
         match error {
             TakeError::Unknown { retry } => (FailureReason::Unknown, retry),
@@ -248,9 +275,9 @@ impl Login {
             TakeError::OtherProvider { continuation } => (FailureReason::OtherProvider, place(continuation)),
             // The flow may have been taken.
             TakeError::Store(error @ store::Error::Unknown(_)) => {
-                (FailureReason::StoreAfter(error), self.flows.retry_target(state))
+                (FailureReason::StoreAfter(error), self.flows.retry_target(presented))
             }
-            TakeError::Store(error) => (FailureReason::StoreBefore(error), self.flows.retry_target(state)),
+            TakeError::Store(error) => (FailureReason::StoreBefore(error), self.flows.retry_target(presented)),
         }
     }
 }

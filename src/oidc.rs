@@ -18,14 +18,18 @@ mod userinfo;
 
 pub use claims::without_token_claims;
 pub use exchange::{ExchangeError, VerifiedIdentity};
-pub use flow::{AuthorizationRequest, BrowserBinding, LoginFlow, LoginFlows, TakeError};
+pub use flow::{
+    AuthorizationRequest, BeginFlowError, BrowserBinding, EncryptedTarget, FlowLimit, LoginFlow, LoginFlows, PresentedFlow,
+    TakeError,
+};
 pub use http::HttpClientError;
 pub use id_token::IdTokenError;
 pub use keys::{FetchError, IssuerKeys};
 pub use openid_connect::ProviderNotReadyError;
 pub use provider::Provider;
 pub use settings::{
-    AuthMethod, ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, ProviderSettings, RpLogout,
+    AuthMethod, LoginFlowSettings, ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, ProviderSettings,
+    RpLogout,
 };
 pub use userinfo::UserInfoError;
 

@@ -2,10 +2,12 @@
 //!
 //! Records are spread over 64 shards, each of which is one hash tag in Redis. Records that must change together are in one
 //! shard and change in one [`Commit`]. The commit also advances the shard's [`Sequence`] and publishes an
-//! [`InvalidationMessage`], so that a crash cannot separate a write from its message.
+//! [`InvalidationMessage`], so that a crash cannot separate a write from its message. Commits of records that no pod caches,
+//! such as login flows, are unsequenced: they do neither.
 //!
 //! "Absent", "unavailable" and "unknown outcome" are three different answers.
 
+mod commit;
 mod memory;
 mod metered;
 mod records;
@@ -13,6 +15,7 @@ mod redis;
 mod sharded_id;
 mod update;
 
+pub use commit::{Capacity, Commit, CommitIntent, Conflict, Precondition, Replication, Sequencing, Ttl};
 pub use memory::MemoryStore;
 pub use metered::MeteredStore;
 pub use records::{Change, Record, Records, ReencryptionOutcome, StaleEntry, StoredRecord};
@@ -24,7 +27,6 @@ use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use tokio::sync::broadcast;
-use uuid::Uuid;
 
 use crate::secret::{Digest, random_bytes};
 
@@ -42,6 +44,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Returns at most `limit` members of an index after `after`, in the order of their ids.
     async fn list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<Vec<String>, Error>;
+
+    /// True unless the store uses so much of its memory that the rest is reserved for users who are signed in.
+    async fn has_free_memory(&self) -> bool;
 
     /// Counts one use against a quota that all pods share.
     async fn spend(&self, key: &Key, quota: Quota) -> Result<QuotaUsage, Error>;
@@ -129,48 +134,6 @@ pub struct EncryptedRecord {
     pub version: Version,
 }
 
-/// A condition on one record that must hold for a commit to be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precondition {
-    Absent,
-    Version(Version),
-}
-
-/// The lifetime of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ttl {
-    Forever,
-    For(Duration),
-}
-
-/// The urgency of a commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Urgency {
-    Ordinary,
-    /// A revocation waits for a replica for a moment, so that a failover does not undo it.
-    Revocation,
-}
-
-/// Everything that changes together in one shard.
-#[derive(Clone)]
-pub struct Commit {
-    pub shard: Shard,
-    /// A retry with the same id returns the outcome of the first attempt.
-    pub operation: Uuid,
-    pub token: CommitToken,
-    pub urgency: Urgency,
-    pub preconditions: Vec<(Key, Precondition)>,
-    pub put: Vec<(Key, Vec<u8>, Ttl)>,
-    /// Re-encrypted values of unchanged records. Each record must exist in this version, and keeps it and its lifetime.
-    pub reencrypt: Vec<(Key, EncryptedRecord)>,
-    pub delete: Vec<Key>,
-    /// An index expires with the member that expires last.
-    pub index_add: Vec<(Index, String, Ttl)>,
-    pub index_remove: Vec<(Index, String)>,
-    /// The encrypted body of the invalidation message; empty if no cache is affected.
-    pub invalidation: Vec<u8>,
-}
-
 /// The message to every pod about one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidationMessage {
@@ -227,6 +190,9 @@ pub enum Error {
     /// Other writers changed the records during each attempt; nothing was written.
     #[error("other writers kept changing the record")]
     Contended,
+    /// The shard holds as many records of this kind as the commit's [`Capacity`] allows; nothing was written.
+    #[error("the store holds the maximum number of these records")]
+    Full,
 }
 
 impl Error {
@@ -237,14 +203,10 @@ impl Error {
             Self::Unknown(_) => "write_not_confirmed",
             Self::Unreadable { .. } => "record_unreadable",
             Self::Contended => "write_contention",
+            Self::Full => "capacity_reached",
         }
     }
 }
-
-/// A precondition of the commit does not hold; nothing was written.
-#[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
-#[error("another writer has changed the record")]
-pub struct Conflict;
 
 impl Shard {
     pub const COUNT: u8 = 64;
@@ -375,43 +337,22 @@ impl fmt::Display for Sequence {
 }
 
 impl Sequence {
+    /// The number of every unsequenced commit.
+    const UNSEQUENCED: u64 = 0;
+
+    /// Returns the version of records that an unsequenced commit writes.
+    fn unsequenced(token: CommitToken) -> Self {
+        Self { number: Self::UNSEQUENCED, token }
+    }
+
+    /// True for the version of a record that an unsequenced commit wrote.
+    pub fn is_unsequenced(&self) -> bool {
+        self.number == Self::UNSEQUENCED
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let (number, token) = text.split_once(':')?;
         Some(Self { number: number.parse().ok()?, token: CommitToken::parse(token)? })
-    }
-}
-
-impl Commit {
-    pub fn new(shard: Shard) -> Self {
-        Self {
-            shard,
-            operation: Uuid::from_bytes(random_bytes()),
-            token: CommitToken::random(),
-            urgency: Urgency::Ordinary,
-            preconditions: Vec::new(),
-            put: Vec::new(),
-            reencrypt: Vec::new(),
-            delete: Vec::new(),
-            index_add: Vec::new(),
-            index_remove: Vec::new(),
-            invalidation: Vec::new(),
-        }
-    }
-
-    /// Returns all preconditions, including the versions of the re-encrypted records.
-    fn all_preconditions(&self) -> impl Iterator<Item = (&Key, Precondition)> {
-        let reencrypted = self.reencrypt.iter().map(|(key, value)| (key, Precondition::Version(value.version)));
-        self.preconditions.iter().map(|(key, expected)| (key, *expected)).chain(reencrypted)
-    }
-
-    /// Panics unless all keys and indices are in the commit's shard. Redis Cluster rejects any other commit.
-    fn assert_one_shard(&self) {
-        let written = self.put.iter().map(|(key, ..)| key).chain(self.reencrypt.iter().map(|(key, _)| key));
-        let keys = self.preconditions.iter().map(|(key, _)| key).chain(written).chain(&self.delete);
-        let added = self.index_add.iter().map(|(index, ..)| index.shard);
-        let indices = added.chain(self.index_remove.iter().map(|(index, _)| index.shard));
-        let one = keys.map(|key| key.shard).chain(indices).all(|shard| shard == self.shard);
-        assert!(one, "a commit spans shards");
     }
 }
 

@@ -7,6 +7,7 @@ mod management;
 mod policy;
 mod record;
 mod session;
+mod session_limit;
 mod sessions;
 mod trusted_redirects;
 

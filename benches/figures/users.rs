@@ -19,7 +19,8 @@ use super::integration::support::pod::Pod;
 const CONCURRENCY: usize = 64;
 
 /// The defaults of a pod.
-const LIMITS: Limits = Limits { idle: Duration::from_secs(12 * 3600), absolute: Duration::from_secs(7 * 24 * 3600) };
+const LIMITS: Limits =
+    Limits { idle: Duration::from_secs(12 * 3600), absolute: Duration::from_secs(7 * 24 * 3600), max_per_user: 100 };
 
 pub struct SignedInUsers(Users);
 

@@ -128,7 +128,7 @@ impl ApiKey {
         let id = self.id.to_string();
         let change = self.pointers().fold(change, |change, pointer| change.delete(&pointer));
         let change = self.indices().fold(change, |change, index| change.index_remove(&index, &id));
-        change.delete(&Self::key(self.id)).revoke_key(&id)
+        change.delete(&Self::key(self.id)).drop_key(&id).replicated()
     }
 
     pub(super) fn pointers(&self) -> impl Iterator<Item = store::Key> {

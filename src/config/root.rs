@@ -16,7 +16,7 @@ use super::{
 use crate::bearer_tokens::IssuerSettings;
 use crate::client_address::ProxyNetwork;
 use crate::kubernetes::ConfigMapSource;
-use crate::oidc::ProviderSettings;
+use crate::oidc::{LoginFlowSettings, ProviderSettings};
 use crate::origin::PublicUrl;
 use crate::principal::Role;
 use crate::role_map::{ConfiguredNames, RoleMap};
@@ -40,7 +40,7 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let providers = read_providers(root);
     let (public_url, origins) = origins.complete(root, public);
     let token_issuers = read_token_issuers(root, public_url.as_ref(), providers.as_deref());
-    let sessions = root.section("sessions", "Lifetime of sessions.", read_sessions);
+    let (logins, sessions) = read_logins_and_sessions(root);
     let cache = root.section("cache", CACHE, read_cache);
     let admin_roles = root.list(ADMIN_ROLES, &ROLE, &["proxy_admin"]);
     let keys = root.section("keys", keys::DOC, keys::read);
@@ -73,6 +73,7 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
         key_ring: key_ring?,
         providers: providers?,
         token_issuers: token_issuers?,
+        logins: logins?,
         sessions: sessions?,
         cache: cache?,
         keys: keys?,
@@ -252,6 +253,25 @@ fn claim_sources(
     Some(super::claim_sources(providers?, issuers?, local?.enabled))
 }
 
+fn read_logins_and_sessions(root: &mut Section<'_>) -> (Option<LoginFlowSettings>, Option<Limits>) {
+    let logins = root.section("logins", "Logins at an identity provider.", read_logins);
+    (logins, root.section("sessions", "Lifetime and number of sessions.", read_sessions))
+}
+
+fn read_logins(section: &mut Section<'_>) -> Option<LoginFlowSettings> {
+    let max_pending = section.or_default(
+        field(
+            "max_pending",
+            "Maximum number of login flows that the store holds at the same time, from 1000. Further logins are refused with 503, \
+             without regard to client addresses; callbacks are not. Each of the 64 shards has an equal share, so that refusals \
+             can begin somewhat below the maximum. A flow needs up to 1 KB.",
+        ),
+        &Kind { name: "number", parse: |text| values::count(text, 1_000..=100_000_000) },
+        "100000",
+    );
+    Some(LoginFlowSettings { max_pending: max_pending? })
+}
+
 fn read_sessions(section: &mut Section<'_>) -> Option<Limits> {
     let idle = section.or_default(
         field("idle", "Idle timeout: a session ends when it has not been used for this long."),
@@ -260,7 +280,12 @@ fn read_sessions(section: &mut Section<'_>) -> Option<Limits> {
     );
     let absolute =
         section.or_default(field("absolute", "Maximum lifetime: a session ends this long after sign-in."), &SESSION_LIMIT, "7d");
-    let (idle, absolute) = (idle?, absolute?);
+    let max_per_user = section.or_default(
+        field("max_per_user", "Maximum number of sessions of a user. A further sign-in ends the oldest one."),
+        &Kind { name: "number", parse: |text| values::count(text, 1..=500) },
+        "100",
+    );
+    let (idle, absolute, max_per_user) = (idle?, absolute?, max_per_user?);
     if idle > absolute {
         let (name, text) = if section.is_given("idle") {
             ("idle", "must not be longer than `sessions.absolute`, which ends the session anyway")
@@ -270,7 +295,7 @@ fn read_sessions(section: &mut Section<'_>) -> Option<Limits> {
         section.complain(name, text);
         return None;
     }
-    Some(Limits { idle, absolute })
+    Some(Limits { idle, absolute, max_per_user })
 }
 
 const SESSION_LIMIT: Kind<Duration> = Kind {

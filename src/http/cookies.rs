@@ -1,6 +1,7 @@
-//! The service's cookies: the session, the binding of login flows to a browser, and the device of a sign-in with a password.
+//! The service's cookies: the session, the binding of login flows to a browser, their long return targets, and the device of a
+//! sign-in with a password.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use actix_web::{
     HttpRequest,
@@ -16,6 +17,8 @@ pub struct CookieNames {
     pub session: &'static str,
     pub login: &'static str,
     pub device: &'static str,
+    /// The beginning of the names of the cookies with return targets.
+    pub(super) target: &'static str,
     scheme: CookieScheme,
 }
 
@@ -30,10 +33,10 @@ impl CookieNames {
     pub fn of(public_url: &PublicUrl) -> Self {
         if public_url.is_secure() {
             let (session, login, device) = ("__Host-vestibule", "__Host-vestibule-login", "__Host-vestibule-device");
-            Self { session, login, device, scheme: CookieScheme::Https }
+            Self { session, login, device, target: "__Secure-vestibule-target-", scheme: CookieScheme::Https }
         } else {
             let (session, login, device) = ("vestibule", "vestibule-login", "vestibule-device");
-            Self { session, login, device, scheme: CookieScheme::LoopbackHttp }
+            Self { session, login, device, target: "vestibule-target-", scheme: CookieScheme::LoopbackHttp }
         }
     }
 
@@ -74,7 +77,13 @@ impl CookieNames {
         BrowserBinding::parse_cookie(find(request, self.login)?)
     }
 
-    fn cookie(&self, name: &'static str, value: &str) -> actix_web::cookie::CookieBuilder<'static> {
+    /// Returns a cookie with a part of a return target. Only login paths receive it, so it adds nothing to other requests.
+    pub(super) fn target_cookie(&self, name: String, value: &str, life: Duration) -> Cookie<'static> {
+        let life = time::Duration::try_from(life).unwrap_or(time::Duration::MAX);
+        self.cookie(name, value).path("/sso").max_age(life).finish()
+    }
+
+    fn cookie(&self, name: impl Into<Cow<'static, str>>, value: &str) -> actix_web::cookie::CookieBuilder<'static> {
         Cookie::build(name, value.to_owned())
             .path("/")
             .http_only(true)
@@ -85,7 +94,7 @@ impl CookieNames {
 
 /// Finds a cookie by the rules of the check: other cookies may have any content, and several different values of the cookie are
 /// ambiguous and count as none.
-fn find<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+pub(super) fn find<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
     let headers = request.headers().get_all(header::COOKIE);
     let mut values = headers.flat_map(|header| cookies(header.as_bytes(), name));
     let first = values.next()?;

@@ -6,6 +6,7 @@ mod onboarding;
 mod password;
 mod provider;
 mod sign_in_page;
+mod target_cookies;
 
 use actix_web::{
     dev::HttpServiceFactory,

@@ -46,7 +46,11 @@ impl Site {
         Self {
             cookies: CookieNames::of(&public_url),
             public_url,
-            limits: Limits { idle: std::time::Duration::from_secs(60), absolute: std::time::Duration::from_secs(600) },
+            limits: Limits {
+                idle: std::time::Duration::from_secs(60),
+                absolute: std::time::Duration::from_secs(600),
+                max_per_user: 100,
+            },
             proxies: TrustedProxies::default(),
             ring: Arc::new(KeyRing::ephemeral(Arc::new(SystemClock))),
             local_accounts: false,

@@ -28,5 +28,7 @@ async fn begin_link(
     user: &str,
 ) -> Result<url::Url, BeginError> {
     let retry = ReturnTarget::parse(SitePage::SignIn.href(), "").unwrap_or_else(|_| ReturnTarget::root());
-    services.login.begin(provider, binding, Continuation::Link { user: user.to_owned(), retry }).await
+    // The retry target is short, so that the browser keeps no target.
+    let started = services.login.begin(provider, binding, Continuation::Link { user: user.to_owned(), retry }).await?;
+    Ok(started.url)
 }

@@ -130,7 +130,7 @@ impl Accounts {
             if self.policy.authorize_role(by, &invitation.role) == Err(PolicyDenial::HigherRole) {
                 return Err(InvitationError::Above);
             }
-            let change = Invitation::remove_from(&id.to_string(), &invitation.user, change);
+            let change = Invitation::remove_from(&id.to_string(), &invitation.user, change).as_revocation();
             Ok(Edit::Commit(change, invitation))
         });
         let invitation = revoked.await?.ok_or(InvitationError::NotFound)?;

@@ -45,7 +45,7 @@ fn on_store(store: Arc<dyn Store>, clock: &ManualClock, ring: &Arc<KeyRing>, cos
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
     let metrics = Arc::new(Metrics::new());
     let records = Records::new(store, Arc::clone(ring), "");
-    let limits = Limits { idle: 30 * DAY, absolute: 30 * DAY };
+    let limits = Limits { idle: 30 * DAY, absolute: 30 * DAY, max_per_user: 100 };
     let role_maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&shared), Arc::clone(&metrics)).unwrap();
     let role_maps = Arc::new(role_maps);
     let users = Users::new(records.clone(), Arc::clone(&role_maps), limits, Arc::clone(&shared), Arc::clone(&metrics));

@@ -47,6 +47,10 @@ label!(
     KeyChange { Made => "made", Regenerated => "regenerated", Revoked => "revoked" }
 );
 label!(
+    /// The limit that refuses to start logins.
+    LoginLimit { PendingLogins => "max_pending", StoreMemory => "store_memory" }
+);
+label!(
     /// The outcome of a login.
     LoginOutcome {
         Success => "success",
@@ -65,7 +69,7 @@ label!(
 );
 label!(
     /// The outcome of a command to the store.
-    StoreOutcome { Ok => "ok", Conflict => "conflict", Unavailable => "unavailable", Unknown => "unknown" }
+    StoreOutcome { Ok => "ok", Conflict => "conflict", Full => "full", Unavailable => "unavailable", Unknown => "unknown" }
 );
 label!(
     /// A command to the store.

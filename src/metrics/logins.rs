@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use prometheus::{IntCounterVec, IntGaugeVec};
 
-use super::{LoginOutcome, MetricRegistrar, Metrics, Outcome, whole_seconds};
+use super::{LoginLimit, LoginOutcome, MetricRegistrar, Metrics, Outcome, whole_seconds};
 use crate::principal::Source;
 
 pub(super) struct Logins {
     total: IntCounterVec,
     by_role: IntCounterVec,
     absent_sources: IntCounterVec,
+    limited: IntCounterVec,
     logouts: IntCounterVec,
     provider_refreshes: IntCounterVec,
     provider_ready: IntGaugeVec,
@@ -35,6 +36,12 @@ impl Logins {
                 "login_absent_sources_total",
                 "Logins without claims from a source: an opaque or unusable access token, no userinfo endpoint.",
                 &["provider", "source"],
+            ),
+            limited: registrar.counters(
+                "logins_limited_total",
+                "Logins that were not started, because the store holds `logins.max_pending` login flows or uses more than 90% \
+                 of its memory.",
+                &["limit"],
             ),
             logouts: registrar.counters("logouts_total", "Sessions that their users ended.", &["outcome"]),
             provider_refreshes: registrar.counters(
@@ -75,6 +82,10 @@ impl Metrics {
     /// `provider` is a configured id.
     pub fn source_absent(&self, provider: &str, source: Source) {
         self.logins.absent_sources.with_label_values(&[provider, source.as_str()]).inc();
+    }
+
+    pub fn login_limited(&self, limit: LoginLimit) {
+        self.logins.limited.with_label_values(&[limit.as_str()]).inc();
     }
 
     pub fn logout(&self, outcome: Outcome) {

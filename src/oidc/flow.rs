@@ -1,17 +1,27 @@
 //! Login flows: begun on any pod, and taken exactly once by any pod.
 
+mod capacity;
+mod encrypted_target;
+mod record;
+
+pub use encrypted_target::EncryptedTarget;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
+use self::{
+    capacity::{FlowCapacity, FlowStage},
+    record::{FlowRecord, PendingLogin, TargetPlace},
+};
+use super::LoginFlowSettings;
 use crate::{
     clock::{self, Clock},
     continuation::Continuation,
     return_to::ReturnTarget,
     secret::{Digest, EncryptionPurpose, OpaqueToken, TokenKind, random_bytes},
-    store::{self, Key, Kind, Record, Records, Shard, Ttl},
+    store::{self, Change, Conflict, Key, Kind, Records, Shard, StoredRecord, Ttl},
 };
 
 /// The time that a user has to sign in at the provider.
@@ -27,6 +37,7 @@ pub struct BrowserBinding(Digest);
 /// The store of login flows.
 pub struct LoginFlows {
     records: Records,
+    capacity: FlowCapacity,
     clock: Arc<dyn Clock>,
 }
 
@@ -35,6 +46,17 @@ pub struct AuthorizationRequest {
     pub state: String,
     pub nonce: String,
     pub verifier: String,
+    /// The return target, if the browser must keep it.
+    pub target: Option<EncryptedTarget>,
+}
+
+/// The parts of a callback that identify its login flow and its browser.
+#[derive(Clone, Copy)]
+pub struct PresentedFlow<'a> {
+    pub state: &'a str,
+    pub browser: Option<&'a BrowserBinding>,
+    /// The text of the flow's [`EncryptedTarget`].
+    pub target: Option<&'a str>,
 }
 
 /// A login flow that was taken. No other request can finish it.
@@ -44,9 +66,26 @@ pub struct LoginFlow {
     pub continuation: Continuation,
 }
 
+/// A limit that protects the store from anonymous requests. It refuses only new login flows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FlowLimit {
+    #[error("the store holds the maximum number of login flows")]
+    Pending,
+    #[error("Redis uses more than 90% of its memory")]
+    Memory,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BeginFlowError {
+    #[error(transparent)]
+    Limit(#[from] FlowLimit),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum TakeError {
-    /// The record is gone, or never existed. `retry` is the target in `state` itself.
+    /// The record is gone, or never existed. `retry` is the target that the browser has.
     #[error("the login is unknown or has expired")]
     Unknown { retry: Option<ReturnTarget> },
     #[error("the login was finished before")]
@@ -59,30 +98,9 @@ pub enum TakeError {
     Store(#[from] store::Error),
 }
 
-#[derive(Serialize, Deserialize)]
-struct FlowRecord {
-    begun: Timestamp,
-    continuation: Continuation,
-    /// `None` after the flow was taken.
-    #[serde(default, rename = "waiting")]
-    pending: Option<PendingLogin>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct PendingLogin {
-    provider: String,
-    nonce: String,
-    verifier: String,
-    browser: [u8; 32],
-}
-
-impl Record for FlowRecord {
-    const KIND: Kind = Kind::Flow;
-}
-
 impl LoginFlows {
-    pub fn new(records: Records, clock: Arc<dyn Clock>) -> Self {
-        Self { records, clock }
+    pub fn new(records: Records, settings: LoginFlowSettings, clock: Arc<dyn Clock>) -> Self {
+        Self { records, capacity: FlowCapacity::new(settings.max_pending), clock }
     }
 
     /// Begins a login flow and stores it under the digest of its `state`.
@@ -91,54 +109,94 @@ impl LoginFlows {
         provider: &str,
         browser: &BrowserBinding,
         continuation: Continuation,
-    ) -> Result<AuthorizationRequest, store::Error> {
+    ) -> Result<AuthorizationRequest, BeginFlowError> {
+        if !self.records.store().has_free_memory().await {
+            return Err(FlowLimit::Memory.into());
+        }
         let state = self.new_state(&continuation);
-        let request = AuthorizationRequest { state, nonce: random_text(), verifier: random_text() };
-        let key = key(&request.state);
-        let pending = PendingLogin {
-            provider: provider.to_owned(),
-            nonce: request.nonce.clone(),
-            verifier: request.verifier.clone(),
-            browser: *browser.0.as_bytes(),
-        };
-        let flow = FlowRecord { begun: self.clock.now(), continuation, pending: Some(pending) };
-        // A key of 256 random bits is always new, so no version is expected.
-        let _ = self.records.change(key.shard).put(&key, &flow, Ttl::For(LIFETIME)).commit().await?;
-        Ok(request)
+        let (nonce, verifier) = (random_text(), random_text());
+        let key = key(&state);
+        let now = self.clock.now();
+        let flow = FlowRecord::new(now, continuation.clone(), PendingLogin::new(provider, &nonce, &verifier, browser));
+        let change = self.records.unsequenced_change(key.shard).put(&key, &flow, Ttl::For(LIFETIME));
+        let change = change.within(self.capacity.enter(key.shard, FlowStage::Pending, now, LIFETIME));
+        match change.commit().await {
+            // A key of 256 random bits is always new, so no version is expected.
+            Ok(_) => {}
+            Err(store::Error::Full) => return Err(FlowLimit::Pending.into()),
+            Err(error) => return Err(error.into()),
+        }
+        let is_with_browser = flow.target == TargetPlace::Browser && split_hint(&state).is_none();
+        let target = is_with_browser.then(|| EncryptedTarget::new(self.records.ring(), &state, continuation.retry_target()));
+        Ok(AuthorizationRequest { state, nonce, verifier, target })
     }
 
     /// Takes a login flow. Every further attempt fails with [`TakeError::Finished`].
-    pub async fn take(&self, state: &str, provider: &str, browser: Option<&BrowserBinding>) -> Result<LoginFlow, TakeError> {
-        let unknown = || TakeError::Unknown { retry: self.retry_target(state) };
-        if !self.is_ours(state) {
+    pub async fn take(&self, presented: PresentedFlow<'_>, provider: &str) -> Result<LoginFlow, TakeError> {
+        let unknown = || TakeError::Unknown { retry: self.retry_target(presented) };
+        if !self.is_ours(presented.state) {
             return Err(unknown());
         }
-        let key = key(state);
+        let key = key(presented.state);
         let stored = self.records.get_patiently::<FlowRecord>(&key).await?.ok_or_else(unknown)?;
-        let FlowRecord { begun, continuation, pending } = stored.value;
-        let Some(pending) = pending else { return Err(TakeError::Finished { continuation }) };
-        if browser.is_none_or(|browser| !browser.matches(&pending.browser)) {
+        let continuation = self.continuation_of(&stored.value, presented);
+        let Some(pending) = &stored.value.pending else { return Err(TakeError::Finished { continuation }) };
+        if presented.browser.is_none_or(|browser| !pending.is_of(browser)) {
             return Err(TakeError::OtherBrowser { continuation });
         }
         if pending.provider != provider {
             return Err(TakeError::OtherProvider { continuation });
         }
-        let tombstone = FlowRecord { begun, continuation: continuation.clone(), pending: None };
-        let ttl = Ttl::For(self.remaining(begun));
-        let taken =
-            self.records.change(key.shard).expect_version(&key, stored.version).put(&key, &tombstone, ttl).commit().await?;
-        match taken {
-            Ok(_) => Ok(LoginFlow { nonce: pending.nonce, verifier: pending.verifier, continuation }),
-            Err(_) => Err(TakeError::Finished { continuation }),
+        match self.bury(&key, &stored).await? {
+            Ok(()) => Ok(LoginFlow { nonce: pending.nonce.clone(), verifier: pending.verifier.clone(), continuation }),
+            Err(Conflict) => Err(TakeError::Finished { continuation }),
         }
     }
 
-    /// Returns the target in `state`, which is readable without the record.
-    pub fn retry_target(&self, state: &str) -> Option<ReturnTarget> {
+    /// Replaces a flow by its tombstone if it is still as it was read. Without room for a tombstone it deletes the flow: a further
+    /// attempt then finds none, instead of one that is finished.
+    async fn bury(&self, key: &Key, stored: &StoredRecord<FlowRecord>) -> Result<Result<(), Conflict>, store::Error> {
+        let (now, left) = (self.clock.now(), self.remaining(stored.value.begun));
+        let capacity = self.capacity.enter(key.shard, FlowStage::Finished, now, left);
+        let change = self.leave(key, stored).put(key, &stored.value.tombstone(), Ttl::For(left)).within(capacity);
+        let buried = match change.commit().await {
+            Err(store::Error::Full) => self.leave(key, stored).delete(key).commit().await,
+            outcome => outcome,
+        };
+        Ok(buried?.map(drop))
+    }
+
+    /// Returns a change that expects the flow as it was read, and no longer counts it as pending.
+    fn leave(&self, key: &Key, stored: &StoredRecord<FlowRecord>) -> Change<'_> {
+        let change = self.records.unsequenced_change(key.shard).expect_version(key, stored.version);
+        // Version 0.1 did not count the flows that it began.
+        match stored.version.is_unsequenced() {
+            true => change.release(FlowStage::Pending.counter_of(key.shard, stored.value.begun + LIFETIME)),
+            false => change,
+        }
+    }
+
+    /// Returns the target that the browser has, in `state` or in a cookie. It is readable without the record.
+    pub fn retry_target(&self, presented: PresentedFlow<'_>) -> Option<ReturnTarget> {
+        let PresentedFlow { state, target, .. } = presented;
+        let in_cookie = || EncryptedTarget::decrypt(self.records.ring(), state, target?);
+        self.target_in_state(state).or_else(in_cookie)
+    }
+
+    fn target_in_state(&self, state: &str) -> Option<ReturnTarget> {
         let (token, hint) = split_hint(state)?;
         let encrypted = URL_SAFE_NO_PAD.decode(hint).ok()?;
         let target = self.records.ring().decrypt(EncryptionPurpose::State, token.as_bytes(), &encrypted).ok()?;
         serde_json::from_slice(&target).ok()
+    }
+
+    /// Returns the continuation with its return target. A browser that has lost the target is sent to `/`.
+    fn continuation_of(&self, record: &FlowRecord, presented: PresentedFlow<'_>) -> Continuation {
+        let continuation = record.continuation.clone();
+        match (record.target, self.retry_target(presented)) {
+            (TargetPlace::Browser, Some(target)) => continuation.with_retry_target(target),
+            _ => continuation,
+        }
     }
 
     /// Returns a new `state`: an opaque token and the encrypted target, which stays readable when the record is gone.
@@ -185,9 +243,8 @@ impl BrowserBinding {
         self.0.to_hex()
     }
 
-    fn matches(&self, digest: &[u8; 32]) -> bool {
-        use subtle::ConstantTimeEq;
-        self.0.as_bytes().ct_eq(digest).into()
+    fn digest(&self) -> &Digest {
+        &self.0
     }
 }
 
@@ -215,7 +272,7 @@ macro_rules! redacted_debug {
     )+};
 }
 
-redacted_debug!(AuthorizationRequest, LoginFlow, PendingLogin, BrowserBinding);
+redacted_debug!(AuthorizationRequest, LoginFlow, BrowserBinding, EncryptedTarget);
 
 #[cfg(test)]
 mod tests {
@@ -234,20 +291,27 @@ mod tests {
         let store = Arc::new(MemoryStore::new(Arc::clone(&shared)));
         let records = Records::new(store, Arc::new(KeyRing::ephemeral(Arc::clone(&shared))), "test:");
         let browser = BrowserBinding::parse_cookie(&BrowserBinding::new_cookie()).unwrap();
-        Setup { flows: LoginFlows::new(records, shared), clock, browser }
+        let settings = LoginFlowSettings { max_pending: 1000 };
+        Setup { flows: LoginFlows::new(records, settings, shared), clock, browser }
     }
 
     fn to(path: &str) -> Continuation {
         Continuation::ReturnTo(ReturnTarget::parse(path, "llm.example.com").unwrap())
     }
 
+    fn presented<'a>(request: &'a AuthorizationRequest, browser: Option<&'a BrowserBinding>) -> PresentedFlow<'a> {
+        let target = request.target.as_ref().map(|target| target.text.as_str());
+        PresentedFlow { state: &request.state, browser, target }
+    }
+
     #[tokio::test]
     async fn a_second_attempt_to_take_a_flow_fails_as_finished() {
         let Setup { flows, browser, .. } = setup();
         let request = flows.begin("corp", &browser, to("/app?x=1")).await.unwrap();
-        let taken = flows.take(&request.state, "corp", Some(&browser)).await.unwrap();
-        assert_eq!((taken.nonce, taken.verifier, taken.continuation), (request.nonce, request.verifier, to("/app?x=1")));
-        let again = flows.take(&request.state, "corp", Some(&browser)).await;
+        let taken = flows.take(presented(&request, Some(&browser)), "corp").await.unwrap();
+        assert_eq!((&taken.nonce, &taken.verifier), (&request.nonce, &request.verifier));
+        assert_eq!(taken.continuation, to("/app?x=1"));
+        let again = flows.take(presented(&request, Some(&browser)), "corp").await;
         assert!(matches!(again, Err(TakeError::Finished { continuation }) if continuation == to("/app?x=1")));
     }
 
@@ -256,10 +320,10 @@ mod tests {
         let Setup { flows, browser, .. } = setup();
         let request = flows.begin("corp", &browser, to("/")).await.unwrap();
         let other = BrowserBinding::parse_cookie(&BrowserBinding::new_cookie()).unwrap();
-        assert!(matches!(flows.take(&request.state, "corp", None).await, Err(TakeError::OtherBrowser { .. })));
-        assert!(matches!(flows.take(&request.state, "corp", Some(&other)).await, Err(TakeError::OtherBrowser { .. })));
-        assert!(matches!(flows.take(&request.state, "evil", Some(&browser)).await, Err(TakeError::OtherProvider { .. })));
-        assert!(flows.take(&request.state, "corp", Some(&browser)).await.is_ok());
+        assert!(matches!(flows.take(presented(&request, None), "corp").await, Err(TakeError::OtherBrowser { .. })));
+        assert!(matches!(flows.take(presented(&request, Some(&other)), "corp").await, Err(TakeError::OtherBrowser { .. })));
+        assert!(matches!(flows.take(presented(&request, Some(&browser)), "evil").await, Err(TakeError::OtherProvider { .. })));
+        assert!(flows.take(presented(&request, Some(&browser)), "corp").await.is_ok());
     }
 
     #[tokio::test]
@@ -267,7 +331,7 @@ mod tests {
         let Setup { flows, browser, clock } = setup();
         let request = flows.begin("corp", &browser, to("/app?x=1")).await.unwrap();
         clock.advance(LIFETIME);
-        let expired = flows.take(&request.state, "corp", Some(&browser)).await;
+        let expired = flows.take(presented(&request, Some(&browser)), "corp").await;
         assert!(matches!(expired, Err(TakeError::Unknown { retry: Some(retry) }) if retry.as_str() == "/app?x=1"));
     }
 
@@ -277,17 +341,80 @@ mod tests {
         let request = flows.begin("corp", &browser, to("/")).await.unwrap();
         let altered = format!("{}A", request.state);
         for state in ["", "x", &"A".repeat(66), &altered, "a.b"] {
-            assert!(matches!(flows.take(state, "corp", Some(&browser)).await, Err(TakeError::Unknown { .. })), "{state}");
+            let presented = PresentedFlow { state, browser: Some(&browser), target: None };
+            assert!(matches!(flows.take(presented, "corp").await, Err(TakeError::Unknown { .. })), "{state}");
         }
     }
 
     #[tokio::test]
-    async fn a_long_target_is_in_the_record_and_not_in_state() {
+    async fn a_long_target_is_with_the_browser_and_neither_in_the_record_nor_in_state() {
         let Setup { flows, browser, .. } = setup();
-        let long = format!("/{}", "a".repeat(2000));
-        let request = flows.begin("corp", &browser, to(&long)).await.unwrap();
-        assert!(request.state.len() < 100, "{}", request.state.len());
-        assert_eq!(flows.take(&request.state, "corp", Some(&browser)).await.unwrap().continuation, to(&long));
+        for (length, is_in_cookie) in [(200, false), (257, true), (4000, true)] {
+            let long = format!("/{}", "a".repeat(length - 1));
+            let request = flows.begin("corp", &browser, to(&long)).await.unwrap();
+            assert_eq!(request.target.is_some(), is_in_cookie, "{length}");
+            assert!(request.state.len() < 500, "{}", request.state.len());
+            let stored = flows.records.store().get(&key(&request.state)).await.unwrap().unwrap();
+            let version = format!("{}:", stored.version);
+            assert!(version.len() + stored.ciphertext.len() <= record::LONGEST_RECORD, "{length}");
+            assert_eq!(flows.take(presented(&request, Some(&browser)), "corp").await.unwrap().continuation, to(&long));
+            let again = flows.take(presented(&request, Some(&browser)), "corp").await;
+            assert!(matches!(again, Err(TakeError::Finished { continuation }) if continuation == to(&long)), "{length}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_browser_that_has_lost_its_target_is_sent_to_the_root_and_no_other_target_is_accepted() {
+        let Setup { flows, browser, .. } = setup();
+        let [one, other] = ["/one", "/other"].map(|path| to(&format!("{path}{}", "a".repeat(1000))));
+        let requests = [flows.begin("corp", &browser, one).await.unwrap(), flows.begin("corp", &browser, other).await.unwrap()];
+        for (request, target) in [(&requests[0], None), (&requests[1], requests[0].target.as_ref().map(|of| of.text.as_str()))] {
+            let presented = PresentedFlow { state: &request.state, browser: Some(&browser), target };
+            assert_eq!(flows.take(presented, "corp").await.unwrap().continuation, to("/"));
+        }
+    }
+
+    /// Begins flows until one is refused; returns the others.
+    async fn fill(flows: &LoginFlows, browser: &BrowserBinding) -> Vec<AuthorizationRequest> {
+        let mut begun = Vec::new();
+        loop {
+            match flows.begin("corp", browser, to("/")).await {
+                Ok(request) => begun.push(request),
+                Err(BeginFlowError::Limit(FlowLimit::Pending)) => return begun,
+                Err(error) => panic!("{error}"),
+            }
+            assert!(begun.len() <= 1024, "more than the shares of all shards");
+        }
+    }
+
+    #[tokio::test]
+    async fn pending_flows_are_bounded_and_those_that_began_can_finish() {
+        let Setup { flows, browser, clock } = setup();
+        let begun = fill(&flows, &browser).await;
+        assert!(begun.len() >= 16, "{}", begun.len());
+        for request in &begun {
+            flows.take(presented(request, Some(&browser)), "corp").await.unwrap();
+        }
+        assert!(flows.begin("corp", &browser, to("/")).await.is_ok(), "finished flows make room");
+        let _ = fill(&flows, &browser).await;
+        clock.advance(LIFETIME + Duration::from_secs(60 + 120));
+        assert!(fill(&flows, &browser).await.len() >= 16, "expired flows make room");
+    }
+
+    #[tokio::test]
+    async fn tombstones_are_bounded_and_a_flow_without_one_is_taken_once() {
+        let Setup { flows, browser, .. } = setup();
+        let (mut finished, mut unknown) = (0, 0);
+        for _ in 0..2000 {
+            let request = flows.begin("corp", &browser, to("/")).await.unwrap();
+            flows.take(presented(&request, Some(&browser)), "corp").await.unwrap();
+            match flows.take(presented(&request, Some(&browser)), "corp").await.err() {
+                Some(TakeError::Finished { .. }) => finished += 1,
+                Some(TakeError::Unknown { .. }) => unknown += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(finished <= 1024 && unknown > 0, "{finished} tombstones, {unknown} flows without one");
     }
 
     #[test]

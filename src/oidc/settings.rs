@@ -22,6 +22,13 @@ pub struct ProviderSettings {
     pub authorization_params: Vec<(String, String)>,
 }
 
+/// The settings of login flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoginFlowSettings {
+    /// The maximum number of login flows in the store that no user has finished yet.
+    pub max_pending: u32,
+}
+
 /// The protocol of a provider, with the settings that are specific to it.
 #[derive(Clone, Debug)]
 pub enum ProtocolSettings {

@@ -22,6 +22,8 @@ const FORMAT: u8 = 1;
 const KEY_ID_LEN: usize = 4;
 const NONCE_LEN: usize = 12;
 const MAC_LEN: usize = 16;
+/// Of AES-256-GCM-SIV.
+const TAG_LEN: usize = 16;
 
 /// The prefix of the comment with the creation date of the key below it.
 const CREATED: &str = "# created";
@@ -41,6 +43,8 @@ pub enum EncryptionPurpose {
     Invalidation,
     /// The restart hint in the `state` of a login flow.
     State,
+    /// The return target of a login flow, in a cookie.
+    ReturnTarget,
 }
 
 /// The purpose of a MAC. Each purpose has its own derived key.
@@ -101,6 +105,7 @@ struct RingKey {
     record: RandomizedNonceKey,
     invalidation: RandomizedNonceKey,
     state: RandomizedNonceKey,
+    return_target: RandomizedNonceKey,
     opaque_token: hmac::Key,
     csrf: hmac::Key,
     device: hmac::Key,
@@ -148,6 +153,9 @@ fn decode(line: &str) -> Option<RingKey> {
 }
 
 impl KeyRing {
+    /// The number of bytes that encryption adds to a text.
+    pub const OVERHEAD: usize = 1 + KEY_ID_LEN + NONCE_LEN + TAG_LEN;
+
     pub fn new(keys: RingKeys, clock: Arc<dyn Clock>) -> Self {
         Self { keys: Rotation::new(keys.keys, ENCRYPTS_AFTER, clock), removals: watch::Sender::new(0) }
     }
@@ -258,6 +266,7 @@ impl RingKey {
             record: aead("seal record"),
             invalidation: aead("seal bus"),
             state: aead("seal state"),
+            return_target: aead("seal return target"),
             opaque_token: mac("mac handle"),
             csrf: mac("mac csrf"),
             device: mac("mac device"),
@@ -284,6 +293,7 @@ impl RingKey {
             EncryptionPurpose::Record => &self.record,
             EncryptionPurpose::Invalidation => &self.invalidation,
             EncryptionPurpose::State => &self.state,
+            EncryptionPurpose::ReturnTarget => &self.return_target,
         }
     }
 

@@ -97,7 +97,7 @@ impl Parts {
             email_trust(&providers),
             CredentialParser::new(Arc::clone(&ring), cookie, Arc::clone(&metrics)),
         );
-        let flows = LoginFlows::new(records.clone(), Arc::clone(clock));
+        let flows = LoginFlows::new(records.clone(), config.logins, Arc::clone(clock));
         let local = config
             .local_accounts
             .enabled

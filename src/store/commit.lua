@@ -1,19 +1,32 @@
--- Runs one commit: checks the preconditions, writes all records, advances the shard's sequence and publishes the
--- invalidation message. All keys are in one slot, so the script is atomic.
+-- Runs one commit: checks the preconditions and the capacity, and writes all records. A sequenced commit also advances the
+-- shard's sequence and publishes the invalidation message. All keys are in one slot, so the script is atomic.
 --
--- KEYS: sequence, operation, then the keys of preconditions, put and reencrypt, delete, index_add, index_remove
--- ARGV: token, lifetime of the operation's outcome in ms, channel, shard, message body, the five counts,
+-- KEYS: sequence, operation, counters of the capacity's windows, the counter to enter, the counter to leave, then the keys of
+--       preconditions, put and reencrypt, delete, index_add, index_remove
+-- ARGV: token, lifetime of the operation's outcome in ms, channel ('' for an unsequenced commit), shard, message body,
+--       the counts of preconditions, put and reencrypt, delete, index_add, index_remove, windows, entered, left,
+--       the capacity's limit, the lifetime of the entered counter in ms,
 --       then expected versions ('' for absent), (value, ttl in ms, 0 or kept)*, (member added, ttl in ms or 0)*,
 --       members removed
--- Returns {1, sequence} if the commit was written, also by an earlier attempt; {0} on a conflict.
-local done = redis.call('GET', KEYS[2])
-if done then
-  -- A write, because WAIT in later versions of Redis counts only connections that have written.
-  redis.call('PEXPIRE', KEYS[2], ARGV[2])
-  return {1, done}
+-- Returns {1, version} if the commit was written, also by an earlier attempt; {0} on a conflict; {2} without capacity.
+local sequenced = ARGV[3] ~= ''
+local entered = 3 + tonumber(ARGV[11])
+local left = entered + tonumber(ARGV[12])
+local k, a = left + tonumber(ARGV[13]), 16
+
+local version = '0:' .. ARGV[1]
+if sequenced then
+  local done = redis.call('GET', KEYS[2])
+  if done then
+    -- A write, because WAIT in later versions of Redis counts only connections that have written.
+    redis.call('PEXPIRE', KEYS[2], ARGV[2])
+    return {1, done}
+  end
+elseif tonumber(ARGV[7]) > 0 then
+  local first = KEYS[k + tonumber(ARGV[6])]
+  if redis.call('GETRANGE', first, 0, #version) == version .. ':' then return {1, version} end
 end
 
-local k, a = 3, 11
 for _ = 1, tonumber(ARGV[6]) do
   local expected = ARGV[a]
   if expected == '' then
@@ -24,17 +37,32 @@ for _ = 1, tonumber(ARGV[6]) do
   k, a = k + 1, a + 1
 end
 
-local number, previous = 0, '0000000000000000'
-local current = redis.call('GET', KEYS[1])
-if current then
-  local colon = string.find(current, ':', 1, true)
-  number, previous = tonumber(string.sub(current, 1, colon - 1)), string.sub(current, colon + 1)
+if ARGV[12] == '1' then
+  local used = 0
+  for window = 3, entered - 1 do
+    used = used + (tonumber(redis.call('GET', KEYS[window])) or 0)
+  end
+  if used >= tonumber(ARGV[14]) then return {2} end
+  if redis.call('INCR', KEYS[entered]) == 1 then redis.call('PEXPIRE', KEYS[entered], ARGV[15]) end
 end
--- tostring would write large numbers as 7.96e+14.
-local sequence = string.format('%.0f', number + 1) .. ':' .. ARGV[1]
+if ARGV[13] == '1' then
+  local count = tonumber(redis.call('GET', KEYS[left])) or 0
+  if count > 0 then redis.call('SET', KEYS[left], string.format('%.0f', count - 1), 'KEEPTTL') end
+end
+
+local previous = '0000000000000000'
+if sequenced then
+  local number, current = 0, redis.call('GET', KEYS[1])
+  if current then
+    local colon = string.find(current, ':', 1, true)
+    number, previous = tonumber(string.sub(current, 1, colon - 1)), string.sub(current, colon + 1)
+  end
+  -- tostring would write large numbers as 7.96e+14.
+  version = string.format('%.0f', number + 1) .. ':' .. ARGV[1]
+end
 
 for _ = 1, tonumber(ARGV[7]) do
-  local value = sequence .. ':' .. ARGV[a]
+  local value = version .. ':' .. ARGV[a]
   if ARGV[a + 1] == '0' then
     redis.call('SET', KEYS[k], value)
   elseif ARGV[a + 1] == 'kept' then
@@ -51,11 +79,11 @@ for _ = 1, tonumber(ARGV[8]) do
 end
 for _ = 1, tonumber(ARGV[9]) do
   -- An index expires with the member that expires last.
-  local left, ttl = redis.call('PTTL', KEYS[k]), tonumber(ARGV[a + 1])
+  local remaining, ttl = redis.call('PTTL', KEYS[k]), tonumber(ARGV[a + 1])
   redis.call('ZADD', KEYS[k], 0, ARGV[a])
   if ttl == 0 then
     redis.call('PERSIST', KEYS[k])
-  elseif left ~= -1 and left < ttl then
+  elseif remaining ~= -1 and remaining < ttl then
     redis.call('PEXPIRE', KEYS[k], ARGV[a + 1])
   end
   k, a = k + 1, a + 2
@@ -65,7 +93,9 @@ for _ = 1, tonumber(ARGV[10]) do
   k, a = k + 1, a + 1
 end
 
-redis.call('SET', KEYS[1], sequence)
-redis.call('SET', KEYS[2], sequence, 'PX', ARGV[2])
-redis.call('PUBLISH', ARGV[3], ARGV[4] .. ':' .. previous .. ':' .. sequence .. ':' .. ARGV[5])
-return {1, sequence}
+if sequenced then
+  redis.call('SET', KEYS[1], version)
+  redis.call('SET', KEYS[2], version, 'PX', ARGV[2])
+  redis.call('PUBLISH', ARGV[3], ARGV[4] .. ':' .. previous .. ':' .. version .. ':' .. ARGV[5])
+end
+return {1, version}

@@ -13,8 +13,8 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::{
-    Commit, Conflict, Cursor, EncryptedRecord, Error, Index, InvalidationMessage, Key, Kind, OPERATION_MEMORY, Precondition,
-    Quota, QuotaUsage, ScanPage, Sequence, Shard, Store, Ttl,
+    Capacity, Commit, Conflict, Cursor, EncryptedRecord, Error, Index, InvalidationMessage, Key, Kind, OPERATION_MEMORY,
+    Precondition, Quota, QuotaUsage, ScanPage, Sequence, Sequencing, Shard, Store, Ttl,
 };
 use crate::clock::Clock;
 
@@ -84,18 +84,27 @@ impl Store for MemoryStore {
 
     async fn commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, Error> {
         commit.assert_one_shard();
-        let mut inner = self.lock();
-        if let Some(done) = inner.operations.get(&commit.operation) {
-            return Ok(Ok(*done));
+        let (mut inner, now) = (self.lock(), self.clock.now());
+        if let Some(done) = inner.earlier_outcome(commit) {
+            return Ok(Ok(done));
         }
         if !inner.holds(commit) {
             return Ok(Err(Conflict));
         }
-        let message = inner.apply(commit, self.clock.now());
-        let sequence = message.sequence;
-        // Sent under the lock, so that messages arrive in the order of their numbers. There may be no receiver.
-        let _ = self.messages.send(message);
-        Ok(Ok(sequence))
+        if commit.capacity.as_ref().is_some_and(|capacity| inner.is_full(capacity)) {
+            return Err(Error::Full);
+        }
+        inner.count(commit, now);
+        Ok(Ok(match commit.sequencing {
+            Sequencing::Unsequenced => inner.write(commit, commit.unsequenced_version(), now),
+            Sequencing::Sequenced => {
+                let message = inner.apply(commit, now);
+                let sequence = message.sequence;
+                // Sent under the lock, so that messages arrive in the order of their numbers. There may be no receiver.
+                let _ = self.messages.send(message);
+                sequence
+            }
+        }))
     }
 
     async fn list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<Vec<String>, Error> {
@@ -103,6 +112,10 @@ impl Store for MemoryStore {
         let Some(members) = inner.indices.get(index) else { return Ok(Vec::new()) };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         Ok(members.ids.range::<str, _>((from, Bound::Unbounded)).take(limit).cloned().collect())
+    }
+
+    async fn has_free_memory(&self) -> bool {
+        true
     }
 
     async fn spend(&self, key: &Key, quota: Quota) -> Result<QuotaUsage, Error> {
@@ -133,6 +146,34 @@ impl Store for MemoryStore {
 }
 
 impl Inner {
+    /// Returns the outcome of an earlier attempt.
+    fn earlier_outcome(&self, commit: &Commit) -> Option<Sequence> {
+        match commit.sequencing {
+            Sequencing::Sequenced => self.operations.get(&commit.operation).copied(),
+            Sequencing::Unsequenced => {
+                let first = commit.put.first().and_then(|(key, ..)| self.records.get(key));
+                first.map(|entry| entry.value.version).filter(|version| *version == commit.unsequenced_version())
+            }
+        }
+    }
+
+    fn is_full(&self, capacity: &Capacity) -> bool {
+        let used: u64 = capacity.windows.iter().filter_map(|window| self.counters.get(window)).map(|(count, _)| count).sum();
+        used >= capacity.limit
+    }
+
+    /// Counts the commit's record where it enters, and no longer where it leaves.
+    fn count(&mut self, commit: &Commit, now: Timestamp) {
+        if let Some(capacity) = &commit.capacity {
+            let new = (1, now + capacity.ttl);
+            let (_, until) = *self.counters.entry(capacity.entered.clone()).and_modify(|(count, _)| *count += 1).or_insert(new);
+            self.expiries.insert((until, ExpiryTarget::Counter(capacity.entered.clone())));
+        }
+        if let Some((count, _)) = commit.released.as_ref().and_then(|counter| self.counters.get_mut(counter)) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
     fn holds(&self, commit: &Commit) -> bool {
         commit.all_preconditions().all(|(key, expected)| {
             let version = self.records.get(key).map(|entry| entry.value.version);
@@ -145,9 +186,17 @@ impl Inner {
 
     fn apply(&mut self, commit: &Commit, now: Timestamp) -> InvalidationMessage {
         let previous = self.sequences[commit.shard.index()];
-        let sequence = Sequence { number: previous.number + 1, token: commit.token };
+        let sequence = self.write(commit, Sequence { number: previous.number + 1, token: commit.token }, now);
+        self.sequences[commit.shard.index()] = sequence;
+        self.operations.insert(commit.operation, sequence);
+        self.expiries.insert((now + OPERATION_MEMORY, ExpiryTarget::Operation(commit.operation)));
+        InvalidationMessage { shard: commit.shard, previous: previous.token, sequence, body: commit.invalidation.clone() }
+    }
+
+    /// Writes the records and indices of a commit, and returns their version.
+    fn write(&mut self, commit: &Commit, version: Sequence, now: Timestamp) -> Sequence {
         for (key, ciphertext, ttl) in &commit.put {
-            self.put(key, EncryptedRecord { ciphertext: ciphertext.clone(), version: sequence }, ttl.from(now));
+            self.put(key, EncryptedRecord { ciphertext: ciphertext.clone(), version }, ttl.from(now));
         }
         for (key, value) in &commit.reencrypt {
             let expires = self.records.get(key).and_then(|entry| entry.expires);
@@ -162,10 +211,7 @@ impl Inner {
         for (index, id) in &commit.index_remove {
             self.remove_member(index, id);
         }
-        self.sequences[commit.shard.index()] = sequence;
-        self.operations.insert(commit.operation, sequence);
-        self.expiries.insert((now + OPERATION_MEMORY, ExpiryTarget::Operation(commit.operation)));
-        InvalidationMessage { shard: commit.shard, previous: previous.token, sequence, body: commit.invalidation.clone() }
+        version
     }
 
     fn put(&mut self, key: &Key, value: EncryptedRecord, expires: Option<Timestamp>) {

@@ -42,6 +42,7 @@ impl From<&Error> for StoreOutcome {
         match error {
             Error::Unavailable(_) | Error::Unreadable { .. } | Error::Contended => Self::Unavailable,
             Error::Unknown(_) => Self::Unknown,
+            Error::Full => Self::Full,
         }
     }
 }
@@ -66,6 +67,11 @@ impl Store for MeteredStore {
 
     async fn list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<Vec<String>, Error> {
         self.read(StoreOperation::List, self.store.list(index, after, limit)).await
+    }
+
+    /// Not counted: in nearly all cases the answer is known.
+    async fn has_free_memory(&self) -> bool {
+        self.store.has_free_memory().await
     }
 
     async fn spend(&self, key: &Key, quota: Quota) -> Result<QuotaUsage, Error> {

@@ -9,8 +9,8 @@ use futures::future::try_join_all;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Commit, Conflict, EncryptedRecord, Error, Index, InvalidationMessage, Key, Kind, Precondition, Sequence, Shard, Store, Ttl,
-    Urgency, Version,
+    Capacity, Commit, CommitIntent, Conflict, EncryptedRecord, Error, Index, InvalidationMessage, Key, Kind, Precondition,
+    Replication, Sequence, Sequencing, Shard, Store, Ttl, Version,
 };
 use crate::secret::{DecryptionError, Digest, EncryptionPurpose, KeyRing};
 
@@ -64,6 +64,9 @@ pub struct Records {
 type Invalidate = dyn Fn(Shard, &[StaleEntry]) + Send + Sync;
 
 /// A commit that is being built.
+///
+/// `drop_*` tells every pod that a cache entry is stale. `revoke_*` also declares that the commit takes access away: it waits for
+/// a replica, and is not refused when the store is out of memory. A commit that grants access must not use them.
 pub struct Change<'a> {
     records: &'a Records,
     commit: Commit,
@@ -87,6 +90,9 @@ struct Invalidation<'a> {
 }
 
 impl Records {
+    /// The number of bytes that an unsequenced record needs in the store in addition to its JSON.
+    pub const UNSEQUENCED_OVERHEAD: usize = KeyRing::OVERHEAD + "0:0123456789abcdef:".len();
+
     pub fn new(store: Arc<dyn Store>, ring: Arc<KeyRing>, prefix: &str) -> Self {
         Self { store, ring, prefix: prefix.into(), invalidate: Arc::default() }
     }
@@ -163,6 +169,12 @@ impl Records {
         Change { records: self, commit: Commit::new(shard), stale: Vec::new() }
     }
 
+    /// Starts a commit of records that no pod caches. It neither advances the shard's sequence nor sends a message.
+    pub fn unsequenced_change(&self, shard: Shard) -> Change<'_> {
+        let commit = Commit { sequencing: Sequencing::Unsequenced, ..Commit::new(shard) };
+        Change { records: self, commit, stale: Vec::new() }
+    }
+
     /// Decrypts an invalidation message. Fails unless a pod of this deployment encrypted it for this shard and commit.
     pub fn decrypt_invalidation_message(&self, message: &InvalidationMessage) -> Result<Vec<StaleEntry>, DecryptionError> {
         if message.body.is_empty() {
@@ -217,10 +229,28 @@ impl Change<'_> {
         self
     }
 
-    /// Invalidates a credential on every pod, and waits for a replica to receive the commit.
-    pub fn revoke_credential(mut self, digest: &Digest) -> Self {
-        self.commit.urgency = Urgency::Revocation;
-        self.drop_credential(digest)
+    /// Counts the change's record; without room for it, the commit fails with [`Error::Full`].
+    pub fn within(mut self, capacity: Capacity) -> Self {
+        self.commit.capacity = Some(capacity);
+        self
+    }
+
+    /// Removes a record from a counter that it has entered.
+    pub fn release(mut self, counter: Key) -> Self {
+        self.commit.released = Some(counter);
+        self
+    }
+
+    /// Declares that the change takes access away.
+    pub fn as_revocation(mut self) -> Self {
+        self.commit.intent = CommitIntent::Revocation;
+        self.replicated()
+    }
+
+    /// Waits for a replica to receive the commit, so that a failover does not undo it.
+    pub fn replicated(mut self) -> Self {
+        self.commit.replication = Replication::Awaited;
+        self
     }
 
     /// Invalidates a credential, or an identity, on every pod.
@@ -235,27 +265,45 @@ impl Change<'_> {
         self
     }
 
-    /// Invalidates a user on every pod, and waits for a replica to receive the commit.
-    pub fn revoke_user(mut self, id: &str) -> Self {
-        self.commit.urgency = Urgency::Revocation;
-        self.drop_user(id)
-    }
-
-    /// Invalidates a key on every pod, and waits for a replica to receive the commit.
-    pub fn revoke_key(mut self, id: &str) -> Self {
+    /// Invalidates a key on every pod.
+    pub fn drop_key(mut self, id: &str) -> Self {
         self.stale.push(StaleEntry::Key(id.to_owned()));
-        self.commit.urgency = Urgency::Revocation;
         self
     }
 
-    pub async fn commit(mut self) -> Result<Result<Sequence, Conflict>, Error> {
+    /// Takes access away from a credential on every pod.
+    pub fn revoke_credential(self, digest: &Digest) -> Self {
+        self.drop_credential(digest).as_revocation()
+    }
+
+    /// Takes access away from a user on every pod.
+    pub fn revoke_user(self, id: &str) -> Self {
+        self.drop_user(id).as_revocation()
+    }
+
+    /// Takes access away from a key on every pod.
+    pub fn revoke_key(self, id: &str) -> Self {
+        self.drop_key(id).as_revocation()
+    }
+
+    pub async fn commit(self) -> Result<Result<Sequence, Conflict>, Error> {
+        match self.commit.sequencing {
+            Sequencing::Sequenced => self.commit_and_invalidate().await,
+            Sequencing::Unsequenced => {
+                assert!(self.stale.is_empty(), "an unsequenced commit would hide a stale cache entry");
+                self.records.store.commit(&self.commit).await
+            }
+        }
+    }
+
+    async fn commit_and_invalidate(mut self) -> Result<Result<Sequence, Conflict>, Error> {
         let body = MessageBody { stale: self.stale };
         let plain = serde_json::to_vec(&body).expect("an invalidation message is plain data");
         let associated = self.records.message_associated(self.commit.shard, &self.commit.token);
         self.commit.invalidation = self.records.ring.encrypt(EncryptionPurpose::Invalidation, &associated, &plain);
         let mut invalidation = Invalidation { records: self.records, shard: self.commit.shard, stale: body.stale };
         let outcome = self.records.store.commit(&self.commit).await;
-        if matches!(outcome, Ok(Err(Conflict)) | Err(Error::Unavailable(_))) {
+        if matches!(outcome, Ok(Err(Conflict)) | Err(Error::Unavailable(_) | Error::Full)) {
             // Nothing was written. In an outage only the cache can answer, so its entries stay.
             invalidation.stale.clear();
         }

@@ -1,7 +1,10 @@
 //! Stores records in Redis: standalone, with Sentinel or as a cluster.
 
+mod commits;
 mod connect;
 mod invalidation_channel;
+mod memory;
+mod scripts;
 mod warnings;
 
 pub use connect::{Connection, Credentials, Topology};
@@ -25,15 +28,16 @@ use fred::{
 use futures::future::join_all;
 use tokio::sync::broadcast;
 
-use self::connect::PersistentClient;
+use self::{
+    connect::PersistentClient,
+    memory::MemoryWatch,
+    scripts::{CommitScripts, SPEND, script_call},
+};
 use super::{
-    Commit, Conflict, Cursor, EncryptedRecord, Error as StoreError, Index, InvalidationMessage, Key, Kind, OPERATION_MEMORY,
-    Precondition, Quota, QuotaUsage, ScanPage, Sequence, Shard, Store, Ttl, Urgency,
+    Commit, Conflict, Cursor, EncryptedRecord, Error as StoreError, Index, InvalidationMessage, Key, Kind, Quota, QuotaUsage,
+    ScanPage, Sequence, Shard, Store, Ttl,
 };
 use crate::{clock::Clock, metrics::Metrics};
-
-const COMMIT: &str = include_str!("commit.lua");
-const SPEND: &str = include_str!("spend.lua");
 
 /// Pauses before the attempts of a commit. The operation id makes an attempt after an unknown outcome harmless.
 const COMMIT_PAUSES: [Duration; 5] = [
@@ -69,7 +73,8 @@ pub struct RedisStore {
     command_timeout: Duration,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    commit_sha: String,
+    scripts: CommitScripts,
+    memory: MemoryWatch,
     timeouts: AtomicU32,
     /// The ends of the pauses of reconnecting and of waiting for replicas.
     pauses: Mutex<Pauses>,
@@ -98,7 +103,8 @@ impl RedisStore {
             command_timeout: connection.command_timeout,
             clock,
             metrics,
-            commit_sha: fred::util::sha1_hash(COMMIT),
+            scripts: CommitScripts::new(),
+            memory: MemoryWatch::default(),
             timeouts: AtomicU32::new(0),
             pauses: Mutex::default(),
         })
@@ -139,99 +145,6 @@ impl RedisStore {
             }
         }
         Err(StoreError::Unavailable(last))
-    }
-
-    async fn try_commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, StoreError> {
-        let (keys, args) = self.script_input(commit);
-        let slot = ClusterHash::Custom(fred::util::redis_keyslot(keys[0].as_bytes()));
-        let reply = match commit.urgency {
-            Urgency::Ordinary => self.evaluate(slot, keys, args).await,
-            Urgency::Revocation if self.may_wait_for_replica() => self.evaluate_and_wait(slot, keys, args).await,
-            Urgency::Revocation => {
-                self.metrics.unreplicated_revocations.inc();
-                self.evaluate(slot, keys, args).await
-            }
-        };
-        parse_commit_reply(self.track_timeouts(reply).map_err(|error| commit_error(&error))?)
-    }
-
-    async fn evaluate(&self, slot: ClusterHash, keys: Vec<String>, args: Vec<Value>) -> Result<Value, Error> {
-        let client = self.client();
-        let by_hash = CustomCommand::new_static("EVALSHA", slot.clone(), false);
-        let reply = client.custom::<Value, _>(by_hash, script_call(&self.commit_sha, &keys, &args)).await;
-        match reply {
-            // A server that was just promoted or restarted has not loaded the script.
-            Err(error) if error.details().starts_with("NOSCRIPT") => {
-                let whole = CustomCommand::new_static("EVAL", slot, false);
-                client.custom(whole, script_call(COMMIT, &keys, &args)).await
-            }
-            reply => reply,
-        }
-    }
-
-    async fn evaluate_and_wait(&self, slot: ClusterHash, keys: Vec<String>, args: Vec<Value>) -> Result<Value, Error> {
-        let pipeline = self.revocations.now().pipeline();
-        let mut options = self.options();
-        options.timeout = Some(self.command_timeout + REPLICA_WAIT);
-        let queue = pipeline.with_options(&options);
-        let eval = CustomCommand::new_static("EVAL", slot.clone(), false);
-        let wait = CustomCommand::new_static("WAIT", slot, false);
-        let wait_args: Vec<Value> = vec![1.into(), i64::try_from(REPLICA_WAIT.as_millis()).unwrap_or(i64::MAX).into()];
-        queue.custom::<(), _>(eval, script_call(COMMIT, &keys, &args)).await?;
-        queue.custom::<(), _>(wait, wait_args).await?;
-        let mut replies = pipeline.try_all::<Value>().await.into_iter();
-        let written = replies.next().unwrap_or_else(|| Err(Error::new_canceled()));
-        let replicas = replies.next().and_then(Result::ok).and_then(|replicas| replicas.as_i64()).unwrap_or(0);
-        if written.is_ok() && replicas == 0 {
-            self.metrics.unreplicated_revocations.inc();
-            self.pauses().replica = Some(self.clock.monotonic() + REPLICA_PAUSE);
-        }
-        written
-    }
-
-    fn may_wait_for_replica(&self) -> bool {
-        self.pauses().replica.is_none_or(|until| until <= self.clock.monotonic())
-    }
-
-    fn script_input(&self, commit: &Commit) -> (Vec<String>, Vec<Value>) {
-        let shard = commit.shard.number();
-        let mut keys = vec![self.sequence_name(commit.shard), self.name(&format!("{{{shard}}}:op:{}", commit.operation))];
-        keys.extend(commit.all_preconditions().map(|(key, _)| self.name(&key.name())));
-        keys.extend(commit.put.iter().map(|(key, ..)| self.name(&key.name())));
-        keys.extend(commit.reencrypt.iter().map(|(key, _)| self.name(&key.name())));
-        keys.extend(commit.delete.iter().map(|key| self.name(&key.name())));
-        let indices = commit.index_add.iter().map(|(index, ..)| index).chain(commit.index_remove.iter().map(|(index, _)| index));
-        keys.extend(indices.map(|index| self.name(&index.name())));
-
-        let written = commit.put.len() + commit.reencrypt.len();
-        let counts =
-            [commit.all_preconditions().count(), written, commit.delete.len(), commit.index_add.len(), commit.index_remove.len()];
-        let mut args: Vec<Value> = vec![
-            commit.token.to_string().into(),
-            millis(OPERATION_MEMORY).into(),
-            self.channel_name.clone().into(),
-            shard.to_string().into(),
-            Bytes::copy_from_slice(&commit.invalidation).into(),
-        ];
-        args.extend(counts.iter().map(|count| Value::from(count.to_string())));
-        args.extend(commit.all_preconditions().map(|(_, expected)| match expected {
-            Precondition::Absent => Value::from(String::new()),
-            Precondition::Version(version) => format!("{version}:").into(),
-        }));
-        for (_, ciphertext, ttl) in &commit.put {
-            args.push(Bytes::copy_from_slice(ciphertext).into());
-            args.push(ttl.millis().into());
-        }
-        for (_, EncryptedRecord { ciphertext, version }) in &commit.reencrypt {
-            args.push(Bytes::from([format!("{version}:").as_bytes(), ciphertext].concat()).into());
-            args.push("kept".into());
-        }
-        for (_, id, ttl) in &commit.index_add {
-            args.push(id.clone().into());
-            args.push(ttl.millis().into());
-        }
-        args.extend(commit.index_remove.iter().map(|(_, id)| Value::from(id.clone())));
-        (keys, args)
     }
 
     fn sequence_name(&self, shard: Shard) -> String {
@@ -311,6 +224,7 @@ impl Store for RedisStore {
             sleep_unless_zero(pause).await;
             match (self.try_commit(commit).await, &failure) {
                 (Ok(outcome), _) => return Ok(outcome),
+                (Err(StoreError::Full), _) => return Err(StoreError::Full),
                 // After an attempt that may have written, a later failure does not prove that nothing was written.
                 (Err(StoreError::Unavailable(_)), StoreError::Unknown(_)) => {}
                 (Err(error), _) => failure = error,
@@ -330,12 +244,17 @@ impl Store for RedisStore {
         self.read(&self.options(), list).await
     }
 
+    async fn has_free_memory(&self) -> bool {
+        let client = self.commands.now();
+        !self.memory.is_nearly_full(&client, &self.options(), self.clock.monotonic()).await
+    }
+
     async fn spend(&self, key: &Key, quota: Quota) -> Result<QuotaUsage, StoreError> {
         let name = self.name(&key.name());
         let slot = ClusterHash::Custom(fred::util::redis_keyslot(name.as_bytes()));
         let args = script_call(SPEND, &[name], &[millis(quota.window).into()]);
         let reply = self.client().custom::<(u64, i64), _>(CustomCommand::new_static("EVAL", slot, false), args).await;
-        let (count, left) = self.track_timeouts(reply).map_err(|error| commit_error(&error))?;
+        let (count, left) = self.track_timeouts(reply).map_err(|error| self.commit_error(&error))?;
         Ok(quota.evaluate(count, Duration::from_millis(left.try_into().unwrap_or(0))))
     }
 
@@ -413,23 +332,6 @@ async fn sleep_unless_zero(pause: Duration) {
     }
 }
 
-fn script_call(script: &str, keys: &[String], args: &[Value]) -> Vec<Value> {
-    let mut call: Vec<Value> = vec![script.to_owned().into(), keys.len().to_string().into()];
-    call.extend(keys.iter().map(|key| Value::from(key.clone())));
-    call.extend_from_slice(args);
-    call
-}
-
-fn parse_commit_reply(reply: Value) -> Result<Result<Sequence, Conflict>, StoreError> {
-    let malformed = || StoreError::Unknown("the commit script returned a malformed reply".into());
-    let mut parts = reply.into_array().into_iter();
-    match parts.next().and_then(|first| first.as_i64()) {
-        Some(0) => Ok(Err(Conflict)),
-        Some(1) => parts.next().and_then(|text| Sequence::parse(&text.as_str()?)).map(Ok).ok_or_else(malformed),
-        _ => Err(malformed()),
-    }
-}
-
 fn parse_value(value: &[u8]) -> Option<EncryptedRecord> {
     let colon = |bytes: &[u8]| bytes.iter().position(|byte| *byte == b':');
     let first = colon(value)?;
@@ -441,19 +343,6 @@ fn parse_value(value: &[u8]) -> Option<EncryptedRecord> {
 /// Represents a value that no commit wrote. It cannot be opened, and it meets no precondition.
 fn invalid_record() -> EncryptedRecord {
     EncryptedRecord { ciphertext: Vec::new(), version: Sequence::default() }
-}
-
-/// Classifies a failed commit. Only commands that the client never sent, or that the server rejected, did surely not run.
-fn commit_error(error: &Error) -> StoreError {
-    const REJECTIONS: [&str; 9] =
-        ["NOREPLICAS", "OOM", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "NOPERM"];
-    let is_rejection = REJECTIONS.iter().any(|code| error.details().starts_with(code));
-    match error.kind() {
-        // Routing: the slot is being moved.
-        ErrorKind::Canceled | ErrorKind::Backpressure | ErrorKind::Routing => StoreError::Unavailable(describe(error)),
-        _ if is_rejection => StoreError::Unavailable(describe(error)),
-        _ => StoreError::Unknown(describe(error)),
-    }
 }
 
 fn describe(error: &Error) -> String {

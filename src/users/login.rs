@@ -111,7 +111,9 @@ impl Users {
                 PriorAccess::Keep => change.commit().await?.map_or_else(|conflict| Ok(Err(conflict)), |_| Err(refusal)),
             };
         }
+        let excess = self.find_excess_sessions(&user, login.browser.replaces.as_ref()).await?;
         let (session_token, change) = self.open_session(change, &user, login);
+        let change = excess.end(change, &user);
         if let Err(conflict) = change.commit().await? {
             return Ok(Err(conflict));
         }
@@ -185,7 +187,9 @@ fn put_if_changed<'a>(change: Change<'a>, stored: Option<StoredRecord<User>>, us
             let change = change.expect_version(&key, stored.version).put(&key, user, Ttl::Forever);
             // Records of older versions may be missing in the index.
             let change = change.index_add(&index_of_users(key.shard), &user.id, Ttl::Forever);
-            if ends_sessions { change.revoke_user(&user.id) } else { change.drop_user(&user.id) }
+            let change = change.drop_user(&user.id);
+            // Not a revocation, since the commit opens a session.
+            if ends_sessions { change.replicated() } else { change }
         }
     }
 }

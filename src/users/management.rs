@@ -41,7 +41,8 @@ impl Users {
             if disabled {
                 (record.session_generation, record.key_generation) = (Generation::random(), Generation::random());
             }
-            Ok(Edit::Commit(change.put(&key, &record, Ttl::Forever).revoke_user(user), record))
+            let change = change.put(&key, &record, Ttl::Forever).drop_user(user).replicated();
+            Ok(Edit::Commit(if disabled { change.as_revocation() } else { change }, record))
         });
         updated.await
     }
@@ -103,7 +104,7 @@ impl Users {
                     None => change,
                 }
             });
-            let _ = change.commit().await?;
+            let _ = change.as_revocation().commit().await?;
         }
     }
 }

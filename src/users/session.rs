@@ -48,11 +48,13 @@ pub struct Logout {
     pub id_token: Option<String>,
 }
 
-/// The idle timeout and the maximum lifetime of sessions.
+/// The idle timeout and the maximum lifetime of sessions, and their maximum number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub idle: Duration,
     pub absolute: Duration,
+    /// The maximum number of sessions of a user.
+    pub max_per_user: usize,
 }
 
 /// The state of a session or key at a point in time.
@@ -124,7 +126,7 @@ mod tests {
     use super::*;
     use crate::clock::{Clock, SystemClock};
 
-    const LIMITS: Limits = Limits { idle: Duration::from_secs(100), absolute: Duration::from_secs(1000) };
+    const LIMITS: Limits = Limits { idle: Duration::from_secs(100), absolute: Duration::from_secs(1000), max_per_user: 100 };
 
     fn at(seconds: u64, start: Timestamp) -> Timestamp {
         start + Duration::from_secs(seconds)

@@ -152,7 +152,11 @@ impl Users {
         let change = change.index_add(&index, &digest.to_hex(), Ttl::For(self.limits.absolute));
         let replaced = login.browser.replaces.as_ref().filter(|replaced| replaced.shard() == shard.number());
         let change = match replaced.map(OpaqueToken::digest) {
-            Some(replaced) => end(change.index_remove(&index, &replaced.to_hex()), shard, &replaced),
+            // Not a revocation, since the commit opens a session.
+            Some(replaced) => {
+                let change = change.index_remove(&index, &replaced.to_hex()).delete(&Session::key(shard, &replaced));
+                change.drop_credential(&replaced).replicated()
+            }
             None => change,
         };
         (token, change)
@@ -171,7 +175,7 @@ impl Users {
     }
 
     async fn commit_end(&self, change: Change<'_>, shard: Shard, token: &Digest) -> Result<(), store::Error> {
-        let ended = end(change, shard, token).commit().await?;
+        let ended = change.delete(&Session::key(shard, token)).revoke_credential(token).commit().await?;
         debug_assert!(ended.is_ok(), "a commit that expects nothing has no conflict");
         Ok(())
     }
@@ -196,8 +200,4 @@ impl Users {
 /// The digests of a user's session tokens.
 pub(super) fn index_of(user: &str) -> Index {
     Index::new(shard_of(user), format!("sessions:{user}"))
-}
-
-fn end<'a>(change: Change<'a>, shard: Shard, token: &Digest) -> Change<'a> {
-    change.delete(&Session::key(shard, token)).revoke_credential(token)
 }

@@ -1,7 +1,7 @@
 //! Redirect targets that a user allowed to receive keys without another confirmation.
 
 use super::{User, Users};
-use crate::store::{self, Edit, Ttl};
+use crate::store::{self, CommitIntent, Edit, Ttl};
 
 /// The maximum number of trusted redirects of a user. The oldest ones are dropped.
 const MAX_TRUSTED: usize = 50;
@@ -15,7 +15,7 @@ impl Users {
 
     /// Adds a trusted redirect.
     pub async fn trust(&self, user: &str, redirect: &str) -> Result<(), store::Error> {
-        self.change_trusted(user, |trusted| {
+        self.change_trusted(user, CommitIntent::Ordinary, |trusted| {
             if !trusted.iter().any(|known| known == redirect) {
                 trusted.drain(..(trusted.len() + 1).saturating_sub(MAX_TRUSTED));
                 trusted.push(redirect.to_owned());
@@ -26,17 +26,26 @@ impl Users {
 
     /// Removes a trusted redirect, so that the user must confirm again.
     pub async fn distrust(&self, user: &str, redirect: &str) -> Result<(), store::Error> {
-        self.change_trusted(user, |trusted| trusted.retain(|known| known != redirect)).await
+        self.change_trusted(user, CommitIntent::Revocation, |trusted| trusted.retain(|known| known != redirect)).await
     }
 
-    async fn change_trusted(&self, user: &str, change: impl Fn(&mut Vec<String>)) -> Result<(), store::Error> {
+    async fn change_trusted(
+        &self,
+        user: &str,
+        intent: CommitIntent,
+        change: impl Fn(&mut Vec<String>),
+    ) -> Result<(), store::Error> {
         let key = User::key(user);
         let updated = self.records.update(&key, async |mut user_record: User, commit| {
             let before = user_record.trusted_redirects.clone();
             change(&mut user_record.trusted_redirects);
-            Ok(match user_record.trusted_redirects == before {
-                true => Edit::Keep(()),
-                false => Edit::Commit(commit.put(&key, &user_record, Ttl::Forever).drop_user(user), ()),
+            if user_record.trusted_redirects == before {
+                return Ok(Edit::Keep(()));
+            }
+            let commit = commit.put(&key, &user_record, Ttl::Forever);
+            Ok(match intent {
+                CommitIntent::Ordinary => Edit::Commit(commit.drop_user(user), ()),
+                CommitIntent::Revocation => Edit::Commit(commit.revoke_user(user), ()),
             })
         });
         updated.await.map(Option::unwrap_or_default)

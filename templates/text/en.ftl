@@ -463,6 +463,10 @@ error-unknown-provider-title = Unknown identity provider
 error-unknown-provider-happened = The link names an identity provider that is not configured here.
 error-unknown-provider-next = Choose one of the configured providers.
 
+error-login-limit-title = Too many sign-ins
+error-login-limit-happened = There is no room for another sign-in at the moment.
+error-login-limit-next = Wait { $seconds } seconds, then try again. Users who are signed in are not affected.
+
 error-provider-away-title = Sign-in is not possible right now
 error-provider-away-happened = { $provider } can't be reached at the moment, so you can't sign in there.
 error-provider-away-next = Wait a moment and try again. If this continues, tell your administrator.

@@ -3,6 +3,7 @@
 mod any_pod;
 mod cookies;
 mod faulty;
+mod flood;
 mod identity;
 mod misused;
 mod oauth2;
@@ -10,6 +11,7 @@ mod providers;
 mod refresh;
 mod refusals;
 mod repeated;
+mod session_limit;
 mod store_unavailable;
 mod unusual_targets;
 

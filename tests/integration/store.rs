@@ -4,6 +4,7 @@ mod contract;
 mod encryption;
 mod faults;
 mod leaks;
+mod memory;
 mod steps;
 mod tampering;
 

@@ -69,8 +69,8 @@ workers: many
 #[case("listen: 127.0.0.1:4180", &["listen (line 1): must be a map of fields, such as `{name: value}`"])]
 #[case("listen:\n  metrics: 127.0.0.1:9090", &["listen.metrics (line 2): is unknown; remove it. Known fields: public, check, admin"])]
 #[case("provider: []", &["provider (line 1): is unknown; did you mean `providers`?"])]
-#[case("colour: red", &["colour (line 1): is unknown; remove it. Known fields: public_url, origins, contact, replicas, workers, max_connections, trusted_proxies, rate_limits, key_ring, key_ring_file, listen, store, providers, token_issuers, sessions, cache, admin_roles, keys, local_accounts, upstream_credential, role_map, apps, ui, log, shutdown"])]
-#[case("client_id: x\n\"evil\\e[31m\": y", &["client_id (line 1): is unknown; remove it. Known fields: public_url, origins, contact, replicas, workers, max_connections, trusted_proxies, rate_limits, key_ring, key_ring_file, listen, store, providers, token_issuers, sessions, cache, admin_roles, keys, local_accounts, upstream_credential, role_map, apps, ui, log, shutdown", r"evil\u{1b}[31m (line 2): is unknown; remove it. Known fields: public_url, origins, contact, replicas, workers, max_connections, trusted_proxies, rate_limits, key_ring, key_ring_file, listen, store, providers, token_issuers, sessions, cache, admin_roles, keys, local_accounts, upstream_credential, role_map, apps, ui, log, shutdown"])]
+#[case("colour: red", &["colour (line 1): is unknown; remove it. Known fields: public_url, origins, contact, replicas, workers, max_connections, trusted_proxies, rate_limits, key_ring, key_ring_file, listen, store, providers, token_issuers, logins, sessions, cache, admin_roles, keys, local_accounts, upstream_credential, role_map, apps, ui, log, shutdown"])]
+#[case("client_id: x\n\"evil\\e[31m\": y", &["client_id (line 1): is unknown; remove it. Known fields: public_url, origins, contact, replicas, workers, max_connections, trusted_proxies, rate_limits, key_ring, key_ring_file, listen, store, providers, token_issuers, logins, sessions, cache, admin_roles, keys, local_accounts, upstream_credential, role_map, apps, ui, log, shutdown", r"evil\u{1b}[31m (line 2): is unknown; remove it. Known fields: public_url, origins, contact, replicas, workers, max_connections, trusted_proxies, rate_limits, key_ring, key_ring_file, listen, store, providers, token_issuers, logins, sessions, cache, admin_roles, keys, local_accounts, upstream_credential, role_map, apps, ui, log, shutdown"])]
 fn mistakes_in_the_document_itself(#[case] text: &str, #[case] expected: &[&str]) {
     assert_eq!(mistakes(text, &[]), expected);
 }
@@ -150,6 +150,8 @@ fn mistakes_in_the_store(#[case] text: &str, #[case] expected: &[&str]) {
 #[case("sessions: {idle: 0s}", &["sessions.idle (line 1): must be from 1s to 365d"])]
 #[case("sessions: {absolute: 1000d}", &["sessions.absolute (line 1): must be from 1s to 365d"])]
 #[case("sessions: {idle: 1.5h}", &["sessions.idle (line 1): must be a duration such as 300ms, 10s, 10m, 12h, 7d or 1h30m, not `1.5h`"])]
+#[case("logins: {max_pending: 999}", &["logins.max_pending (line 1): must be a whole number from 1000 to 100000000, not `999`"])]
+#[case("sessions: {max_per_user: 0}", &["sessions.max_per_user (line 1): must be a whole number from 1 to 500, not `0`"])]
 #[case("cache: {revocation_grace: 5s}", &["cache.revocation_grace (line 1): must be from 6s to 1h: the failover of a cluster takes about 3.5s, and a revoked session can be served for this long in an outage"])]
 #[case("cache: {revocation_grace: 2h}", &["cache.revocation_grace (line 1): must be from 6s to 1h: the failover of a cluster takes about 3.5s, and a revoked session can be served for this long in an outage"])]
 #[case("cache: {entries: 1}", &["cache.entries (line 1): must be a whole number from 100 to 10000000, not `1`"])]

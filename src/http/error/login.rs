@@ -1,5 +1,7 @@
 //! Failures of logins at a provider.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 
 use super::{Failure, other_browser};
@@ -16,6 +18,9 @@ use crate::{
 /// The address of the failed callback (RFC 3986, section 4.4). The page does not repeat it, because it may contain a code.
 const THIS_ADDRESS: &str = "";
 
+/// Some of the login flows that use up a limit will have ended by then.
+const LIMIT_RETRY: Duration = Duration::from_secs(30);
+
 /// Codes of a provider that an application can act on (RFC 6749, section 4.2.2.1; OpenID Connect Core, section 3.1.2.6).
 /// Other codes are about Vestibule's own request.
 const APPLICATION_CODES: [&str; 6] = [
@@ -31,6 +36,10 @@ impl From<&BeginError> for Failure {
     fn from(error: &BeginError) -> Self {
         match error {
             BeginError::NotReady(_) => Self::provider_unavailable(),
+            BeginError::Limit(_) => {
+                let failure = Self::unavailable("Too many sign-ins are in progress. Try again later.");
+                failure.retry_after(LIMIT_RETRY).page("error-login-limit").with("seconds", LIMIT_RETRY.as_secs())
+            }
             BeginError::Store(error) => error.into(),
         }
     }

@@ -18,6 +18,7 @@ impl From<&store::Error> for Failure {
                 "outcome_unknown",
                 "The connection to the store was lost. The change may have been made. Check the current state before you try again.",
             ),
+            store::Error::Full => Self::unavailable("The store has no room for this. Nothing was changed. Try again later."),
             store::Error::Contended => Self::unavailable("Too many concurrent changes. Nothing was changed. Try again."),
             store::Error::Unreadable { .. } => {
                 let description = "A record cannot be read. Contact your administrator.";

@@ -7,7 +7,7 @@ use actix_web::{
 };
 use serde::Deserialize;
 
-use super::sign_in_page::SignInRequest;
+use super::{sign_in_page::SignInRequest, target_cookies};
 use crate::{
     continuation::Continuation,
     http::{
@@ -19,7 +19,7 @@ use crate::{
         request::user_agent,
     },
     login::{Callback, CallbackBrowser, FinishedLogin, LoginEffect},
-    oidc::Provider,
+    oidc::{EncryptedTarget, Provider},
     return_to::{ReturnTarget, ReturnTargetError},
 };
 
@@ -73,11 +73,14 @@ async fn redirect_to_provider(
     let again = login_href(&target, Some(provider.id()));
     let (binding, new_cookie) = binding(request, &services.site);
     match services.login.begin(provider, &binding, Continuation::ReturnTo(target.clone())).await {
-        Ok(url) => {
-            let mut response = redirect(StatusCode::FOUND, url.as_str());
+        Ok(started) => {
+            let mut response = redirect(StatusCode::FOUND, started.url.as_str());
             if let Some(value) = new_cookie {
                 // As in the sign-in page.
                 let _ = response.add_cookie(&services.site.cookies.login_cookie(&value));
+            }
+            if let Some(target) = &started.target {
+                target_cookies::set(&mut response, request, &services.site.cookies, target);
             }
             response
         }
@@ -100,14 +103,22 @@ pub(super) async fn callback(
     let Some(provider) = services.login.providers().find_by_callback(path.as_deref().map(String::as_str)) else {
         return error::unknown_provider().respond(&request, &services.site);
     };
-    let callback = query.into_inner().into();
+    let callback = Callback::from(query.into_inner());
+    let (cookies, target_id) = (&services.site.cookies, callback.state.as_deref().map(EncryptedTarget::id_of));
     let browser = CallbackBrowser {
-        binding: services.site.cookies.binding_in(&request),
-        session: services.site.cookies.session_in(&request),
+        binding: cookies.binding_in(&request),
+        session: cookies.session_in(&request),
+        target: target_id.as_deref().and_then(|id| target_cookies::get(&request, cookies, id)),
         agent: user_agent(&request),
     };
     match services.login.finish(provider, &callback, &browser).await {
-        Ok(finished) => follow(&services.site, &finished),
+        Ok(finished) => {
+            let mut response = follow(&services.site, &finished);
+            if let Some(id) = &target_id {
+                target_cookies::remove(&mut response, &request, cookies, id);
+            }
+            response
+        }
         Err(failed) => app_keys::login_failed(&failed, &services.app_keys, &request)
             .unwrap_or_else(|| Failure::from(&failed).respond(&request, &services.site)),
     }

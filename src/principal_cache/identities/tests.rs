@@ -43,7 +43,7 @@ impl Fixture {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
         let records = Records::new(store, Arc::new(KeyRing::ephemeral(Arc::clone(&clock))), "");
-        let limits = Limits { idle: Duration::from_secs(600), absolute: Duration::from_secs(600) };
+        let limits = Limits { idle: Duration::from_secs(600), absolute: Duration::from_secs(600), max_per_user: 100 };
         let metrics = Arc::new(Metrics::new());
         let role_maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&clock), Arc::clone(&metrics));
         let role_maps = Arc::new(role_maps.expect("no document is invalid"));

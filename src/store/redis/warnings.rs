@@ -37,7 +37,7 @@ impl fmt::Display for ConfigurationWarning {
             ),
             Self::Unknown { servers } => write!(
                 f,
-                "not permitted to read the settings (INFO, CONFIG GET) of Redis {servers}: make sure that it is persistent and evicts nothing"
+                "not permitted to read the settings (INFO, CONFIG GET) of Redis {servers}: make sure that it is persistent and evicts nothing; without INFO, logins are not refused when its memory is nearly full"
             ),
         }
     }

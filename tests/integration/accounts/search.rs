@@ -20,7 +20,7 @@ use crate::support::wait::timed;
 const MOST: usize = 2000;
 const AT_ONCE: usize = 32;
 const EXPLAIN: &str = "/vestibule/api/role-map/explain";
-const LIMITS: Limits = Limits { idle: Duration::from_secs(3600), absolute: Duration::from_secs(7200) };
+const LIMITS: Limits = Limits { idle: Duration::from_secs(3600), absolute: Duration::from_secs(7200), max_per_user: 100 };
 
 /// Writes users directly to the store, because so many sign-ins would take too long.
 async fn create_users(fleet: &Fleet, numbers: std::ops::Range<usize>) {

@@ -20,6 +20,15 @@ use super::steps::{
 };
 use crate::support::wait::{timed, until};
 
+mod unsequenced;
+
+use unsequenced::{
+    a_commit_beyond_the_capacity_writes_nothing, a_retried_unsequenced_commit_has_the_first_outcome_and_runs_once,
+    a_retry_of_a_replaced_unsequenced_commit_is_a_conflict, an_unsequenced_commit_advances_no_sequence_and_publishes_nothing,
+    capacity_is_released_and_expires, concurrent_commits_do_not_exceed_the_capacity,
+    sequenced_and_unsequenced_commits_read_each_others_versions,
+};
+
 macro_rules! statements {
     ($store:expr, $($name:ident),+ $(,)?) => {$(
         run_statement(stringify!($name), $name(Arc::clone(&$store))).await;
@@ -53,6 +62,13 @@ pub async fn holds(store: Shared) {
         of_50_commits_with_the_same_version_one_succeeds,
         of_50_consumers_of_a_record_one_succeeds,
         versions_make_concurrent_counting_exact,
+        an_unsequenced_commit_advances_no_sequence_and_publishes_nothing,
+        a_retried_unsequenced_commit_has_the_first_outcome_and_runs_once,
+        a_retry_of_a_replaced_unsequenced_commit_is_a_conflict,
+        sequenced_and_unsequenced_commits_read_each_others_versions,
+        a_commit_beyond_the_capacity_writes_nothing,
+        concurrent_commits_do_not_exceed_the_capacity,
+        capacity_is_released_and_expires,
     );
 }
 
