@@ -10,6 +10,7 @@ pub mod units;
 pub mod upstream_credential;
 
 mod apps;
+mod check;
 mod keys;
 mod litellm;
 mod local_accounts;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::apps::Apps;
+pub use self::check::CheckAccess;
 pub use self::local_accounts::LocalAccounts;
 pub use self::redis_url::{RedisTopology, RedisUrl};
 pub use self::store::{Redis, Store};
@@ -59,6 +61,7 @@ pub struct Config {
     pub connections: ConnectionLimits,
     pub trusted_proxies: Vec<ProxyNetwork>,
     pub rate_limits: crate::rate_limits::RequestsPerMinute,
+    pub check: CheckAccess,
     pub store: Store,
     pub key_ring: Option<ConfiguredSecret>,
     pub providers: Vec<ProviderSettings>,

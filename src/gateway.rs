@@ -4,3 +4,4 @@
 //! unchanged, so a fallback to them would let the client forge the original request.
 
 pub mod nginx;
+pub mod secret;

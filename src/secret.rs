@@ -1,5 +1,6 @@
 //! Secrets: the key ring, which encrypts records and signs opaque tokens and forms; signing keys; digests; random bytes.
 
+mod accepted;
 mod configured;
 mod onboarding;
 mod opaque_token;
@@ -8,6 +9,7 @@ mod ring;
 mod rotation;
 mod signing;
 
+pub use accepted::{AcceptedSecrets, AcceptedSecretsCell, AcceptedSecretsError};
 pub use configured::{ConfiguredSecret, SecretFileError, read_secret_file, trim_newlines};
 pub use onboarding::{sign_onboarding, verify_onboarding};
 pub use opaque_token::{OpaqueToken, OpaqueTokenError, TokenKind};

@@ -85,7 +85,7 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Boun
     let (drain, connections) = (Drain::default(), Connections::default());
     let listeners = Listeners { config: &config, connections: &connections };
     let public = listeners.public(&parts.services, &drain)?;
-    let check = listeners.check(&parts.services, &clock, &drain)?;
+    let check = listeners.check(&parts, &clock, &drain)?;
     let admin = listeners.admin(&parts.services, &readiness)?;
     tasks.0.push(tokio::spawn(connections.close_stalled()));
     let server = BoundServer {
@@ -172,10 +172,11 @@ impl Listeners<'_> {
         self.serve(self.config.listen.public, self.config.connections.workers, move |app| routes.clone()(app))
     }
 
-    fn check(&self, services: &Services, clock: &Arc<dyn Clock>, drain: &Drain) -> anyhow::Result<(Server, SocketAddr)> {
+    fn check(&self, parts: &Parts, clock: &Arc<dyn Clock>, drain: &Drain) -> anyhow::Result<(Server, SocketAddr)> {
+        let Parts { services, gateways, .. } = parts;
         let (checker, metrics) = (Arc::clone(&services.checker), Arc::clone(&services.metrics));
-        let (hosts, clock) = (self.config.protected_hosts.clone(), Arc::clone(clock));
-        let service = CheckService::new(checker, &services.site.cookies, hosts, metrics, clock, drain.clone());
+        let (hosts, gateways, clock) = (self.config.protected_hosts.clone(), gateways.clone(), Arc::clone(clock));
+        let service = CheckService::new(checker, &services.site.cookies, hosts, gateways, metrics, clock, drain.clone());
         let routes = http::check::check(Data::new(service));
         self.serve(self.config.listen.check, self.config.connections.workers, move |app| routes.clone()(app))
     }

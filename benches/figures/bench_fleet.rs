@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::integration::support::auth_request::SECRET_HEADER;
 use super::integration::support::fleet::{Fleet, ROLE_MAP};
 use super::integration::support::http_client;
 use super::integration::support::idp::IdpOptions;
@@ -101,7 +102,12 @@ pub fn with_all_cases(mut pod: PodOptions) -> PodOptions {
 
 /// A check on this pod.
 pub fn check(pod: &Pod, path: &str, headers: Vec<(&'static str, String)>) -> Case {
-    let original = vec![("x-original-url", format!("http://localhost{path}")), ("x-original-method", "GET".to_owned())];
+    let (name, secret) = SECRET_HEADER;
+    let original = vec![
+        (name, secret.to_owned()),
+        ("x-original-url", format!("http://localhost{path}")),
+        ("x-original-method", "GET".to_owned()),
+    ];
     Case { name: "a check", port: pod.check_port(), headers: [original, headers].concat(), is_allowed: true }
 }
 

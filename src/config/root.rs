@@ -11,7 +11,7 @@ use super::store::StoreScope;
 use super::token_issuer::{EarlierIssuers, ValidationContext};
 use super::{
     Cache, Config, ConnectionLimits, Listen, LocalAccounts, Log, LogFormat, RoleMapSource, Shutdown, UpstreamCredentials, apps,
-    keys, local_accounts, provider, rate_limits, store, token_issuer, ui, upstream_credential, values,
+    check, keys, local_accounts, provider, rate_limits, store, token_issuer, ui, upstream_credential, values,
 };
 use crate::bearer_tokens::IssuerSettings;
 use crate::client_address::ProxyNetwork;
@@ -32,10 +32,10 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let connections = read_connections(root);
     let trusted_proxies = root.list(TRUSTED_PROXIES, &values::NETWORK, &[]);
     let rate_limits = root.section("rate_limits", rate_limits::DOC, rate_limits::read);
+    let check = root.section("check", check::DOC, check::read);
     let key_ring = root.secret(&KEY_RING);
-    let mut public = None;
+    let (mut public, mut scope) = (None, None);
     let listen = root.section("listen", LISTEN, |section| read_listen(section, &mut public, warnings));
-    let mut scope = None;
     let store = root.section("store", store::DOC, |section| store::read(section, &mut scope));
     let providers = read_providers(root);
     let (public_url, origins) = origins.complete(root, public);
@@ -47,16 +47,15 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let local_accounts = read_local_accounts(root, providers.as_deref());
     let upstream_credential = read_upstream_credential(root, public_url.as_ref());
     let sources = claim_sources(providers.as_deref(), token_issuers.as_deref(), local_accounts.as_ref());
-    let configured = ConfiguredNames {
-        providers: sources,
-        upstream_credentials: upstream_credential.as_ref().map(UpstreamCredentials::names),
-    };
+    let upstream_credentials = upstream_credential.as_ref().map(UpstreamCredentials::names);
+    let configured = ConfiguredNames { providers: sources, upstream_credentials };
     let role_map = root.section("role_map", ROLE_MAP, |section| read_role_map(section, &configured));
     let apps = root.section("apps", apps::DOC, apps::read);
     let ui = root.section("ui", ui::DOC, ui::read);
     let log = root.section("log", "The log on standard error.", read_log);
     let shutdown = root.section("shutdown", SHUTDOWN, read_shutdown);
-    check_sharing(root, scope, replicas, key_ring.as_ref().map(Option::is_some))?;
+    let protected = check::require_secret(root, check.as_ref(), upstream_credential.as_ref());
+    check_sharing(root, scope, replicas, key_ring.as_ref().map(Option::is_some)).and(protected)?;
     let Origins { public_url, further: origins, protected_hosts } = origins?;
     warnings.extend(proxies_warning(&public_url, trusted_proxies.as_deref()?));
     Some(Config {
@@ -69,6 +68,7 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
         connections: connections?,
         trusted_proxies: trusted_proxies?,
         rate_limits: rate_limits?,
+        check: check?,
         store: store?,
         key_ring: key_ring?,
         providers: providers?,

@@ -1,5 +1,6 @@
 //! Tests of the whole configuration.
 
+mod check;
 mod mistakes;
 mod reading;
 mod reference;

@@ -29,7 +29,7 @@ use crate::{
     access::CredentialSources,
     check::{CheckQuery, CheckRequest, Checker, Decision, UnavailableCause},
     clock::Clock,
-    gateway::nginx,
+    gateway::{nginx, secret::GatewayAuthentication},
     metrics::{CheckOutcome, CredentialLabel, GatewayLabel, Metrics},
     origin::ProtectedHosts,
     principal::IdentityHeaders,
@@ -43,6 +43,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(4);
 const LONGEST_SIGN_IN: usize = 2048;
 const ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
 const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
+const GATEWAY_SECRET: HeaderName = HeaderName::from_static("x-vestibule-gateway-secret");
 const SIGN_IN: HeaderName = HeaderName::from_static("x-vestibule-sign-in");
 
 /// The services of the check listener.
@@ -55,6 +56,7 @@ pub struct CheckService {
     drain: Drain,
     /// The hosts of an auth request whose URL names none.
     hosts: ProtectedHosts,
+    gateways: GatewayAuthentication,
 }
 
 /// Routes of the check listener. Every method and every suffix of the path is accepted, since gateways differ.
@@ -196,17 +198,19 @@ impl CheckService {
         checker: Arc<Checker>,
         cookies: &CookieNames,
         hosts: ProtectedHosts,
+        gateways: GatewayAuthentication,
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
         drain: Drain,
     ) -> Self {
         let our_cookies = [cookies.session, cookies.login, cookies.device];
-        Self { checker, our_cookies, metrics, clock, drain, hosts }
+        Self { checker, our_cookies, metrics, clock, drain, hosts, gateways }
     }
 
-    /// Parses what the gateway says about the request, and requires that it is for the gateway's host.
+    /// Verifies the gateway, parses what it says about the request, and requires that this is for the gateway's host.
     fn parse<'a>(&self, request: &'a HttpRequest) -> Result<(CheckRequest<'a>, CheckQuery<'a>), Refusal> {
         let values = |name: HeaderName| request.headers().get_all(name).map(|value| value.as_bytes());
+        self.gateways.verify(values(GATEWAY_SECRET))?;
         let original = nginx::parse_original(values(ORIGINAL_URL), values(ORIGINAL_METHOD))?;
         let query = CheckQuery::parse(request.query_string())?;
         match &query.host {

@@ -24,7 +24,8 @@ impl Checks {
         let refused = registrar.counters(
             "checks_refused_total",
             "Auth requests refused without a decision: malformed (the gateway does not describe the request), host (for another \
-             host than the gateway names, or than the configuration lists).",
+             host than the gateway names, or than the configuration lists), gateway_secret (without the gateway secret, or with \
+             another one).",
             &["reason"],
         );
         let upstream_credentials = registrar.counters(

@@ -32,7 +32,7 @@ label!(
 );
 label!(
     /// The reason for refusing an auth request without a decision.
-    RefusalLabel { Malformed => "malformed", Host => "host" }
+    RefusalLabel { Malformed => "malformed", Host => "host", GatewaySecret => "gateway_secret" }
 );
 label!(
     /// The kind of credential that a check presented.

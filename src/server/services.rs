@@ -1,6 +1,7 @@
 //! Builds the services from their sections of the configuration.
 
 mod commands;
+mod gateways;
 mod local_accounts;
 mod upstream;
 
@@ -21,6 +22,7 @@ use crate::{
     clock::Clock,
     config::{self, Config, RoleMapSource},
     files::FileWatch,
+    gateway::secret::GatewayAuthentication,
     http::{AppKeySettings, CookieNames, Services, Site, health::Readiness},
     kubernetes::{RoleMapWatch, TokenAuthority},
     login::Login,
@@ -54,6 +56,7 @@ type Stores = (Option<Arc<RedisStore>>, Arc<dyn Store>);
 
 pub(super) struct Parts {
     pub services: Services,
+    pub gateways: GatewayAuthentication,
     bootstrap: Bootstrap,
     providers: Arc<Providers>,
     tokens: Arc<BearerTokens>,
@@ -88,6 +91,7 @@ impl Parts {
         let issuers = token_issuers(config, clock, &metrics).await?;
         let tokens = Arc::new(BearerTokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
         let upstream = Arc::new(upstream::upstream(config, clock, &metrics, &mut watches)?);
+        let gateways = gateways::gateways(&config.check, &mut watches)?;
         let cookie = CookieNames::of(&config.public_url).session;
         let checker = Checker::new(
             Arc::clone(&principals),
@@ -122,7 +126,7 @@ impl Parts {
             metrics,
         };
         let bootstrap = Bootstrap::of(config);
-        Ok(Self { services, bootstrap, providers, tokens, store, redis, role_map_watch, _watches: watches })
+        Ok(Self { services, gateways, bootstrap, providers, tokens, store, redis, role_map_watch, _watches: watches })
     }
 
     /// Prints the bootstrap invitation if the configuration allows it.
@@ -213,7 +217,8 @@ async fn wait_for(store: &dyn Store) {
 
 /// Warns if clients other than the gateway may reach the check listener, since its responses contain upstream credentials.
 fn warn_about_exposed_check_listener(config: &Config) {
-    if !config.upstream_credential.fixed.is_empty() && !client_address::is_loopback(config.listen.check.ip()) {
+    let is_open = !matches!(config.check, config::CheckAccess::GatewaySecret(_));
+    if is_open && !config.upstream_credential.fixed.is_empty() && !client_address::is_loopback(config.listen.check.ip()) {
         tracing::warn!(
             listener = %config.listen.check,
             "check listener reachable from other hosts; responses contain upstream credentials"

@@ -34,8 +34,14 @@ def minimal(*trees):
     return objects_of(overrides=over(MINIMAL, *trees))
 
 
-AUTH_URL = "nginx.ingress.kubernetes.io/auth-url"
+NGINX = "nginx.ingress.kubernetes.io/"
+AUTH_URL = f"{NGINX}auth-url"
 CHECK_URL = "http://door-vestibule-check.llm.svc.cluster.local:4181/auth/nginx?host=llm.example.com&echo=true"
+
+
+# What the check requires before it returns upstream credentials.
+TRUSTED = {"check": {"trust_network": True}}
+SECRET_FILE = {"check": {"secret_file": "/etc/vestibule/secrets/gateway-secret"}}
 
 
 def ingress(**fields):
@@ -47,7 +53,7 @@ def provider(**fields):
 
 
 def upstream_credential(**fields):
-    return {"config": {"upstream_credential": fields}}
+    return {"config": {"upstream_credential": fields, **TRUSTED}}
 
 
 def static(**fields):
@@ -327,7 +333,8 @@ class InvalidValues(unittest.TestCase):
     def test_a_static_upstream_credential_requires_a_network_policy(self):
         """The check returns the credential and listens on the pod's address in every mode."""
         given = over(SECRETS, upstream_credential(static=[static()]))
-        by_environment = {"extraEnv": [{"name": "VESTIBULE__UPSTREAM_CREDENTIAL__STATIC__0__AUTHORIZATION", "value": "x"}]}
+        by_environment = {"extraEnv": [{"name": "VESTIBULE__UPSTREAM_CREDENTIAL__STATIC__0__AUTHORIZATION", "value": "x"}],
+                          "config": TRUSTED}
         sidecar = {"mode": "sidecar", "upstream": {"image": {"repository": "x"}}}
         why = ("the check returns the upstream's credential to its callers", "networkPolicy.leaveCheckOpen: true")
         for shape in ({}, sidecar, {"mode": "embedded"}):
@@ -341,8 +348,39 @@ class InvalidValues(unittest.TestCase):
         self.refused(over(MINIMAL, given, GATEWAY, OPEN), "networkPolicy.leaveCheckOpen: cannot be combined with networkPolicy.gateway")
         self.refused(over(MINIMAL, {"networkPolicy": {"leaveCheckOpen": "true"}}), "networkPolicy/leaveCheckOpen", "want boolean")
 
+    def test_an_upstream_credential_requires_a_gateway_secret_or_a_trusted_network(self):
+        """Whoever reaches the check would receive it."""
+        fixed, assertion = {"static": [static()]}, {"assertion": {**KEYS, "audience": "a"}}
+        by_environment = {"extraEnv": [{"name": "VESTIBULE__UPSTREAM_CREDENTIAL__STATIC__0__AUTHORIZATION", "value": "x"}]}
+        for gives in ({"config": {"upstream_credential": fixed}}, {"config": {"upstream_credential": assertion}}, by_environment):
+            given = over(MINIMAL, SECRETS, GATEWAY, gives)
+            self.refused(given, "config.check.secret_file: is required with config.upstream_credential.static and assertion")
+            for enough in (TRUSTED, SECRET_FILE):
+                objects_of(overrides=over(given, {"config": enough}))
+            for name in ("VESTIBULE__CHECK__SECRET_FILE", "VESTIBULE__CHECK__TRUST_NETWORK"):
+                variables = [*gives.get("extraEnv", []), {"name": name, "value": "x"}]
+                objects_of(overrides=over(given, {"extraEnv": variables}))
+        self.refused(over(MINIMAL, SECRETS, {"config": {"check": {**TRUSTED["check"], **SECRET_FILE["check"]}}}),
+                     "config.check.trust_network: has no effect with config.check.secret_file")
+
+    def test_the_ingresses_need_the_gateway_secret_that_the_check_requires(self):
+        value = {"gatewaySecret": {"value": binary.GATEWAY_SECRET}}
+        checked = over(MINIMAL, SECRETS, {"config": SECRET_FILE})
+        for controller, field in (("ingress-nginx", "existingConfigMap"), ("traefik", "value")):
+            self.refused(over(checked, ingress(controller=controller)), f"ingress.gatewaySecret.{field}: is required with config.check.secret_file")
+        self.refused(over(MINIMAL, ingress(**value)), "ingress.gatewaySecret: has no effect without config.check.secret_file")
+        both = {"gatewaySecret": {**value["gatewaySecret"], "existingConfigMap": "x"}}
+        self.refused(over(checked, ingress(**both)), "ingress.gatewaySecret.existingConfigMap: cannot be combined")
+        self.refused(over(checked, ingress(controller="traefik", gatewaySecret={"existingConfigMap": "x"})),
+                     "ingress.gatewaySecret.existingConfigMap: Traefik does not read headers from ConfigMaps")
+        for wrong in ("short", "x" * 257, binary.GATEWAY_SECRET + "\n", binary.GATEWAY_SECRET + '"; evil'):
+            self.refused(over(checked, ingress(gatewaySecret={"value": wrong})), "ingress.gatewaySecret.value: must be one line of 32 to 256")
+        self.refused(over(checked, ingress(**value, annotations={f"{NGINX}auth-proxy-set-headers": "x/y"})),
+                     "auth-proxy-set-headers: is set by the chart")
+
     def test_errors_do_not_contain_possible_secrets(self):
         for wrong in (
+            over(ingress(gatewaySecret={"value": "hunter2"}), {"config": SECRET_FILE}),
             {"config": {"store": {"url": "redis://vestibule:hunter2@redis"}}},
             {"config": {"store": {"url": "hunter2"}}},
             {"config": {"public_url": "https://me:hunter2@llm.example.com"}},
@@ -382,7 +420,7 @@ class InvalidValues(unittest.TestCase):
             over(SECRETS, upstream_credential(default="assertion", assertion={
                 **KEYS, "audience": "a", "issuer": "https://door.example.com", "authorization": True})),
             {"config": {"upstream_credential": {"static": [], "assertion": {}}}},
-            {"config": {"upstream_credential": {"static": [{"authorization_file": "/etc/vestibule/own/upstream"}]}}, **OPEN,
+            {"config": {"upstream_credential": {"static": [{"authorization_file": "/etc/vestibule/own/upstream"}]}, **SECRET_FILE}, **OPEN, **SECRETS,
              "extraVolumeMounts": [{"name": "own", "mountPath": "/etc/vestibule/own"}]},
         ):
             with self.subTest(right):
@@ -576,7 +614,8 @@ class Pods(unittest.TestCase):
         mounted = {mount["name"] for mount in vestibule(spec)["volumeMounts"] if mount["mountPath"] == folder}
         (secret,) = [volume["secret"] for volume in spec["volumes"] if volume["name"] in mounted]
         litellm = {one["name"]: one for one in spec["containers"][0]["env"]}["LITELLM_MASTER_KEY"]["valueFrom"]["secretKeyRef"]
-        self.assertEqual(secret, {"secretName": litellm["name"], "items": [{"key": litellm["key"], "path": name}]})
+        self.assertEqual(secret["secretName"], litellm["name"])
+        self.assertIn({"key": litellm["key"], "path": name}, secret["items"])
         self.assertTrue(mounted.isdisjoint(mount["name"] for mount in spec["containers"][0]["volumeMounts"]))
 
 
@@ -649,7 +688,8 @@ class Gateway(unittest.TestCase):
     HEADERS = {"User", "Email", "Preferred-Username", "Groups", "Role", "Key"}
     CREDENTIALS = {"Authorization", "X-Vestibule-Assertion", "X-Api-Key", "X-Litellm-Api-Key", "Api-Key", "X-Goog-Api-Key", "Cookie"}
     # Headers for gateways. The check's answer does not contain the client's values, so listing the headers removes them.
-    OF_GATEWAYS = {"Proxy-Authorization", "X-Original-URL", "X-Original-Method", "X-Rewrite-URL", "X-Vestibule-Untouched"}
+    OF_GATEWAYS = {"Proxy-Authorization", "X-Original-URL", "X-Original-Method", "X-Rewrite-URL", "X-Vestibule-Untouched",
+                   "X-Vestibule-Gateway-Secret"}
 
     def ingresses(self):
         found = pick(objects_of(CHART / "ci/deployment-values.yaml"), "Ingress")
@@ -668,12 +708,25 @@ class Gateway(unittest.TestCase):
             self.assertEqual(self.annotation(ingresses[name], "proxy-buffer-size"), "16k")
 
     def test_only_traefik_needs_a_snippet_for_the_original_request(self):
-        snippet = {"proxy_set_header X-Original-URL $scheme://$host$request_uri;", "proxy_set_header X-Original-Method $request_method;"}
+        secret = 'proxy_set_header X-Vestibule-Gateway-Secret "not-a-real-gateway-secret-0123456789";'
+        snippet = {"proxy_set_header X-Original-URL $scheme://$host$request_uri;", "proxy_set_header X-Original-Method $request_method;", secret}
         for name, expected in (("traefik", snippet), ("deployment", set())):
             found = [one for one in pick(objects_of(CHART / f"ci/{name}-values.yaml"), "Ingress") if self.annotation(one, "auth-url")]
-            self.assertEqual(len(found), 2)
+            self.assertGreaterEqual(len(found), 2)
             for one in found:
                 self.assertEqual(set((self.annotation(one, "auth-snippet") or "").splitlines()), expected)
+
+    def test_the_controller_sends_the_gateway_secret(self):
+        given = over(SECRETS, {"config": SECRET_FILE})
+        made = minimal(given, ingress(gatewaySecret={"value": binary.GATEWAY_SECRET}))
+        headers = pick(made, "ConfigMap", "door-vestibule-gateway-secret")
+        self.assertEqual(headers["data"], {"X-Vestibule-Gateway-Secret": binary.GATEWAY_SECRET})
+        self.assertEqual(self.annotation(pick(made, "Ingress", "-upstream"), "auth-proxy-set-headers"), f"{NAMESPACE}/door-vestibule-gateway-secret")
+        self.assertIsNone(self.annotation(pick(made, "Ingress", "-public"), "auth-proxy-set-headers"))
+        made = minimal(given, ingress(gatewaySecret={"existingConfigMap": "theirs"}))
+        self.assertEqual(self.annotation(pick(made, "Ingress", "-upstream"), "auth-proxy-set-headers"), f"{NAMESPACE}/theirs")
+        self.assertNotIn("gateway-secret", [one["metadata"]["name"] for one in pick(made, "ConfigMap")])
+        self.assertIsNone(self.annotation(pick(minimal(ingress()), "Ingress", "-upstream"), "auth-proxy-set-headers"))
 
     def test_browsers_are_redirected_to_the_sign_in_and_programs_are_not(self):
         ingresses = self.ingresses()

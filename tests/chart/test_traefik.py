@@ -93,9 +93,10 @@ class TraefikHosts(unittest.TestCase):
     @classmethod
     def start_vestibule(cls):
         (cls.folder / "roles.yaml").write_text(ROLE_MAP)
+        (cls.folder / "gateway-secret").write_text(binary.GATEWAY_SECRET)
         listen = {name: f"127.0.0.1:{cls.ports[name]}" for name in ("public", "check", "admin")}
         config = {"public_url": f"https://{PROTECTED}", "origins": [f"https://{OPEN}"], "listen": listen,
-                  "role_map": {"file": str(cls.folder / "roles.yaml")}}
+                  "check": {"secret_file": str(cls.folder / "gateway-secret")}, "role_map": {"file": str(cls.folder / "roles.yaml")}}
         (cls.folder / "vestibule.yaml").write_text(json.dumps(config))
         with open(cls.folder / "vestibule.log", "w") as log:
             pod = subprocess.Popen([binary.path(), "--config", cls.folder / "vestibule.yaml"], stdout=log, stderr=log)
@@ -105,7 +106,8 @@ class TraefikHosts(unittest.TestCase):
     @classmethod
     def create(cls, server):
         """Creates the chart's Ingresses. Names that only a cluster resolves become loopback."""
-        ingress = {"enabled": True, "controller": "traefik", "programPaths": ["/v1"], "tlsSecret": "", "upstreamAnnotations": {}}
+        ingress = {"enabled": True, "controller": "traefik", "programPaths": ["/v1"], "tlsSecret": "",
+                   "upstreamAnnotations": {}, "gatewaySecret": {"value": binary.GATEWAY_SECRET}}
         values = {"config": {"origins": [f"https://{OPEN}"]}, "ports": {"public": cls.ports["public"]}, "ingress": ingress,
                   "upstream": {"serviceName": "litellm", "port": cls.ports["upstream"]}}
         server.namespace(NAMESPACE)
@@ -148,12 +150,23 @@ class TraefikHosts(unittest.TestCase):
                 self.assertRegex(answer, r"^HTTP/1\.[01] 200 ")
                 headers = dict(json.loads(answer.split("\r\n\r\n", 1)[1])["upstream"])
                 self.assertEqual(headers["Host"].split(":")[0], OPEN)
+                self.assertNotIn(binary.GATEWAY_SECRET, answer)
+
+    def test_a_clients_own_gateway_secret_reaches_neither_the_check_nor_the_upstream(self):
+        for name in ("X-Vestibule-Gateway-Secret", "x-vestibule-gateway-secret", "X_Vestibule_Gateway_Secret"):
+            for secret in ("forged", binary.GATEWAY_SECRET):
+                answer = self.send(("GET /page HTTP/1.1", f"Host: {OPEN}", f"{name}: {secret}", f"{name}: forged"))
+                with self.subTest(name=name, secret=secret):
+                    self.assertRegex(answer, r"^HTTP/1\.1 200 ")
+                    self.assertNotIn("forged", answer)
+                    self.assertNotIn(binary.GATEWAY_SECRET, answer)
 
     def test_the_check_refuses_a_host_that_its_url_does_not_name(self):
         """Without the host in the URL, Traefik's own matching of hosts would be the only protection."""
         url = f"http://127.0.0.1:{self.ports['check']}/auth/nginx?host={PROTECTED}&echo=true"
         for host, status in ((OPEN, 403), (PROTECTED, 401)):
-            headers = {"X-Original-URL": f"https://{host}/secret", "X-Original-Method": "GET"}
+            headers = {"X-Original-URL": f"https://{host}/secret", "X-Original-Method": "GET",
+                       "X-Vestibule-Gateway-Secret": binary.GATEWAY_SECRET}
             with self.subTest(host), self.assertRaises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20)
             self.assertEqual(refused.exception.code, status)

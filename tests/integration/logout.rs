@@ -6,6 +6,7 @@ mod provider;
 mod store_unavailable;
 
 use crate::support::agent::{Agent, Form, Page};
+use crate::support::auth_request::SECRET_HEADER;
 use crate::support::pod::Pod;
 
 /// The form of the sign-out page at this origin: nginx's or a pod's own.
@@ -32,7 +33,7 @@ async fn session_status(agent: &Agent, origin: &str) -> u16 {
 
 /// The status of an auth request with the cookie line on this pod.
 async fn check_status(agent: &Agent, pod: &Pod, cookie: &str) -> u16 {
-    let headers = [("x-original-url", "http://localhost/ui/"), ("x-original-method", "GET"), ("cookie", cookie)];
+    let headers = [("x-original-url", "http://localhost/ui/"), ("x-original-method", "GET"), SECRET_HEADER, ("cookie", cookie)];
     agent.get_with(&pod.check("/auth/nginx"), &headers).await.status
 }
 

@@ -43,6 +43,7 @@ async fn each_version_reads_the_records_of_the_other(#[case] writer: usize, #[ca
         .config(|pod| {
             if pod.name == "pod-0" {
                 pod.binary.clone_from(&first);
+                pod.gateway_secret = None;
             }
         })
         .start()

@@ -29,7 +29,9 @@ class Nginx:
         ingresses = self.namespace.get("ingress", selector=f"app.kubernetes.io/instance={release}")
         (certificate,) = {tls["secretName"] for one in ingresses for tls in one["spec"]["tls"]}
         folder = "/etc/gateway"
-        files = {"nginx.conf": ingress_nginx.configuration(ingresses, folder), "escape.js": ingress_nginx.ESCAPE}
+        config_maps = self.namespace.get("configmap", selector=f"app.kubernetes.io/instance={release}")
+        headers = {f"{self.namespace.name}/{one['metadata']['name']}": one["data"] for one in config_maps}
+        files = {"nginx.conf": ingress_nginx.configuration(ingresses, headers, folder), "escape.js": ingress_nginx.ESCAPE}
         self.namespace.config_map(self.gateway, files)
         container = pods.container("nginx", images.image("nginx"), ["-c", f"{folder}/nginx.conf", "-e", "stderr"], ports=[8443],
                                    mounts={"files": folder, "tls": f"{folder}/tls", "tmp": "/tmp"},

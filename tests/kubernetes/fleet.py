@@ -44,7 +44,7 @@ class Fleet:
     def __init__(self, suite):
         prefix = os.environ.get("TEST_NAMESPACE", "vestibule-test")
         self.namespace = kube.Namespace(f"{prefix}-{suite}-{secrets.token_hex(3)}")
-        self.client_secret = secrets.token_urlsafe(24)
+        self.client_secret, self.gateway_secret = secrets.token_urlsafe(24), secrets.token_hex(32)
         self.redis = redis.Redis(self.namespace)
 
     def start(self):
@@ -113,6 +113,7 @@ class Fleet:
             "VESTIBULE_PUBLIC_SERVERS": f"server {release}-public:4180;",
             "VESTIBULE_CHECK_SERVERS": f"server {release}-check:4181;",
             "VESTIBULE_UPSTREAM": upstream,
+            "VESTIBULE_GATEWAY_SECRET": self.gateway_secret,
         }
         site = re.sub(r"\$\{(VESTIBULE_\w+)\}", lambda found: values[found[1]], TEMPLATE.read_text())
         self.namespace.secret(name, **self.authority.issue(HOST), **{"nginx.conf": NGINX, "vestibule.conf": site})
@@ -125,7 +126,7 @@ class Fleet:
 
     def way(self, gateway="gateway"):
         """The driver's arguments for requests through a gateway."""
-        return {"origin": PUBLIC_URL, "gateway": f"{gateway}:443", "issuer": self.issuer}
+        return {"origin": PUBLIC_URL, "gateway": f"{gateway}:443", "issuer": self.issuer, "secret": self.gateway_secret}
 
     # Vestibule.
 
@@ -138,6 +139,7 @@ class Fleet:
             "tests": {"image": images.values("tools")},
             "config": {
                 "public_url": PUBLIC_URL,
+                "check": {"secret_file": "/etc/vestibule/secrets/gateway-secret"},
                 # On a busy machine, Redis may take longer to answer than the default of 300 ms.
                 "store": {"url": redis.URL, "username": redis.USER, "password_file": "/etc/vestibule/secrets/redis-password",
                           "command_timeout": "3s"},
@@ -156,7 +158,8 @@ class Fleet:
 
     def give_secrets(self):
         """Creates the Secret that `values` refers to."""
-        self.namespace.secret("door-secrets", **{"redis-password": self.redis.password, "corp-client-secret": self.client_secret})
+        self.namespace.secret("door-secrets", **{"redis-password": self.redis.password, "corp-client-secret": self.client_secret,
+                                               "gateway-secret": self.gateway_secret})
 
 
 NGINX = """\

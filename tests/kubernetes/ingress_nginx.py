@@ -50,7 +50,7 @@ CHECK = """\
             proxy_set_header X-Real-IP $remote_addr;
             proxy_set_header X-Forwarded-For $remote_addr;
             proxy_set_header X-Auth-Request-Redirect $request_uri;
-            proxy_buffering off;
+{headers}            proxy_buffering off;
             proxy_buffer_size {buffer};
             proxy_buffers 4 {buffer};
             client_max_body_size {body};
@@ -107,15 +107,16 @@ LOCATION = """\
 """
 
 
-def configuration(ingresses, folder):
-    """The configuration for Ingresses with one host and one certificate, which is in `tls` of the folder."""
+def configuration(ingresses, config_maps, folder):
+    """The configuration for Ingresses with one host and one certificate, which is in `tls` of the folder. `config_maps` has the
+    headers of `auth-proxy-set-headers`: names of ConfigMaps with their namespace to headers."""
     (host,) = {rule["host"] for one in ingresses for rule in one["spec"]["rules"]}
     paths = [(one, path) for one in ingresses for rule in one["spec"]["rules"] for path in rule["http"]["paths"]]
-    locations = "".join(locations_of(one, path, number) for number, (one, path) in enumerate(paths))
+    locations = "".join(locations_of(one, path, number, config_maps) for number, (one, path) in enumerate(paths))
     return HTTP.format(host=host, folder=folder, locations=locations)
 
 
-def locations_of(ingress, path, number):
+def locations_of(ingress, path, number, config_maps):
     told = {name.removeprefix(ANNOTATION): value for name, value in ingress["metadata"].get("annotations", {}).items()}
     unknown = {name for name in told if name.endswith("-snippet")}
     if unknown:
@@ -127,6 +128,7 @@ def locations_of(ingress, path, number):
         "number": number, "check": check, "backend": backend, "auth_url": told.get("auth-url"), "sign_in": told.get("auth-signin"),
         "body": told.get("proxy-body-size", "1m"), "timeout": told.get("proxy-read-timeout", "60"),
         "buffer": told.get("proxy-buffer-size", "4k"),
+        "headers": check_headers(config_maps.get(told.get("auth-proxy-set-headers"), {})),
     }
     text, asked = "", ""
     if more["auth_url"]:
@@ -136,6 +138,10 @@ def locations_of(ingress, path, number):
         text += SIGN_IN.format(**more)
         asked += f"            error_page 401 = @sign-in-{number};\n"
     return text + "".join(LOCATION.format(path=location, asked=asked, **more) for location in prefixes(path["path"]))
+
+
+def check_headers(headers):
+    return "".join(f"            proxy_set_header '{name}' '{value}';\n" for name, value in headers.items())
 
 
 def response_headers(listed):

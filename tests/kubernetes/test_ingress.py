@@ -89,7 +89,8 @@ class Controller:
                        extraVolumes=[{"name": "upstream", "secret": {"secretName": OWN}}],
                        extraVolumeMounts=[{"name": "upstream", "mountPath": OWN_FOLDER, "readOnly": True}])
         # The values of deploy/, overridden by those of this fleet.
-        ingress = {"className": cls.controller.ingress_class, "tlsSecret": controllers.CERTIFICATE}
+        ingress = {"className": cls.controller.ingress_class, "tlsSecret": controllers.CERTIFICATE,
+                   "gatewaySecret": {"value": cls.fleet.gateway_secret, "existingConfigMap": ""}}
         over = fleet.over(made.values, {"ingress": ingress, "networkPolicy": {"gateway": [{"podSelector": {}}]}})
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(over, file)
@@ -154,10 +155,13 @@ class Controller:
 
     def test_headers_for_gateways_do_not_reach_the_upstream(self):
         """Some frameworks route by such a header instead of the authorized path."""
-        names = ("x_original_url", "x_original_method", "x_rewrite_url", "x_vestibule_untouched", "proxy_authorization")
+        names = ("x_original_url", "x_original_method", "x_rewrite_url", "x_vestibule_untouched", "x_vestibule_gateway_secret",
+                 "proxy_authorization")
         forged = {name: "forged" for name in names}
         for path, person in (("/page", CAROL), ("/v1/models", CAROL), ("/open/page", None)):
-            self.assertNotIn("forged", json.dumps(self.received(self.ask(path, person, **forged))))
+            received = json.dumps(self.received(self.ask(path, person, **forged)))
+            self.assertNotIn("forged", received)
+            self.assertNotIn(self.fleet.gateway_secret, received)
 
     def test_identity_headers_with_underscores_do_not_reach_the_upstream(self):
         for path, person in (("/open/page", None), ("/page", CAROL)):

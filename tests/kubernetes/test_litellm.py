@@ -33,7 +33,7 @@ class LiteLlm(Release):
     def start(self):
         if not kube.own():
             images.into_cluster("litellm")
-        self.namespace.secret("litellm", **{"master-key": self.key})
+        self.namespace.secret("litellm", **{"master-key": self.key, "gateway-secret": self.fleet.gateway_secret})
         self.namespace.run("apply", "--server-side", "--filename", FOLDER / "litellm.yaml")
         # Values of deploy/litellm that this machine cannot provide.
         image = {"repository": images.repository("litellm"), "tag": images.tag("litellm")}

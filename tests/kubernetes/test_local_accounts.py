@@ -50,7 +50,8 @@ class LocalAccounts(Case):
         claimed = json.loads(claimed["body"])
         self.assertEqual((claimed["user_email"], claimed["user_role"]), (EMAIL, "proxy_admin"))
 
-        question = {"x-original-url": f"{fleet.PUBLIC_URL}/v1/models", "x-original-method": "GET"}
+        question = {"x-original-url": f"{fleet.PUBLIC_URL}/v1/models", "x-original-method": "GET",
+                    "x-vestibule-gateway-secret": self.door.fleet.gateway_secret}
         for pod in (one, other):
             answer = self.ask(pod, 4181, "/auth/nginx", authorization=f"Bearer {claimed['key']}", **question)
             self.assertEqual(answer["status"], 200, answer)

@@ -18,8 +18,8 @@ ROLES = {"version": 1, "rules": [{"provider": "cluster", "claim": r"kubernetes\.
                                   "role": "internal_user"}]}
 ASK = r"""
 import json, sys, urllib.error, urllib.request
-folder, token, url, original = sys.argv[1:]
-headers = {"X-Original-URL": original, "X-Original-Method": "GET",
+folder, token, url, original, secret = sys.argv[1:]
+headers = {"X-Original-URL": original, "X-Original-Method": "GET", "X-Vestibule-Gateway-Secret": secret,
            "Authorization": "Bearer " + open(folder + "/" + token).read()}
 try:
     answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30)
@@ -68,7 +68,7 @@ class Workload(Case):
     def ask(self, which):
         command = kube.command("--namespace", self.namespace.name, "exec", NAME, "--", "/usr/bin/python3", "-B", "-c", ASK,
                                FOLDER, which, f"http://{self.door.fullname}-check:4181/auth/nginx",
-                               f"{fleet.PUBLIC_URL}/v1/models")
+                               f"{fleet.PUBLIC_URL}/v1/models", self.door.fleet.gateway_secret)
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout)

@@ -44,14 +44,18 @@ fit into the buffer.
 {{- define "vestibule.ingress.check" -}}
 {{- $identity := list "User" "Email" "Preferred-Username" "Groups" "Role" "Key" -}}
 {{- $credentials := list "Authorization" "X-Vestibule-Assertion" "X-Api-Key" "X-Litellm-Api-Key" "Api-Key" "X-Goog-Api-Key" "Cookie" -}}
-{{- $gateways := list "Proxy-Authorization" "X-Original-URL" "X-Original-Method" "X-Rewrite-URL" "X-Vestibule-Untouched" -}}
+{{- $gateways := list "Proxy-Authorization" "X-Original-URL" "X-Original-Method" "X-Rewrite-URL" "X-Vestibule-Untouched" "X-Vestibule-Gateway-Secret" -}}
 nginx.ingress.kubernetes.io/auth-url: http://{{ include "vestibule.checkHost" .root }}:{{ .root.Values.ports.check }}/auth/nginx?host={{ .host }}&echo=true
 nginx.ingress.kubernetes.io/auth-response-headers: X-Auth-Request-{{ join ", X-Auth-Request-" $identity }}, {{ join ", " (concat $credentials $gateways) }}
 nginx.ingress.kubernetes.io/proxy-buffer-size: 16k
+{{- with include "vestibule.gatewaySecretConfigMap" .root }}
+nginx.ingress.kubernetes.io/auth-proxy-set-headers: {{ $.root.Release.Namespace }}/{{ . }}
+{{- end }}
 {{- if eq .root.Values.ingress.controller "traefik" }}
 {{/* ingress-nginx sets these headers itself. Without them, the client's own X-Original-URL would reach the check. */}}
 nginx.ingress.kubernetes.io/auth-snippet: |
   proxy_set_header X-Original-URL $scheme://$host$request_uri;
   proxy_set_header X-Original-Method $request_method;
+  proxy_set_header X-Vestibule-Gateway-Secret "{{ .root.Values.ingress.gatewaySecret.value }}";
 {{- end }}
 {{- end -}}

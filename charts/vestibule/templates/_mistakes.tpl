@@ -193,6 +193,7 @@ Values that the binary would reject at its start are rejected here first.
 {{- $mistakes := list -}}
 {{- $section := .Values.config.upstream_credential | default dict -}}
 {{- $assertion := $section.assertion | default dict -}}
+{{- if and (.Values.config.check | default dict).secret_file (.Values.config.check | default dict).trust_network }}{{ $mistakes = append $mistakes "config.check.trust_network: has no effect with config.check.secret_file; remove one of them" }}{{ end -}}
 {{- $own := list "none" "pass" "assertion" -}}
 {{- $names := list }}{{ $forEverybody := list -}}
 {{- range $index, $one := $section.static | default list -}}
@@ -211,6 +212,7 @@ Values that the binary would reject at its start are rejected here first.
 {{- else -}}
 {{- range $name, $_ := $assertion }}{{ $mistakes = append $mistakes (printf "config.upstream_credential.assertion.%s: has no effect without keys_file, which signs the assertions" $name) }}{{ end -}}
 {{- end -}}
+{{- if and (or (include "vestibule.returnsUpstreamCredential" .) $assertion.keys_file) (not (include "vestibule.requiresGatewaySecret" .)) (not (include "vestibule.trustsNetwork" .)) }}{{ $mistakes = append $mistakes "config.check.secret_file: is required with config.upstream_credential.static and assertion, because everybody who reaches the check would receive the credential; set it, or config.check.trust_network: true if the network admits only the gateway" }}{{ end -}}
 {{- if hasKey $section "default" -}}
 {{- if not (regexMatch "^[a-z0-9-]{1,32}$" $section.default) }}{{ $mistakes = append $mistakes "config.upstream_credential.default: must be none, pass, assertion, or a name of config.upstream_credential.static" }}
 {{- else if and (eq $section.default "assertion") (not $assertion.keys_file) }}{{ $mistakes = append $mistakes "config.upstream_credential.default: assertion requires config.upstream_credential.assertion.keys_file" }}
@@ -294,6 +296,7 @@ values. A key ring must not be lost. */}}
 {{- range $name, $value := pick (.Values.config.store | default dict) "password_file" "sentinel_password_file" "ca_file" }}{{ $named = append $named (list (printf "config.store.%s" $name) $value) }}{{ end -}}
 {{- range $index, $provider := .Values.config.providers | default list }}{{ range $name, $value := pick $provider "client_secret_file" "ca_file" }}{{ $named = append $named (list (printf "config.providers[%d].%s" $index $name) $value) }}{{ end }}{{ end -}}
 {{- range $index, $issuer := .Values.config.token_issuers | default list }}{{ with $issuer.ca_file }}{{ $named = append $named (list (printf "config.token_issuers[%d].ca_file" $index) .) }}{{ end }}{{ end -}}
+{{- with (.Values.config.check | default dict).secret_file }}{{ $named = append $named (list "config.check.secret_file" .) }}{{ end -}}
 {{- $upstream := .Values.config.upstream_credential | default dict -}}
 {{- range $index, $one := $upstream.static | default list }}{{ with $one.authorization_file }}{{ $named = append $named (list (printf "config.upstream_credential.static[%d].authorization_file" $index) .) }}{{ end }}{{ end -}}
 {{- with ($upstream.assertion | default dict).keys_file }}{{ $named = append $named (list "config.upstream_credential.assertion.keys_file" .) }}{{ end -}}
@@ -333,13 +336,20 @@ values. A key ring must not be lost. */}}
 {{- $hosts := include "vestibule.ingress.hosts" . | fromJsonArray -}}
 {{- $check := include "vestibule.ingress.check" (dict "root" . "host" (first $hosts)) | fromYaml -}}
 {{- range $field := list "annotations" "upstreamAnnotations" -}}
-{{- range $name, $value := pick (get $.Values.ingress $field) (printf "%sauth-url" $own) (printf "%sauth-response-headers" $own) (printf "%sauth-signin" $own) (printf "%sauth-snippet" $own) -}}
+{{- range $name, $value := pick (get $.Values.ingress $field) (printf "%sauth-url" $own) (printf "%sauth-response-headers" $own) (printf "%sauth-signin" $own) (printf "%sauth-snippet" $own) (printf "%sauth-proxy-set-headers" $own) -}}
 {{- $url := get $check (printf "%sauth-url" $own) -}}
 {{- $narrows := and (eq $field "upstreamAnnotations") (eq $name (printf "%sauth-url" $own)) (hasPrefix $url $value) (regexMatch "^(&allow_(roles|teams)=[^&+#\\s]*)+$" (trimPrefix $url $value)) -}}
 {{- if not $narrows }}{{ $mistakes = append $mistakes (printf "ingress.%s.%s: is set by the chart; upstreamAnnotations may only append allow_roles and allow_teams to auth-url: %s&allow_roles=…" $field $name $url) }}
 {{- else if gt (len $hosts) 1 }}{{ $mistakes = append $mistakes (printf "ingress.%s.%s: would name the host %s for the hosts of config.origins too; use access rules of the role map" $field $name (first $hosts)) }}{{ end -}}
 {{- end -}}
 {{- end -}}
+{{- $secret := .Values.ingress.gatewaySecret -}}
+{{- $traefik := eq .Values.ingress.controller "traefik" -}}
+{{- if and $secret.value (not (regexMatch "^[A-Za-z0-9._~+/=-]{32,256}$" $secret.value)) }}{{ $mistakes = append $mistakes "ingress.gatewaySecret.value: must be one line of 32 to 256 letters, digits and -._~+/=" }}{{ end -}}
+{{- if and $secret.value $secret.existingConfigMap }}{{ $mistakes = append $mistakes "ingress.gatewaySecret.existingConfigMap: cannot be combined with ingress.gatewaySecret.value; remove one of them" }}{{ end -}}
+{{- if and $traefik $secret.existingConfigMap }}{{ $mistakes = append $mistakes "ingress.gatewaySecret.existingConfigMap: Traefik does not read headers from ConfigMaps; set ingress.gatewaySecret.value" }}{{ end -}}
+{{- if and (include "vestibule.requiresGatewaySecret" .) (not (or $secret.value $secret.existingConfigMap)) }}{{ $mistakes = append $mistakes (printf "ingress.gatewaySecret.%s: is required with config.check.secret_file; the check would refuse every request of the Ingresses" ($traefik | ternary "value" "existingConfigMap")) }}{{ end -}}
+{{- if and (or $secret.value $secret.existingConfigMap) (not (include "vestibule.requiresGatewaySecret" .)) }}{{ $mistakes = append $mistakes "ingress.gatewaySecret: has no effect without config.check.secret_file, with which the check verifies it; set it or remove the field" }}{{ end -}}
 {{- range .Values.ingress.programPaths -}}
 {{- if has (trimSuffix "/" .) (list "" "/sso" "/vestibule" "/onboarding") }}{{ $mistakes = append $mistakes (printf "ingress.programPaths: %s has an Ingress already; remove it" .) }}{{ end -}}
 {{- end -}}

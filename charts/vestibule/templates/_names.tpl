@@ -156,6 +156,31 @@ annotations:
 {{- if $gives -}}yes{{- end -}}
 {{- end -}}
 
+{{/* "yes" if the check requires a gateway secret. */}}
+{{- define "vestibule.requiresGatewaySecret" -}}
+{{- $requires := (.Values.config.check | default dict).secret_file -}}
+{{- range .Values.extraEnv }}{{ if hasPrefix "VESTIBULE__CHECK__SECRET" (.name | default "" | upper) }}{{ $requires = true }}{{ end }}{{ end -}}
+{{- if $requires -}}yes{{- end -}}
+{{- end -}}
+
+{{/* "yes" if the network is trusted instead of a gateway secret. */}}
+{{- define "vestibule.trustsNetwork" -}}
+{{- $trusts := (.Values.config.check | default dict).trust_network -}}
+{{- range .Values.extraEnv }}{{ if eq "VESTIBULE__CHECK__TRUST_NETWORK" (.name | default "" | upper) }}{{ $trusts = true }}{{ end }}{{ end -}}
+{{- if $trusts -}}yes{{- end -}}
+{{- end -}}
+
+{{/* The ConfigMap with the gateway secret for ingress-nginx. Empty without one. */}}
+{{- define "vestibule.gatewaySecretConfigMap" -}}
+{{- if eq .Values.ingress.controller "ingress-nginx" -}}
+{{- if .Values.ingress.gatewaySecret.value -}}
+{{- printf "%s-gateway-secret" (include "vestibule.fullname" .) -}}
+{{- else -}}
+{{- .Values.ingress.gatewaySecret.existingConfigMap -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* "yes" if the chart's NetworkPolicy admits only the gateway. */}}
 {{- define "vestibule.admitsOnlyGateway" -}}
 {{- if and .Values.networkPolicy.enabled .Values.networkPolicy.gateway -}}yes{{- end -}}

@@ -7,10 +7,12 @@ use crate::access::UpstreamCredential;
 use crate::secret::{SigningAlgorithm, new_signing_key};
 
 const URL: &str = "public_url: https://llm.example.com\n";
+/// Credentials need a gateway secret or a trusted network.
+const TRUSTED: &[(&str, &str)] = &[("VESTIBULE__CHECK__TRUST_NETWORK", "true")];
 
 #[test]
 fn no_credential_is_sent_by_default() {
-    let read = config(URL, &[]).upstream_credential;
+    let read = config(URL, TRUSTED).upstream_credential;
     assert_eq!(read.default, None);
     assert!(read.fixed.is_empty() && read.assertion.is_none() && read.names().is_empty());
 }
@@ -26,7 +28,7 @@ fn credentials_keep_their_order() {
     - {{authorization: Basic YTpi}}
 "
     );
-    let read = config(&text, &[]).upstream_credential;
+    let read = config(&text, TRUSTED).upstream_credential;
     assert_eq!(read.default, Some(UpstreamCredential::Static("litellm".into())));
     assert_eq!(read.names(), ["litellm", "static"]);
     assert_eq!((read.fixed[0].roles.len(), read.fixed[0].teams.len()), (1, 1));
@@ -43,7 +45,7 @@ fn an_assertion_has_the_public_url_as_issuer_and_the_configured_audience() {
         "{URL}upstream_credential: {{default: assertion, assertion: {{audience: litellm, authorization: true, keys_file: {}}}}}",
         path.display()
     );
-    let read = config(&text, &[]).upstream_credential;
+    let read = config(&text, TRUSTED).upstream_credential;
     assert_eq!(read.names(), ["assertion"]);
     let assertion = read.assertion.unwrap();
     assert_eq!((assertion.issuer.as_str(), assertion.audience.as_str()), ("https://llm.example.com", "litellm"));
@@ -75,7 +77,7 @@ fn an_assertion_has_the_public_url_as_issuer_and_the_configured_audience() {
 #[case("{assertion: {audience: litellm}}", "assertion.audience (line 2): has no effect without `keys_file`")]
 #[case("{assertion: {keys: sk-hidden}}", "assertion.keys (line 2): has no PEM block")]
 fn mistakes_name_their_field_and_repeat_no_secret(#[case] section: &str, #[case] expected: &str) {
-    let found = mistakes(&format!("{URL}upstream_credential: {section}"), &[]);
+    let found = mistakes(&format!("{URL}upstream_credential: {section}"), TRUSTED);
     assert!(found.iter().any(|mistake| mistake.contains(expected)), "{found:?}");
     assert!(!found.concat().contains("sk-hidden"), "{found:?}");
 }
@@ -84,7 +86,7 @@ fn mistakes_name_their_field_and_repeat_no_secret(#[case] section: &str, #[case]
 fn a_mistake_does_not_hide_another_one() {
     let text =
         format!("{URL}upstream_credential: {{default: nosuch, assertion: {{audience: x}}, static: [{{authorization: y}}]}}");
-    let found = mistakes(&text, &[]);
+    let found = mistakes(&text, TRUSTED);
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found.iter().any(|mistake| mistake.contains("upstream_credential.default (line 2): is not a `name`")), "{found:?}");
 }
@@ -96,7 +98,7 @@ fn a_role_map_may_name_only_configured_credentials() {
     let rules = "version: 1\naccess:\n  - {paths: [/a], upstream_credential: litellm}\n  - {paths: [/b], upstream_credential: assertion}\n";
     std::fs::write(&path, rules).unwrap();
     let text = format!("{URL}role_map: {{file: {}}}\n", path.display());
-    let found = mistakes(&text, &[]);
+    let found = mistakes(&text, TRUSTED);
     assert!(
         found[0].contains("access[0].upstream_credential (line 3): is not configured under `upstream_credential`"),
         "{found:?}"
@@ -106,5 +108,5 @@ fn a_role_map_may_name_only_configured_credentials() {
         "{found:?}"
     );
     let with = format!("{text}upstream_credential: {{static: [{{name: litellm, authorization: sk-1}}]}}");
-    assert_eq!(mistakes(&with, &[]).len(), 1);
+    assert_eq!(mistakes(&with, TRUSTED).len(), 1);
 }

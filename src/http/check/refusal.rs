@@ -1,6 +1,10 @@
 //! Auth requests that are refused without a decision: reasons, metric labels and log events.
 
-use crate::{check::CheckQueryError, gateway::nginx::OriginalRequestError, metrics::RefusalLabel};
+use crate::{
+    check::CheckQueryError,
+    gateway::{nginx::OriginalRequestError, secret::GatewaySecretError},
+    metrics::RefusalLabel,
+};
 
 /// The reason for refusing an auth request. Either the gateway is not configured for this service, or a client tries to
 /// appear as another request than the one that the gateway forwards.
@@ -14,6 +18,8 @@ pub(super) enum Refusal {
     OtherHost,
     #[error("the check's URL names no host, and the request's host is neither that of public_url nor of origins")]
     UnprotectedHost,
+    #[error(transparent)]
+    GatewaySecret(#[from] GatewaySecretError),
     #[error("no gateway family has its path; /auth/nginx is the one of nginx")]
     UnknownPath,
 }
@@ -23,6 +29,7 @@ impl Refusal {
         match self {
             Self::OtherHost | Self::UnprotectedHost => RefusalLabel::Host,
             Self::Query(CheckQueryError::HostRepeated | CheckQueryError::Host(_)) => RefusalLabel::Host,
+            Self::GatewaySecret(_) => RefusalLabel::GatewaySecret,
             Self::Original(_) | Self::Query(_) | Self::UnknownPath => RefusalLabel::Malformed,
         }
     }
@@ -34,6 +41,7 @@ impl Refusal {
             Self::Query(error) => error.reason(),
             Self::OtherHost => "host_not_named",
             Self::UnprotectedHost => "host_not_configured",
+            Self::GatewaySecret(error) => error.reason(),
             Self::UnknownPath => "unknown_gateway_path",
         }
     }
@@ -55,6 +63,13 @@ impl Refusal {
                 suppressed = tracing::field::Empty,
                 "auth request for another host refused"
             ),
+            RefusalLabel::GatewaySecret => tracing::warn!(
+                request_id,
+                reason,
+                %error,
+                suppressed = tracing::field::Empty,
+                "auth request without the gateway secret refused"
+            ),
         }
     }
 }
@@ -65,7 +80,7 @@ mod tests {
     use crate::origin::AuthorityError;
 
     #[test]
-    fn every_refusal_for_the_sake_of_a_host_has_its_label() {
+    fn refusals_are_counted_by_their_reason() {
         for (refusal, expected) in [
             (Refusal::OtherHost, RefusalLabel::Host),
             (Refusal::UnprotectedHost, RefusalLabel::Host),
@@ -74,6 +89,7 @@ mod tests {
             (Refusal::Query(CheckQueryError::Plus), RefusalLabel::Malformed),
             (Refusal::Original(OriginalRequestError::Host), RefusalLabel::Malformed),
             (Refusal::UnknownPath, RefusalLabel::Malformed),
+            (Refusal::GatewaySecret(GatewaySecretError::Missing), RefusalLabel::GatewaySecret),
         ] {
             assert_eq!(refusal.label(), expected, "{refusal}");
         }

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{EDITOR, address, assert_not_cached, authorization_page, decide, fields, for_redirect, key_at_check};
 use crate::support::agent::Agent;
 use crate::support::api::{ApiKey, Auth, KEYS, call, create_key};
+use crate::support::auth_request::SECRET_HEADER;
 use crate::support::fleet::Fleet;
 use crate::support::pod::PodOptions;
 use crate::support::steps::{ALICE, IDENTITY_HEADERS, session_of, sign_in};
@@ -62,7 +63,8 @@ async fn a_derived_key_has_no_more_access_and_no_longer_lifetime_than_its_parent
     let child = format!("Bearer {}", body["access_token"].as_str().unwrap());
     for (path, status) in [("/v1/models", 200), ("/ui/", 403)] {
         let original = format!("http://localhost{path}");
-        let headers = [("x-original-url", original.as_str()), ("x-original-method", "GET"), ("authorization", &child)];
+        let headers =
+            [("x-original-url", original.as_str()), ("x-original-method", "GET"), SECRET_HEADER, ("authorization", &child)];
         let answer = Agent::new().get_with(&fleet.pod(0).check("/auth/nginx"), &headers).await;
         assert_eq!(answer.status, status, "{path}");
         if status == 200 {

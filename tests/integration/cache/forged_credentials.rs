@@ -16,6 +16,7 @@ use vestibule::principal_cache::CONSISTENCY_BOUND;
 use vestibule::secret::{KeyRing, OpaqueToken, RingKeys, TokenKind, random_bytes};
 
 use super::DEADLINE;
+use crate::support::auth_request::SECRET_HEADER;
 use crate::support::fleet::Fleet;
 use crate::support::pod::PodOptions;
 use crate::support::proxy::FaultProxy;
@@ -162,7 +163,8 @@ fn forged_request(number: usize) -> String {
         _ => format!("authorization: Bearer sk-{forged}"),
     };
     let question = "host: check\r\nx-original-url: http://localhost/app\r\nx-original-method: GET\r\n";
-    format!("GET /auth/nginx HTTP/1.1\r\n{question}{credential}\r\n\r\n")
+    let (name, secret) = SECRET_HEADER;
+    format!("GET /auth/nginx HTTP/1.1\r\n{question}{name}: {secret}\r\n{credential}\r\n\r\n")
 }
 
 /// Reads the answers to one batch.

@@ -6,6 +6,7 @@ use futures::StreamExt;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
+use crate::support::auth_request::SECRET_HEADER;
 use crate::support::fleet::Fleet;
 use crate::support::pod::Pod;
 use crate::support::wait::{timed, until};
@@ -37,16 +38,20 @@ impl Refused {
     }
 
     fn request(&self, http: &reqwest::Client, pod: &Pod) -> RequestBuilder {
-        let url = match self.path.strip_prefix("check:") {
-            Some(path) => pod.check(path),
-            None => pod.public(self.path),
+        let request = match self.path.strip_prefix("check:") {
+            Some(path) if self.has_secret() => http.request(self.method.clone(), pod.check(path)),
+            Some(path) => http.request(self.method.clone(), pod.check(path)).header(SECRET_HEADER.0, SECRET_HEADER.1),
+            None => http.request(self.method.clone(), pod.public(self.path)),
         };
-        let request = http.request(self.method.clone(), url);
         let request = self.headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         match self.method {
             Method::POST => request.header("content-type", "application/x-www-form-urlencoded").body(self.form),
             _ => request,
         }
+    }
+
+    fn has_secret(&self) -> bool {
+        self.headers.iter().any(|(name, _)| *name == SECRET_HEADER.0)
     }
 
     /// The lines of this kind, and the number of events that they report.
@@ -80,6 +85,10 @@ fn refused_requests() -> Vec<Refused> {
         Refused::get("app key request refused", "response_type_not_supported", "/sso/key/generate?response_type=none"),
         Refused::get(MALFORMED, "original_url_missing", "check:/auth/nginx"),
         Refused::get(MALFORMED, "unknown_gateway_path", "check:/auth/none"),
+        Refused {
+            headers: &[(SECRET_HEADER.0, "wrong")],
+            ..Refused::get("auth request without the gateway secret refused", "gateway_secret_wrong", "check:/auth/nginx")
+        },
         Refused {
             headers: &[("x-original-url", "http://localhost/"), ("x-original-method", "GET")],
             ..Refused::get("auth request for another host refused", "host_not_named", "check:/auth/nginx?host=llm.example.com")
@@ -130,8 +139,8 @@ async fn a_thousand_refused_requests_of_each_kind_write_few_lines_whose_counts_a
     let total = u32::try_from(REQUESTS).expect("a small number");
     let malformed = pod.metric("vestibule_checks_total", &[r#"outcome="malformed""#]).await;
     let limited = pod.metric("vestibule_rate_limited_total", &[]).await;
-    // Requests of an unknown gateway path are no checks.
-    assert_eq!((malformed, limited), (f64::from(total), f64::from(total - 1)), "metrics count each request");
+    // Three kinds are refused checks. Requests of an unknown gateway path are no checks.
+    assert_eq!((malformed, limited), (f64::from(3 * total), f64::from(total - 1)), "metrics count each request");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::{assert_allowed, assert_denied};
-use crate::support::auth_request::CREDENTIAL_HEADERS;
+use crate::support::auth_request::{CREDENTIAL_HEADERS, send_to_check};
 use crate::support::fleet::{Fleet, ROLE_MAP};
 use crate::support::pod::PodOptions;
 use crate::support::raw_http::{self, Answer};
@@ -70,7 +70,7 @@ async fn check(fleet: &Fleet, narrowing: &str, path: &str, headers: &[(&str, &st
 async fn check_at(fleet: &Fleet, host: &str, narrowing: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let url = format!("http://{host}{path}");
     let all = [&[("x-original-url", url.as_str()), ("x-original-method", "GET")], headers].concat();
-    raw_http::send(fleet.pods[0].check_port(), "GET", &format!("/auth/nginx{narrowing}"), &all).await
+    send_to_check(&fleet.pods[0], "GET", &format!("/auth/nginx{narrowing}"), &all).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

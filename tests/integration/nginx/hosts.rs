@@ -5,6 +5,7 @@ mod directives;
 use tokio::sync::OnceCell;
 
 use super::assert_denied;
+use crate::support::auth_request::send_to_check;
 use crate::support::fleet::{Fleet, ROLE_MAP};
 use crate::support::nginx::Nginx;
 use crate::support::pod::PodOptions;
@@ -214,7 +215,7 @@ async fn the_host_of_a_check_is_the_one_that_its_url_names_or_a_configured_one()
         for (query, host, status) in CHECKS {
             let url = format!("http://{host}/secret");
             let headers = [("x-original-url", url.as_str()), ("x-original-method", "GET")];
-            let answer = raw_http::send(pod.check_port(), "GET", &format!("/auth/nginx{query}"), &headers).await;
+            let answer = send_to_check(pod, "GET", &format!("/auth/nginx{query}"), &headers).await;
             match status {
                 403 => assert_denied(&answer, 403, "invalid_request"),
                 _ => assert_eq!(answer.status, status, "{query} {host}: {answer:?}"),
@@ -255,7 +256,7 @@ async fn a_check_without_a_host_is_for_public_url_or_one_of_origins() {
     ] {
         let url = format!("http://{host}/secret");
         let headers = [("x-original-url", url.as_str()), ("x-original-method", "GET")];
-        assert_eq!(raw_http::send(fleet.pods[0].check_port(), "GET", "/auth/nginx", &headers).await.status, status, "{host}");
+        assert_eq!(send_to_check(&fleet.pods[0], "GET", "/auth/nginx", &headers).await.status, status, "{host}");
     }
     assert_eq!(fleet.metric("vestibule_checks_refused_total", &["reason=\"host\""]).await, 3.0);
     assert_eq!(fleet.metric("vestibule_checks_total", &["outcome=\"malformed\""]).await, 3.0);

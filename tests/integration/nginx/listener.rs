@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use url::Url;
 
 use super::{assert_allowed, assert_denied};
-use crate::support::auth_request::{CREDENTIAL_HEADERS, auth_request, auth_request_at};
+use crate::support::auth_request::{CREDENTIAL_HEADERS, GATEWAY_SECRET, auth_request, auth_request_at, send_to_check};
 use crate::support::fleet::Fleet;
 use crate::support::raw_http;
 use crate::support::steps::{ALICE, CAROL, IDENTITY_HEADERS};
@@ -118,7 +118,7 @@ async fn a_denial_has_the_sign_in_url_with_the_exact_target() {
     for target in targets {
         let headers = [("x-original-url", format!("http://localhost{target}")), ("x-original-method", "GET".to_owned())];
         let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let answer = raw_http::send(pod.check_port(), "GET", "/auth/nginx", &headers).await;
+        let answer = send_to_check(pod, "GET", "/auth/nginx", &headers).await;
         assert_denied(&answer, 401, "login_required");
         let sign_in = Url::parse("http://localhost").unwrap().join(answer.one("x-vestibule-sign-in")).unwrap();
         assert_eq!((sign_in.host_str(), sign_in.path()), (Some("localhost"), "/sso/login"));
@@ -143,8 +143,11 @@ async fn other_cookies_are_ignored() {
     ];
     for other in beside {
         for line in [[other, b"; ", cookie.as_bytes()].concat(), [cookie.as_bytes(), b"; ", other].concat()] {
-            let head = b"GET /auth/nginx HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Original-URL: http://localhost/\r\nX-Original-Method: GET\r\nCookie: ";
-            let answer = raw_http::send_bytes(port, &[head, line.as_slice(), b"\r\n\r\n"].concat()).await;
+            let head = format!(
+                "GET /auth/nginx HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Vestibule-Gateway-Secret: {GATEWAY_SECRET}\r\n\
+                 X-Original-URL: http://localhost/\r\nX-Original-Method: GET\r\nCookie: "
+            );
+            let answer = raw_http::send_bytes(port, &[head.as_bytes(), line.as_slice(), b"\r\n\r\n"].concat()).await;
             assert_allowed(&answer.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&line))));
         }
     }

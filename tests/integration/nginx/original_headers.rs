@@ -1,8 +1,9 @@
 //! The X-Original headers must occur once and be well-formed, or the check is refused.
 
 use super::{assert_allowed, assert_denied};
+use crate::support::auth_request::send_to_check;
 use crate::support::fleet::Fleet;
-use crate::support::raw_http::{self, Answer};
+use crate::support::raw_http::Answer;
 use crate::support::steps::ALICE;
 
 const URL: (&str, &str) = ("x-original-url", "http://localhost/ui/");
@@ -33,7 +34,7 @@ const MALFORMED_METHODS: [&str; 4] = ["", "GET POST", "GE(T", "GET,POST"];
 
 async fn ask(headers: &[(&str, &str)]) -> Answer {
     let fleet = Fleet::shared().await;
-    raw_http::send(fleet.pods[0].check_port(), "GET", "/auth/nginx", headers).await
+    send_to_check(&fleet.pods[0], "GET", "/auth/nginx", headers).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::ledger::{Kind, Ledger, Outcome};
 use crate::support::agent::{Agent, Page};
+use crate::support::auth_request::SECRET_HEADER;
 use crate::support::nginx::GatewayInfo;
 use crate::support::pod::Pod;
 use crate::support::steps::SESSION;
@@ -57,6 +58,7 @@ impl Credential {
         let (name, value) = self.header();
         let request = http.get(pod.check("/auth/nginx")).header(name, value);
         let request = request.header("x-original-url", "http://localhost/app").header("x-original-method", "GET");
+        let request = request.header(SECRET_HEADER.0, SECRET_HEADER.1);
         request.send().await.unwrap_or_else(|error| panic!("{error:?}")).status().as_u16()
     }
 }

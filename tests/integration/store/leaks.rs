@@ -15,6 +15,7 @@ use vestibule::secret::{SigningAlgorithm, new_signing_key};
 use super::steps::DEADLINE;
 use crate::support::agent::{Agent, Page};
 use crate::support::api::{self, ApiKey, ApiResponse, Auth};
+use crate::support::auth_request::{GATEWAY_SECRET, SECRET_HEADER};
 use crate::support::fleet::{Browser, Fleet};
 use crate::support::local_accounts::LOCAL_ACCOUNTS;
 use crate::support::local_accounts::{self, OTHER_PASSWORD, PASSWORD};
@@ -66,6 +67,7 @@ impl Configured {
     fn secrets(&self, fleet: &Fleet) -> Secrets {
         let mut secrets = Secrets::default();
         secrets.add("Redis password", REDIS_PASSWORD);
+        secrets.add("gateway secret", GATEWAY_SECRET);
         UPSTREAM.iter().for_each(|credential| secrets.add("upstream credential", credential));
         secrets.add_all("assertion key", &self.assertion, "(?m)^([A-Za-z0-9+/=]{20,})$");
         let ring = std::fs::read_to_string(&fleet.key_ring_file).expect("the key ring is there");
@@ -280,15 +282,15 @@ async fn send_misplaced_secret(pod: &Pod, secret: &str, refusals: &mut Refusals)
         }
         // The sign-in URL contains the whole target; no other value may.
         let url = format!("http://localhost/ui/{spelt}?token={spelt}");
-        let question = [("x-original-url", url.as_str()), ("x-original-method", "GET")];
+        let question = [SECRET_HEADER, ("x-original-url", url.as_str()), ("x-original-method", "GET")];
         assert_eq!(agent.get_with(&pod.check("/auth/nginx"), &question).await.status, 401);
         let response = agent.get_with(&pod.check(&format!("/auth/nginx?allow_roles={spelt}")), &as_nginx("")).await;
         assert!([401, 403].contains(&response.status), "{}", response.status);
     }
 }
 
-fn as_nginx(cookie: &str) -> [(&'static str, &str); 3] {
-    [("x-original-url", "http://localhost/ui/"), ("x-original-method", "GET"), ("authorization", cookie)]
+fn as_nginx(cookie: &str) -> [(&'static str, &str); 4] {
+    [SECRET_HEADER, ("x-original-url", "http://localhost/ui/"), ("x-original-method", "GET"), ("authorization", cookie)]
 }
 
 fn without(url: &Url, name: &str) -> String {

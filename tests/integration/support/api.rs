@@ -5,8 +5,9 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::Value;
 
+use super::auth_request::send_to_check;
 use super::pod::Pod;
-use super::raw_http::{self, Answer};
+use super::raw_http::Answer;
 use super::wait::until;
 use super::{http_client, openapi};
 
@@ -140,7 +141,7 @@ pub async fn regenerate_key(pod: &Pod, by: Auth<'_>, id: &str, body: Value) -> A
 pub async fn check_key_at(pod: &Pod, key: &str, path: &str) -> Answer {
     let (url, bearer) = (format!("http://localhost{path}"), format!("Bearer {key}"));
     let headers = [("x-original-url", url.as_str()), ("x-original-method", "GET"), ("authorization", &bearer)];
-    raw_http::send(pod.check_port(), "GET", "/auth/nginx", &headers).await
+    send_to_check(pod, "GET", "/auth/nginx", &headers).await
 }
 
 pub async fn check_key(pod: &Pod, key: &str) -> Answer {

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::auth_request::GATEWAY_SECRET;
 use super::process::{Child, OnFailure};
 use super::scratch::Scratch;
 use super::{peer_file, repository, wait};
@@ -97,6 +98,7 @@ impl Site<'_> {
             ("PUBLIC_SERVERS", self.servers(|pod| pod.0)),
             ("CHECK_SERVERS", self.servers(|pod| pod.1)),
             ("UPSTREAM", format!("127.0.0.1:{}", self.upstream)),
+            ("GATEWAY_SECRET", GATEWAY_SECRET.to_owned()),
         ];
         values.iter().fold(all, |text, (name, value)| text.replace(&format!("${{VESTIBULE_{name}}}"), value))
     }

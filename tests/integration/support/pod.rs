@@ -46,6 +46,8 @@ pub struct PodOptions {
     pub providers: Vec<ProviderSection>,
     /// The role map's text.
     pub role_map: Option<String>,
+    /// The secret that gateways must send. `None` accepts every auth request.
+    pub gateway_secret: Option<&'static str>,
     /// Additional top-level YAML.
     pub further: String,
     pub environment: Vec<(String, String)>,
@@ -76,6 +78,7 @@ impl PodOptions {
             key_ring_file: None,
             providers: Vec::new(),
             role_map: None,
+            gateway_secret: None,
             further: String::new(),
             environment: Vec::new(),
             ready: Ready::Wait,
@@ -97,6 +100,9 @@ impl PodOptions {
         }
         if let Some(file) = &self.key_ring_file {
             push(&mut yaml, format_args!("key_ring_file: {}", quoted(&file.to_string_lossy())));
+        }
+        if let Some(secret) = self.gateway_secret {
+            push(&mut yaml, format_args!("check: {{secret: {secret}}}"));
         }
         if !self.providers.is_empty() {
             yaml.push_str("providers:\n");

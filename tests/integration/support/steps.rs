@@ -5,6 +5,7 @@ use url::Url;
 use vestibule::secret::{Digest, random_bytes};
 
 use super::agent::{Agent, Page};
+use super::auth_request::SECRET_HEADER;
 use super::fleet::Fleet;
 use super::idp::Idp;
 use super::pod::Pod;
@@ -105,7 +106,7 @@ pub async fn check(agent: &Agent, pod: &Pod, session: &str) -> Page {
 
 /// Sends an auth request of nginx with additional headers and a query of its own.
 pub async fn check_with(agent: &Agent, pod: &Pod, query: &str, headers: &[(&str, &str)]) -> Page {
-    let original = [("x-original-url", "http://localhost/ui/"), ("x-original-method", "GET")];
+    let original = [("x-original-url", "http://localhost/ui/"), ("x-original-method", "GET"), SECRET_HEADER];
     agent.get_with(&pod.check(&format!("/auth/nginx{query}")), &[&original, headers].concat()).await
 }
 

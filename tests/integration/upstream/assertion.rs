@@ -8,10 +8,10 @@ use tokio::sync::OnceCell;
 use super::{AUDIENCE, Files, ask, fleet, new_key, received};
 use crate::support::agent::Agent;
 use crate::support::api::{Auth, create_key};
+use crate::support::auth_request::send_to_check;
 use crate::support::fleet::Fleet;
 use crate::support::nginx::Nginx;
 use crate::support::pod::{Pod, until_everywhere};
-use crate::support::raw_http;
 use crate::support::steps::{ALICE, BOB, CAROL, session_header};
 use crate::support::upstream::Upstream;
 
@@ -103,8 +103,7 @@ async fn an_assertion_is_signed_once_for_many_checks() {
     let fleet = fleet().await;
     let (cookie, pod) = (fleet.session_header(CAROL).await, &fleet.pods[1]);
     let headers = [("x-original-url", "http://localhost/vouched/x"), ("x-original-method", "GET"), ("cookie", cookie.as_str())];
-    let ask =
-        async || raw_http::send(pod.check_port(), "GET", "/auth/nginx", &headers).await.one("x-vestibule-assertion").to_owned();
+    let ask = async || send_to_check(pod, "GET", "/auth/nginx", &headers).await.one("x-vestibule-assertion").to_owned();
     let signed = pod.metric("vestibule_assertions_signed_total", &[]).await;
     for _ in 0..200 {
         assert_eq!(ask().await.split('.').count(), 3);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Files, ask, fleet, received};
 use crate::support::api::{Auth, create_key};
-use crate::support::auth_request::CREDENTIAL_HEADERS;
+use crate::support::auth_request::{CREDENTIAL_HEADERS, send_to_check};
 use crate::support::fleet::Fleet;
 use crate::support::pod::{Pod, until_everywhere};
 use crate::support::raw_http;
@@ -105,7 +105,7 @@ async fn a_consumed_credential_is_never_echoed() {
 async fn check(fleet: &Fleet, query: &str, path: &str, headers: &[(&str, &str)]) -> raw_http::Answer {
     let url = format!("http://localhost{path}");
     let all = [&[("x-original-url", url.as_str()), ("x-original-method", "GET")], headers].concat();
-    raw_http::send(fleet.pods[0].check_port(), "GET", &format!("/auth/nginx{query}"), &all).await
+    send_to_check(&fleet.pods[0], "GET", &format!("/auth/nginx{query}"), &all).await
 }
 
 const OWN: (&str, &str) = ("authorization", "Bearer own");
@@ -176,7 +176,7 @@ async fn an_edited_file_is_used_without_a_restart_and_an_invalid_edit_keeps_the_
     let (cookie, files) = (fleet.session_header(BOB).await, Files::shared());
     let sent = async |pod: &Pod| {
         let headers = [("x-original-url", "http://localhost/data/x"), ("x-original-method", "GET"), ("cookie", cookie.as_str())];
-        raw_http::send(pod.check_port(), "GET", "/auth/nginx", &headers).await.one("authorization").to_owned()
+        send_to_check(pod, "GET", "/auth/nginx", &headers).await.one("authorization").to_owned()
     };
     let old = "Basic ZGF0YTp1cHN0cmVhbQ==";
     files.write("for-data", "two\nlines\n");

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::support::api::{ApiKey, Auth, create_key, key_status, revoke_key};
+use crate::support::auth_request::send_to_check;
 use crate::support::fleet::Fleet;
 use crate::support::http_client;
 use crate::support::litellm::{COUNTING_MODEL, FIXED_ANSWER, FIXED_MODEL, Handler, LiteLlm, python};
@@ -174,7 +175,7 @@ async fn litellm_verifies_assertions_with_the_documented_handler_and_refuses_oth
 /// The assertion of a pod for an API key.
 async fn checked(pod: &Pod, key: &str) -> String {
     let headers = [("x-original-url", "http://localhost/vouched/x"), ("x-original-method", "GET"), ("x-api-key", key)];
-    raw_http::send(pod.check_port(), "GET", "/auth/nginx", &headers).await.one("x-vestibule-assertion").to_owned()
+    send_to_check(pod, "GET", "/auth/nginx", &headers).await.one("x-vestibule-assertion").to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]

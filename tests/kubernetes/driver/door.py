@@ -9,10 +9,11 @@ SESSION = "__Host-vestibule"
 
 
 class Door:
-    """`origin` is the public URL, `gateway` the Service that terminates TLS, `issuer` the provider's issuer."""
+    """`origin` is the public URL, `gateway` the Service that terminates TLS, `issuer` the provider's issuer, `secret` the
+    gateway secret."""
 
-    def __init__(self, origin, gateway, issuer):
-        self.origin, self.gateway, self.issuer = origin, gateway, issuer
+    def __init__(self, origin, gateway, issuer, secret):
+        self.origin, self.gateway, self.issuer, self.secret = origin, gateway, issuer, secret
         self.host = urlsplit(origin).hostname
 
     def browser(self, jar=None):
@@ -59,6 +60,7 @@ class Door:
         """Sends the auth request of nginx for a browser with this session. `place` is a pod's address or a Service."""
         own = connections or Connections()
         headers = [("X-Original-URL", self.origin + path), ("X-Original-Method", method)]
+        headers += [("X-Vestibule-Gateway-Secret", self.secret)]
         headers += [("Cookie", f"{SESSION}={session}")] if session else []
         try:
             return own.ask("GET", f"http://{place}:{CHECK}/auth/nginx", None, headers)

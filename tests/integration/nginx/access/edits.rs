@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{ask, fleet, role_map};
+use crate::support::auth_request::send_to_check;
 use crate::support::fleet::Fleet;
 use crate::support::pod::{self, Pod};
-use crate::support::raw_http;
 use crate::support::steps::IDENTITY_HEADERS;
 
 /// The documented bound is one second; the rest is for the load of the machine.
@@ -21,7 +21,7 @@ fn edit(fleet: &Fleet, rule: &str) {
 
 async fn status_at(pod: &Pod) -> u16 {
     let headers = [("x-original-url", "http://localhost/edited/x"), ("x-original-method", "GET")];
-    let answer = raw_http::send(pod.check_port(), "GET", "/auth/nginx", &headers).await;
+    let answer = send_to_check(pod, "GET", "/auth/nginx", &headers).await;
     assert!(answer.status == 200 || IDENTITY_HEADERS.iter().all(|name| answer.all(name).is_empty()), "{answer:?}");
     answer.status
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::support::auth_request::GATEWAY_SECRET;
 use crate::support::fleet::Fleet;
 use crate::support::nginx::Nginx;
 use crate::support::ports;
@@ -35,6 +36,7 @@ fn server(port: u16, host: &str, upstream: u16) -> String {
         proxy_set_header Host 127.0.0.1;
         proxy_set_header X-Original-URL $scheme://$http_host$request_uri;
         proxy_set_header X-Original-Method $request_method;
+        proxy_set_header X-Vestibule-Gateway-Secret {GATEWAY_SECRET};
         proxy_set_header X-Sent-From \"nginx-ingress-controller\";
         proxy_set_header X-Real-IP $remote_addr;
         proxy_set_header X-Forwarded-For $remote_addr;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use futures::future::join_all;
 
+use super::super::auth_request::GATEWAY_SECRET;
 use super::super::heavy::wait_for_turn;
 use super::super::idp::{Idp, IdpOptions, client};
 use super::super::local_accounts::LOCAL_ACCOUNTS;
@@ -143,6 +144,7 @@ impl<'a> FleetBuilder<'a> {
             key_ring_file: Some(key_ring_file.clone()),
             providers,
             role_map: Some(ROLE_MAP.to_owned()),
+            gateway_secret: Some(GATEWAY_SECRET),
             further: if self.pods > 1 { format!("replicas: {}\n", self.pods) } else { String::new() },
             binary: self.binary.unwrap_or(template.binary),
             ..template

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::super::auth_request::SECRET_HEADER;
 use super::super::http_client;
 use super::super::pod::Pod;
 use super::super::steps::SESSION;
@@ -37,6 +38,7 @@ impl Fleet {
     pub async fn check_with(&self, pod: usize, (name, value): (&str, &str)) -> Answer {
         let began = Instant::now();
         let request = self.http.get(self.pods[pod].check("/auth/nginx")).header(name, value);
+        let request = request.header(SECRET_HEADER.0, SECRET_HEADER.1);
         let answer = request.header("x-original-url", "http://localhost/app").header("x-original-method", "GET").send().await;
         let answer = answer.unwrap_or_else(|error| panic!("pod {pod}: {error:?}"));
         let sets_cookie = answer.headers().contains_key("set-cookie");
