@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    api_keys::{Keys, KeysError, ManagedBy, Manager},
+    api_keys::Keys,
     local_accounts::{self, LocalAccountRecords},
     principal::{Grant, LOCAL},
     secret::Digest,
@@ -132,41 +132,41 @@ impl Administration {
     }
 
     /// Counts a user's live sessions and keys.
-    pub async fn usage(&self, by: Administrator<'_>, user: &str) -> Result<UserUsage, AdministrationError> {
-        let manager = Manager { user: by.user, role: Some(by.role), by: ManagedBy::Session };
-        let most = self.keys.settings().max_per_user;
-        let keys = self.keys.list(&manager, Some(user), None, most).await.map_err(|error| match error {
-            KeysError::Store(error) => error.into(),
-            _ => AdministrationError::Store(store::Error::Contended),
-        })?;
-        Ok(UserUsage { sessions: self.users.sessions(user).await?.len(), keys: keys.keys.len() })
+    pub async fn usage(&self, user: &str) -> Result<UserUsage, AdministrationError> {
+        let (sessions, keys) = tokio::join!(self.users.sessions(user), self.keys.count(user));
+        Ok(UserUsage { sessions: sessions?.len(), keys: keys? })
     }
 
     /// Checks that an administrator may change a user.
     pub fn authorize(&self, by: Administrator<'_>, user: &UserSummary) -> Result<(), PolicyDenial> {
-        self.policy.authorize(by, &user.user.id, user.grant.role.as_ref())
+        self.policy.authorize(by, &user.user)
     }
 
     /// Disables a user: ends all sessions and keys, on every pod, and refuses further logins.
     pub async fn disable(&self, by: Administrator<'_>, user: &str) -> Result<UserSummary, AdministrationError> {
-        self.authorize(by, &self.get(user).await?)?;
-        let disabled = self.users.set_disabled(user, true).await?.ok_or(AdministrationError::NotFound)?;
+        let disabled = self.set_disabled(by, user, true).await?;
         self.delete_keys(user).await;
         tracing::info!(user, by = by.user, "user disabled");
         Ok(self.summarize(disabled))
     }
 
     pub async fn enable(&self, by: Administrator<'_>, user: &str) -> Result<UserSummary, AdministrationError> {
-        self.authorize(by, &self.get(user).await?)?;
-        let enabled = self.users.set_disabled(user, false).await?.ok_or(AdministrationError::NotFound)?;
+        let enabled = self.set_disabled(by, user, false).await?;
         tracing::info!(user, by = by.user, "user enabled");
         Ok(self.summarize(enabled))
+    }
+
+    /// The administrator's right is checked in the update itself, against the role that the user has then.
+    async fn set_disabled(&self, by: Administrator<'_>, user: &str, disabled: bool) -> Result<User, AdministrationError> {
+        let authorize = |record: &User| Ok::<_, AdministrationError>(self.policy.authorize(by, record)?);
+        self.users.set_disabled(user, disabled, authorize).await?.ok_or(AdministrationError::NotFound)
     }
 
     /// Ends all sessions of a user.
     pub async fn end_sessions(&self, by: Administrator<'_>, user: &str) -> Result<(), AdministrationError> {
         self.authorize(by, &self.get(user).await?)?;
-        self.users.end_sessions(user, None).await?;
+        let authorize = |record: &User| Ok::<_, AdministrationError>(self.policy.authorize(by, record)?);
+        self.users.end_sessions_with(user, None, |record, change| authorize(record).map(|()| change)).await?;
         tracing::info!(user, by = by.user, "sessions ended");
         Ok(())
     }
@@ -177,7 +177,11 @@ impl Administration {
         // Before the record is deleted, since a later login under this id could create new keys.
         self.delete_keys(user).await;
         let account_records = LocalAccountRecords::of(&self.records, user).await?;
-        let deleted = self.users.delete(user, |change| account_records.remove_from(change)).await?;
+        let deleted = self.users.delete(user, |record, change| {
+            self.policy.authorize(by, record)?;
+            Ok::<_, AdministrationError>(account_records.remove_from(change))
+        });
+        let deleted = deleted.await?;
         let deleted = deleted.ok_or(AdministrationError::NotFound)?;
         tracing::info!(user, by = by.user, "user deleted");
         Ok(deleted)

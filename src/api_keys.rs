@@ -4,7 +4,9 @@
 //! to it. Records that change together are changed in one commit, so that a pod that dies leaves no partial change. The
 //! grant of a key is computed at each check from the current grant of its owner.
 
+mod authorization;
 mod creation;
+mod derivation;
 mod lifetime;
 mod listing;
 mod manager;
@@ -15,6 +17,7 @@ mod secret;
 
 pub use crate::store::ShardedId as KeyId;
 pub use creation::Draft;
+pub use derivation::{Ancestor, DerivationGeneration};
 pub use lifetime::{KeyDuration, KeyDurationError};
 pub use listing::KeyPage;
 pub use manager::{ManagedBy, Manager};
@@ -32,8 +35,9 @@ use crate::{
     clock::{Clock, since},
     metrics::{KeyChange, Metrics},
     store::{self, Conflict, Records, StoredRecord},
-    users::Policy,
+    users::{Policy, PolicyDenial},
 };
+use authorization::{ManagedKey, OwnerPrecondition};
 use creation::put_key;
 use listing::KeyIndex;
 use path_lists::PathLists;
@@ -46,6 +50,10 @@ const MAX_ANCESTORS: usize = 4;
 
 /// The maximum number of restrictions of one key, with those of its ancestors.
 const MAX_RESTRICTIONS: usize = 16;
+
+/// A key that is younger than this is never revoked to make room for another, so that a burst of requests cannot end the keys
+/// of an application.
+const REPLACEABLE_AFTER: Duration = Duration::from_secs(60);
 
 /// The number of keys of one user that are revoked in one commit.
 const REVOKED_PER_COMMIT: usize = 50;
@@ -88,6 +96,23 @@ impl KeyParameters {
     }
 }
 
+/// The effects of a regeneration on earlier credentials.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Regeneration {
+    /// The time for which the previous secret stays valid. `None` ends all previous secrets at once.
+    pub grace_period: Option<KeyDuration>,
+    pub derived_keys: DerivedKeys,
+}
+
+/// The derived keys of a key that is regenerated without a grace period. With one they stay valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DerivedKeys {
+    /// One of the previous secrets may have leaked, and have been used to derive keys.
+    #[default]
+    End,
+    Keep,
+}
+
 /// A key and its new secret, which is shown only once.
 #[derive(Debug)]
 pub struct KeyWithSecret {
@@ -106,6 +131,8 @@ pub enum KeysError {
     Disabled,
     #[error("only administrators may manage the keys of other users")]
     NotAdministrator,
+    #[error(transparent)]
+    Denied(#[from] PolicyDenial),
     #[error("the key is not permitted to manage keys")]
     NotManaging,
     #[error("the presented key has expired or was revoked")]
@@ -136,6 +163,7 @@ impl KeysError {
             Self::NoSuchUser => "user_not_found",
             Self::Disabled => "user_disabled",
             Self::NotAdministrator => "not_administrator",
+            Self::Denied(denial) => denial.reason(),
             Self::NotManaging => "key_cannot_manage_keys",
             Self::Ended => "key_ended",
             Self::NoRole => "no_role",
@@ -192,9 +220,15 @@ impl Keys {
         limit: usize,
     ) -> Result<KeyPage, KeysError> {
         manager.require_managing()?;
-        let user = self.resolve_owner(manager, user)?;
-        let visible = |key: &ApiKey| self.can_revoke(manager, key);
-        KeyIndex::new(&self.records, user, self.clock.now()).page(after, limit, visible).await
+        let user = user.unwrap_or(manager.user);
+        let listable = self.listable(manager, user).await?;
+        Ok(KeyIndex::new(&self.records, user, self.clock.now()).page(after, limit, listable).await?)
+    }
+
+    /// Counts a user's live keys.
+    pub async fn count(&self, user: &str) -> Result<usize, store::Error> {
+        let page = KeyIndex::new(&self.records, user, self.clock.now()).page(None, self.settings.max_per_user, |_| true).await?;
+        Ok(page.keys.len())
     }
 
     /// Revokes a key with all of its secrets and derived keys, on every pod.
@@ -203,10 +237,9 @@ impl Keys {
         let mut attempts = 0;
         let revoked = store::retry(async || {
             attempts += 1;
-            let StoredRecord { value: key, version } =
-                self.get(id).await?.filter(|key| self.can_revoke(manager, &key.value)).ok_or(KeysError::NotFound)?;
-            let change = key.remove_from(self.records.change(id.shard())).as_revocation();
-            // The last attempt has no precondition. A secret without a record is invalid, so no other writer can undo it.
+            let ManagedKey { stored: StoredRecord { value: key, version }, owner } = self.find_managed(manager, id).await?;
+            let change = owner.add_to(key.remove_from(self.records.change(id.shard()))).as_revocation();
+            // The last attempt does not expect the key's version. A secret without a record is invalid, so no other writer can undo it.
             let change = if attempts < store::TRIES { change.expect_version(&ApiKey::key(id), version) } else { change };
             Ok::<_, KeysError>(change.commit().await?.map(|_| key))
         });
@@ -220,12 +253,12 @@ impl Keys {
     pub async fn restrict(&self, manager: &Manager<'_>, id: KeyId, restrictions: &Restrictions) -> Result<ApiKey, KeysError> {
         manager.require_managing()?;
         let restricted = store::retry(async || {
-            let stored = self.get(id).await?.filter(|key| self.can_revoke(manager, &key.value)).ok_or(KeysError::NotFound)?;
+            let ManagedKey { stored, owner } = self.find_managed(manager, id).await?;
             match *restrictions == Restrictions::default() || stored.value.restrictions.contains(restrictions) {
                 true => Ok(Ok(stored.value)),
                 false => {
                     PathLists::require_budget(stored.value.restrictions.iter().chain([restrictions]))?;
-                    self.try_restrict(manager, stored, restrictions).await
+                    self.try_restrict(manager, stored, &owner, restrictions).await
                 }
             }
         });
@@ -236,13 +269,14 @@ impl Keys {
         &self,
         manager: &Manager<'_>,
         stored: StoredRecord<ApiKey>,
+        owner: &OwnerPrecondition,
         restrictions: &Restrictions,
     ) -> Result<Result<ApiKey, Conflict>, KeysError> {
         let now = self.clock.now();
         let derived = KeyIndex::new(&self.records, &stored.value.user, now);
         let derived = derived.page(None, self.settings.max_per_user, |key| key.ancestors.contains(&stored.value.id)).await?.keys;
         let derived = join_all(derived.iter().map(|key| self.get(key.id))).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let mut change = self.records.change(stored.value.id.shard());
+        let mut change = owner.add_to(self.records.change(stored.value.id.shard()));
         let mut restricted = Vec::new();
         for StoredRecord { value: mut key, version } in std::iter::once(stored).chain(derived.into_iter().flatten()) {
             if key.restrictions.len() >= MAX_RESTRICTIONS {
@@ -272,27 +306,44 @@ impl Keys {
         }
     }
 
-    /// Replaces the secret of a key. The previous secret stays valid for the grace period, if one is requested.
+    /// Replaces the secret of a key. Without a grace period all previous secrets and, unless they are kept, all derived keys end
+    /// in the same commit, at any depth and of any owner.
     pub async fn regenerate(
         &self,
         manager: &Manager<'_>,
         id: KeyId,
-        grace_period: Option<KeyDuration>,
+        regeneration: &Regeneration,
     ) -> Result<KeyWithSecret, KeysError> {
         manager.require_managing()?;
         let now = self.clock.now();
-        let until = grace_period.map_or(Some(now), |period| period.after(now)).ok_or(KeysError::GracePeriod)?;
+        let until = regeneration.grace_period.map_or(Some(now), |period| period.after(now)).ok_or(KeysError::GracePeriod)?;
         if until > now + self.settings.overlap_max {
             return Err(KeysError::GracePeriod);
         }
+        let ends_derived = until <= now && regeneration.derived_keys == DerivedKeys::End;
         let regenerated = store::retry(async || {
-            let stored = self.get(id).await?.filter(|key| self.can_regenerate(manager, &key.value)).ok_or(KeysError::NotFound)?;
-            self.try_regenerate(manager, stored, until).await
+            let mut managed = self.find_regenerable(manager, id).await?;
+            if ends_derived {
+                managed.stored.value.derivation = managed.stored.value.derivation.next(now);
+            }
+            self.try_regenerate(manager, managed, until).await
         });
         let made = regenerated.await?;
         self.metrics.key_changed(KeyChange::Regenerated);
-        tracing::info!(token_id = %id, user = made.key.user, by = manager.user, "key rotated");
+        let derived_keys = if ends_derived { "ended" } else { "kept" };
+        tracing::info!(token_id = %id, user = made.key.user, by = manager.user, derived_keys, "key rotated");
+        if ends_derived {
+            self.remove_ended(&made.key.user).await;
+        }
         Ok(made)
+    }
+
+    /// Deletes the records of derived keys that have ended. Pods of an earlier version do not compare generations, but find no
+    /// record any more.
+    async fn remove_ended(&self, user: &str) {
+        if let Err(error) = self.count(user).await {
+            tracing::debug!(%error, "ended keys not removed from index");
+        }
     }
 
     /// Records the use of a key, unless it has changed or ended meanwhile.
@@ -315,45 +366,23 @@ impl Keys {
         Ok(stored.filter(|stored| !stored.value.has_expired(now)))
     }
 
-    fn is_administrator(&self, manager: &Manager<'_>) -> bool {
-        self.policy.administrator(manager.user, manager.role).is_some()
-    }
-
-    /// Returns the owner of the requested keys. Only administrators may name another user.
-    fn resolve_owner<'m>(&self, manager: &Manager<'m>, named: Option<&'m str>) -> Result<&'m str, KeysError> {
-        match named {
-            Some(other) if other != manager.user && !self.is_administrator(manager) => Err(KeysError::NotAdministrator),
-            named => Ok(named.unwrap_or(manager.user)),
-        }
-    }
-
-    /// An administrator may revoke every key, a user their own keys, and a key itself and the keys derived from it.
-    fn can_revoke(&self, manager: &Manager<'_>, key: &ApiKey) -> bool {
-        self.is_administrator(manager) || manager.holds(key)
-    }
-
-    /// The new secret is shown to the manager, so a key must not obtain the secret of a key with more rights. A key that an
-    /// administrator's key created for another user needs the administrator's role again.
-    fn can_regenerate(&self, manager: &Manager<'_>, key: &ApiKey) -> bool {
-        match manager.by {
-            ManagedBy::Session => manager.holds(key) || self.is_administrator(manager),
-            _ => manager.holds(key) && (key.user == manager.user || self.is_administrator(manager)),
-        }
-    }
-
     async fn try_regenerate(
         &self,
         manager: &Manager<'_>,
-        StoredRecord { value: mut key, version }: StoredRecord<ApiKey>,
+        ManagedKey { stored: StoredRecord { value: mut key, version }, owner }: ManagedKey,
         until: Timestamp,
     ) -> Result<Result<KeyWithSecret, Conflict>, KeysError> {
         let now = self.clock.now();
-        if let Some(ceiling) = self.ceiling_for(manager, &key.user)?.filter(|ceiling| !key.restrictions.contains(ceiling)) {
-            key.restrictions.push(ceiling);
+        if let Some(role) = manager.holder_role(&key.user)? {
+            key.add_holder(role);
+            let ceiling = Restrictions::ceiling(Some(role));
+            if !key.restrictions.contains(&ceiling) {
+                key.restrictions.push(ceiling);
+            }
         }
         let secret = KeySecret::mint(key.id.shard());
         let pointers = key.replace_secret(&secret.digest(), until, now);
-        let change = self.records.change(key.id.shard()).expect_version(&ApiKey::key(key.id), version);
+        let change = owner.add_to(self.records.change(key.id.shard())).expect_version(&ApiKey::key(key.id), version);
         let change = pointers.removed.iter().fold(change, |change, pointer_key| change.delete(pointer_key));
         let pointer = Pointer { key: key.id };
         let change = pointers.expiring.iter().fold(change, |change, (pointer_key, ttl)| change.put(pointer_key, &pointer, *ttl));

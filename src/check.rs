@@ -330,7 +330,10 @@ impl Checker {
         if let Some(known) = key.evaluation.load().as_ref().filter(|known| Arc::ptr_eq(&known.owner, &of)) {
             return Arc::clone(&known.restricted);
         }
-        let grant = key.restrictions.grant(&in_force.map, &of.grant);
+        let grant = match &of.grant.role {
+            Some(role) if key.key.is_held_below(&in_force.map, role) => Grant::default(),
+            _ => key.restrictions.grant(&in_force.map, &of.grant),
+        };
         let identity = IdentityHeaders { key: key.key.id.to_string(), ..self.identity(&user.id, &user.identities(), &grant) };
         let to = Arc::new(Evaluation::new(in_force.version, grant, identity));
         key.evaluation.store(Some(Arc::new(RestrictedGrant { owner: of, restricted: Arc::clone(&to) })));

@@ -165,11 +165,12 @@ impl Inner {
 
     /// A derived key is active only while all keys that it was derived from are, with their owners.
     async fn are_ancestors_active(self: &Arc<Self>, key: &CachedKey) -> Result<bool, LookupError> {
-        for (id, digest) in &key.ancestors {
-            let lookup = Lookup { label: LookupLabel::Key, shard: id.shard(), digest: *digest };
-            match self.find_key_by_id(lookup, *id).await? {
-                Some(ancestor) if !ancestor.user.disabled && !self.is_suspended(&ancestor.user) => {}
-                _ => return Ok(false),
+        for (derived_from, digest) in &key.ancestors {
+            let lookup = Lookup { label: LookupLabel::Key, shard: derived_from.id.shard(), digest: *digest };
+            let Some(ancestor) = self.find_key_by_id(lookup, derived_from.id).await? else { return Ok(false) };
+            let is_active = !ancestor.user.disabled && !self.is_suspended(&ancestor.user);
+            if !is_active || derived_from.has_ended_derived_key(&ancestor.key.key) {
+                return Ok(false);
             }
         }
         Ok(true)

@@ -15,7 +15,7 @@ pub use generation::Generation;
 pub use identities::{LinkOutcome, UnlinkOutcome};
 pub use login::{Browser, CompletedLogin, LoginRefusal, PriorAccess, VerifiedLogin};
 pub use management::UserListing;
-pub use policy::{Administrator, Policy, PolicyDenial};
+pub use policy::{Administrator, Policy, PolicyDenial, require_not_above};
 pub use record::{Identity, User, shard_of};
 pub use session::{Limits, Logout, Session, SessionState, SessionToken};
 pub use sessions::SessionEntry;

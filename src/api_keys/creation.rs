@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 
 use super::{
-    ApiKey, KeyDuration, KeyId, KeyParameters, KeySecret, KeyWithSecret, Keys, KeysError, MAX_ANCESTORS,
-    MAX_KEYS_PER_APPLICATION, ManagedBy, Manager, Pointer, Restrictions,
+    ApiKey, DerivationGeneration, KeyDuration, KeyId, KeyParameters, KeySecret, KeyWithSecret, Keys, KeysError, MAX_ANCESTORS,
+    MAX_KEYS_PER_APPLICATION, ManagedBy, Manager, Pointer, REPLACEABLE_AFTER, Restrictions,
     listing::{IndexCleanup, KeyIndex},
     path_lists::PathLists,
     record::{KeyCreations, SecretEntry},
 };
 use crate::{
+    clock,
     metrics::KeyChange,
     principal::Role,
     store::{self, Change, Conflict, StoredRecord, Version},
@@ -22,14 +23,21 @@ type Parent = Option<(store::Key, Version)>;
 /// A key that is created by a sign-in of its owner, in the same commit.
 pub struct Draft {
     made: KeyWithSecret,
-    creations: Option<StoredRecord<KeyCreations>>,
+    creations: CreationCount,
     cleanups: Vec<IndexCleanup>,
+}
+
+/// The user's counter of created keys as it was read. Its next value makes concurrent creations conflict.
+struct CreationCount {
+    stored: Option<StoredRecord<KeyCreations>>,
+    /// The expiry of a key with the maximum lifetime.
+    longest: Timestamp,
 }
 
 impl Draft {
     pub fn add_to<'a>(&mut self, change: Change<'a>, owner: &User, now: Timestamp) -> Change<'a> {
         self.made.key.generation = owner.key_generation;
-        let change = count_creation(change, &owner.id, self.creations.take());
+        let change = self.creations.add_to(change, &self.made.key, now);
         let change = self.cleanups.drain(..).fold(change, |change, dead| dead.remove_from(change));
         put_new(change, &self.made, now)
     }
@@ -51,7 +59,7 @@ impl Keys {
         manager: &Manager<'_>,
         parameters: &KeyParameters,
     ) -> Result<KeyWithSecret, KeysError> {
-        let owner = self.resolve_owner(manager, parameters.user.as_deref())?;
+        let owner = parameters.user.as_deref().unwrap_or(manager.user);
         let mut made = self.draft(manager, owner, parameters)?;
         let ended = store::retry(async || self.try_create(manager, &mut made).await).await?;
         self.metrics.key_changed(KeyChange::Made);
@@ -66,17 +74,21 @@ impl Keys {
     fn draft(&self, manager: &Manager<'_>, owner: &str, parameters: &KeyParameters) -> Result<KeyWithSecret, KeysError> {
         let now = self.clock.now();
         let shard = users::shard_of(owner);
+        if owner != manager.user && self.policy.administrator(manager.user, manager.role).is_none() {
+            return Err(KeysError::NotAdministrator);
+        }
+        let holder_role = manager.holder_role(owner)?;
         let ancestors = manager.key().map(ApiKey::with_ancestors).unwrap_or_default();
         if ancestors.len() > MAX_ANCESTORS {
             return Err(KeysError::TooDeep);
         }
         let (secret, expires) = (KeySecret::mint(shard), self.compute_expiry(manager, parameters.duration, now)?);
         let restrictions = std::iter::once(parameters.restrictions.clone())
-            .chain(self.ceiling_for(manager, owner)?)
+            .chain(holder_role.map(|role| Restrictions::ceiling(Some(role))))
             .chain(manager.restrictions());
         let restrictions: Vec<_> = restrictions.filter(|restrictions| *restrictions != Restrictions::default()).collect();
         PathLists::require_budget(&restrictions)?;
-        let key = ApiKey {
+        let mut key = ApiKey {
             id: KeyId::new(shard, now),
             user: owner.to_owned(),
             alias: parameters.alias.clone(),
@@ -85,13 +97,18 @@ impl Keys {
             restrictions,
             manage_keys: parameters.manage_keys,
             manage_users: parameters.manage_users && manager.may_manage_users(),
-            ancestors,
+            ancestors: Vec::new(),
+            ancestor_derivations: Vec::new(),
+            derivation: DerivationGeneration::default(),
+            created_by: Some(manager.user.to_owned()),
+            holder_roles: holder_role.cloned().into_iter().collect(),
             by_token: matches!(manager.by, ManagedBy::Token { .. }),
             application: parameters.application.clone(),
             generation: Generation::default(),
             last_used: None,
             secrets: vec![SecretEntry::new(&secret.digest())],
         };
+        key.set_ancestors(&ancestors);
         Ok(KeyWithSecret { key, secret })
     }
 
@@ -111,18 +128,12 @@ impl Keys {
         Ok(manager.expires().map_or(wanted, |end| wanted.min(end)))
     }
 
-    /// Returns a restriction to the manager's role for a key of another user, since the manager sees its secret.
-    pub(super) fn ceiling_for(&self, manager: &Manager<'_>, owner: &str) -> Result<Option<Restrictions>, KeysError> {
-        let role = manager.role.ok_or(KeysError::NoRole)?;
-        Ok((owner != manager.user).then(|| Restrictions::ceiling(Some(role))))
-    }
-
     /// Drafts a key that a sign-in of this user adds to its commit.
     pub async fn draft_for(&self, user: &str, role: &Role, parameters: &KeyParameters) -> Result<Draft, KeysError> {
         let manager = Manager { user, role: Some(role), by: ManagedBy::Session };
         let made = self.draft(&manager, user, parameters)?;
         // The counter is read before the keys, so that any key that is created meanwhile causes a conflict.
-        let creations = self.records.get::<KeyCreations>(&KeyCreations::key(user)).await?;
+        let creations = self.read_creations(user).await?;
         let (_, cleanups) = self.make_room(&manager, &made.key, self.clock.now()).await?;
         Ok(Draft { made, creations, cleanups })
     }
@@ -130,7 +141,8 @@ impl Keys {
     /// Records that the commit with the drafted key succeeded.
     pub fn record_creation(&self, draft: Draft) -> KeyWithSecret {
         self.metrics.key_changed(KeyChange::Made);
-        tracing::info!(token_id = %draft.made.key.id, user = draft.made.key.user, "key created");
+        let key = &draft.made.key;
+        tracing::info!(token_id = %key.id, user = key.user, by = key.created_by, "key created");
         draft.made
     }
 
@@ -140,13 +152,16 @@ impl Keys {
         made: &mut KeyWithSecret,
     ) -> Result<Result<Vec<KeyId>, Conflict>, KeysError> {
         let now = self.clock.now();
-        let (owner, creations) = (User::key(&made.key.user), KeyCreations::key(&made.key.user));
+        let owner = User::key(&made.key.user);
         let (user, creations, parent) = tokio::join!(
             self.records.get::<User>(&owner),
-            self.records.get::<KeyCreations>(&creations),
+            self.read_creations(&made.key.user),
             self.find_parent(manager, &made.key)
         );
         let (user, creations, parent) = (user?.ok_or(KeysError::NoSuchUser)?, creations?, parent?);
+        if made.key.user != manager.user {
+            self.require_rank(manager, &user.value)?;
+        }
         if user.value.disabled {
             return Err(KeysError::Disabled);
         }
@@ -154,14 +169,14 @@ impl Keys {
         let change = self.records.change(made.key.id.shard()).expect_version(&owner, user.version);
         let change = parent.iter().fold(change, |change, (key, version)| change.expect_version(key, *version));
         let (ended, cleanups) = self.make_room(manager, &made.key, now).await?;
-        let change =
-            cleanups.into_iter().fold(count_creation(change, &made.key.user, creations), |change, dead| dead.remove_from(change));
+        let change = creations.add_to(change, &made.key, now);
+        let change = cleanups.into_iter().fold(change, |change, dead| dead.remove_from(change));
         Ok(put_new(change, made, now).commit().await?.map(|_| ended))
     }
 
     /// Returns the keys to revoke and the index entries to remove for the new key: dead entries, the oldest keys of its
     /// application, and the oldest application keys that the same key or token has created. The last limit keeps a key or
-    /// token from using up the owner's maximum.
+    /// token from using up the owner's maximum. Young keys are never revoked: if there are too many, the creation fails.
     async fn make_room(
         &self,
         manager: &Manager<'_>,
@@ -169,16 +184,18 @@ impl Keys {
         now: Timestamp,
     ) -> Result<(Vec<KeyId>, Vec<IndexCleanup>), KeysError> {
         let (mut ended, mut cleanups) = (Vec::new(), Vec::new());
+        let is_replaceable = |old: &ApiKey| clock::since(old.created, now) >= REPLACEABLE_AFTER;
         if let Some(application) = key.application.as_deref() {
             let index = KeyIndex::of_application(&self.records, &key.user, application, now);
-            let (excess, dead) = index.find_excess(MAX_KEYS_PER_APPLICATION, |_| true, |old| manager.may_replace(old)).await?;
+            let can_revoke = |old: &ApiKey| is_replaceable(old) && manager.may_replace(old);
+            let (excess, dead) = index.find_excess(MAX_KEYS_PER_APPLICATION, |_| true, can_revoke).await?;
             ended = excess.iter().map(|key| key.id).collect();
             cleanups.extend([dead, IndexCleanup::of_keys(&key.user, excess)]);
             if !matches!(manager.by, ManagedBy::Session) {
                 let is_application_key =
                     |old: &ApiKey| !ended.contains(&old.id) && old.application.is_some() && manager.may_replace(old);
                 let index = KeyIndex::new(&self.records, &key.user, now);
-                let (excess, dead) = index.find_excess(MAX_KEYS_PER_APPLICATION, is_application_key, |_| true).await?;
+                let (excess, dead) = index.find_excess(MAX_KEYS_PER_APPLICATION, is_application_key, is_replaceable).await?;
                 ended.extend(excess.iter().map(|key| key.id));
                 cleanups.extend([dead, IndexCleanup::of_keys(&key.user, excess)]);
             }
@@ -188,31 +205,31 @@ impl Keys {
         Ok((ended, cleanups))
     }
 
-    /// The parent key must still exist. A parent in another shard cannot be a precondition of the commit, but it is checked
-    /// at each use of the new key.
+    async fn read_creations(&self, user: &str) -> Result<CreationCount, store::Error> {
+        let stored = self.records.get::<KeyCreations>(&KeyCreations::key(user)).await?;
+        Ok(CreationCount { stored, longest: self.clock.now() + self.settings.max_duration })
+    }
+
+    /// The parent key must still exist, and must not have been regenerated since its secret was presented. A parent in another
+    /// shard cannot be a precondition of the commit, but it is checked at each use of the new key.
     async fn find_parent(&self, manager: &Manager<'_>, key: &ApiKey) -> Result<Parent, KeysError> {
         let Some(parent) = manager.key() else { return Ok(None) };
-        let stored = self.get(parent.id).await?.ok_or(KeysError::Ended)?;
+        let stored = self.get(parent.id).await?.filter(|stored| stored.value.derivation <= parent.derivation);
+        let stored = stored.ok_or(KeysError::Ended)?;
         Ok((parent.id.shard() == key.id.shard()).then(|| (ApiKey::key(parent.id), stored.version)))
     }
 }
 
-impl ApiKey {
-    /// Returns the ancestors of a key derived from this one.
-    fn with_ancestors(&self) -> Vec<KeyId> {
-        self.ancestors.iter().copied().chain([self.id]).collect()
+impl CreationCount {
+    fn add_to<'a>(&self, change: Change<'a>, made: &ApiKey, now: Timestamp) -> Change<'a> {
+        let key = KeyCreations::key(&made.user);
+        let change = match &self.stored {
+            None => change.expect_absent(&key),
+            Some(stored) => change.expect_version(&key, stored.version),
+        };
+        let counted = KeyCreations::with(self.stored.as_ref().map(|stored| &stored.value), made, self.longest);
+        change.put(&key, &counted, counted.ttl(now))
     }
-}
-
-/// Increments the user's counter of created keys, so that concurrent creations conflict.
-fn count_creation<'a>(change: Change<'a>, user: &str, creations: Option<StoredRecord<KeyCreations>>) -> Change<'a> {
-    let key = KeyCreations::key(user);
-    let made = creations.as_ref().map_or(0, |creations| creations.value.made) + 1;
-    let change = match creations {
-        None => change.expect_absent(&key),
-        Some(creations) => change.expect_version(&key, creations.version),
-    };
-    change.put(&key, &KeyCreations { made }, store::Ttl::Forever)
 }
 
 fn put_new<'a>(change: Change<'a>, made: &KeyWithSecret, now: Timestamp) -> Change<'a> {

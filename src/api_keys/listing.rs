@@ -9,7 +9,7 @@ use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 
 use super::{
-    ApiKey, KeyId, KeysError,
+    Ancestor, ApiKey, KeyId, KeysError,
     record::{index_of, index_of_application},
 };
 use crate::store::{self, Change, Index, Records, StoredRecord};
@@ -38,7 +38,7 @@ pub(super) struct IndexCleanup {
     index: Index,
     /// Members without a record.
     missing: Vec<String>,
-    /// Keys without one of their ancestors, or keys to revoke.
+    /// Derived keys that have ended with one of their ancestors, or keys to revoke.
     keys: Vec<ApiKey>,
 }
 
@@ -57,7 +57,7 @@ impl<'a> KeyIndex<'a> {
         after: Option<KeyId>,
         limit: usize,
         visible: impl Fn(&ApiKey) -> bool,
-    ) -> Result<KeyPage, KeysError> {
+    ) -> Result<KeyPage, store::Error> {
         let (mut keys, mut dead) = (Vec::new(), IndexCleanup::of(&self.index));
         let mut after = after.map(|id| id.to_string());
         while keys.len() <= limit {
@@ -128,21 +128,22 @@ impl<'a> KeyIndex<'a> {
                 // The store removes the record. This pod's clock may be wrong.
                 Some(StoredRecord { value, .. }) if value.has_expired(self.now) => {}
                 Some(StoredRecord { value, .. }) => {
-                    ancestors.extend(value.ancestors.iter().copied());
+                    ancestors.extend(value.ancestors().map(|ancestor| ancestor.id));
                     found.push(value);
                 }
             }
         }
         let alive = self.find_live(ancestors).await?;
-        let (living, orphans) = found.into_iter().partition(|key: &ApiKey| key.ancestors.iter().all(|id| alive[id]));
+        let is_live = |ancestor: Ancestor| alive[&ancestor.id].as_ref().is_some_and(|key| !ancestor.has_ended_derived_key(key));
+        let (living, orphans) = found.into_iter().partition(|key: &ApiKey| key.ancestors().all(is_live));
         dead.keys.extend::<Vec<_>>(orphans);
         Ok(living)
     }
 
-    async fn find_live(&self, ids: HashSet<KeyId>) -> Result<HashMap<KeyId, bool>, store::Error> {
+    async fn find_live(&self, ids: HashSet<KeyId>) -> Result<HashMap<KeyId, Option<ApiKey>>, store::Error> {
         let reads = ids.into_iter().map(async |id| {
             let found = self.records.get::<ApiKey>(&ApiKey::key(id)).await?;
-            Ok::<_, store::Error>((id, found.is_some()))
+            Ok::<_, store::Error>((id, found.map(|stored| stored.value)))
         });
         Ok(try_join_all(reads).await?.into_iter().collect())
     }

@@ -31,6 +31,8 @@ impl Manager<'_> {
     pub(super) fn require_managing(&self) -> Result<(), KeysError> {
         match self.by {
             ManagedBy::Session => Ok(()),
+            // A key without a role includes one that was shown to a user whose role is below its owner's.
+            ManagedBy::Key(key) if key.manage_keys && self.role.is_none() => Err(KeysError::NoRole),
             ManagedBy::Key(key) if key.manage_keys => Ok(()),
             ManagedBy::Key(_) | ManagedBy::Token { .. } => Err(KeysError::NotManaging),
         }
@@ -43,6 +45,12 @@ impl Manager<'_> {
             ManagedBy::Key(key) => key.may_manage_users(),
             ManagedBy::Token { .. } => false,
         }
+    }
+
+    /// Returns the manager's role if keys of another user are shown to the manager.
+    pub(super) fn holder_role(&self, owner: &str) -> Result<Option<&Role>, KeysError> {
+        let role = self.role.ok_or(KeysError::NoRole)?;
+        Ok((owner != self.user).then_some(role))
     }
 
     /// Returns the presented key.

@@ -6,9 +6,11 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Restrictions;
+use super::{DerivationGeneration, Restrictions};
 use crate::{
     clock,
+    principal::Role,
+    role_map::RoleMap,
     secret::Digest,
     store::{self, Change, Index, Kind, Record, Shard, ShardedId as KeyId, Ttl},
     users::{self, Generation},
@@ -35,7 +37,21 @@ pub struct ApiKey {
     pub manage_users: bool,
     /// The keys that it is derived from, the oldest first. It is valid only while all of them are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ancestors: Vec<KeyId>,
+    pub(super) ancestors: Vec<KeyId>,
+    /// For each ancestor, the generation of its derived keys at the derivation. A list of its own, because pods of an earlier
+    /// version read `ancestors`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) ancestor_derivations: Vec<DerivationGeneration>,
+    /// The generation of the keys that are derived from this one.
+    #[serde(default, skip_serializing_if = "DerivationGeneration::is_first")]
+    pub(super) derivation: DerivationGeneration,
+    /// The user who created the key. `None` in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+    /// The roles of other users to whom a secret of the key was shown. The key grants nothing while its owner's role is above
+    /// one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holder_roles: Vec<Role>,
     /// True if the key was created with a bearer token. Such a key has no ancestor that it could end with.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_token: bool,
@@ -67,9 +83,13 @@ pub struct Pointer {
 
 /// Counts the keys that were created for a user. It changes with every creation, so that two pods cannot both create the
 /// last allowed key.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(super) struct KeyCreations {
-    pub made: u64,
+    made: u64,
+    /// The latest expiry of the counted keys, at which the record expires. `None` in records of earlier versions, which do not
+    /// expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires: Option<Timestamp>,
 }
 
 /// The state of a secret.
@@ -90,8 +110,16 @@ impl ApiKey {
         store::Key::new(id.shard(), Kind::Key, id.to_string())
     }
 
-    pub fn parent(&self) -> Option<KeyId> {
-        self.ancestors.last().copied()
+    /// True if a secret was shown to a user whose role is below the owner's present role, or unknown.
+    pub fn is_held_below(&self, map: &RoleMap, owner: &Role) -> bool {
+        self.holder_roles.iter().any(|holder| users::require_not_above(map, owner, holder).is_err())
+    }
+
+    /// Records that a secret is shown to a user who is not the owner.
+    pub(super) fn add_holder(&mut self, role: &Role) {
+        if !self.holder_roles.contains(role) {
+            self.holder_roles.push(role.clone());
+        }
     }
 
     /// True if the key may manage users under its present restrictions.
@@ -180,6 +208,18 @@ impl Pointer {
 impl KeyCreations {
     pub(super) fn key(user: &str) -> store::Key {
         store::Key::new(users::shard_of(user), Kind::KeyCreations, user)
+    }
+
+    /// Returns the record that also counts a new key. `longest` is the expiry of a key with the maximum lifetime: a record of an
+    /// earlier version may count such keys.
+    pub(super) fn with(before: Option<&Self>, key: &ApiKey, longest: Timestamp) -> Self {
+        let counted = before.map(|before| before.expires.unwrap_or(longest));
+        let expires = counted.map_or(key.expires, |counted| counted.max(key.expires));
+        Self { made: before.map_or(0, |before| before.made) + 1, expires: Some(expires) }
+    }
+
+    pub(super) fn ttl(&self, now: Timestamp) -> Ttl {
+        self.expires.map_or(Ttl::Forever, |expires| time_left(expires, now))
     }
 }
 

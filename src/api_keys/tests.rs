@@ -1,6 +1,9 @@
 //! Tests of API keys on the memory store.
 
+mod applications;
+mod derived;
 mod managing;
+mod ranks;
 
 use jiff::ToSpan;
 use rstest::rstest;
@@ -9,7 +12,7 @@ use super::*;
 use crate::{
     clock::manual::ManualClock,
     principal::{Role, Team},
-    role_map::{ConfiguredNames, RoleMaps},
+    role_map::{ConfiguredNames, RoleMap, RoleMaps},
     secret::KeyRing,
     store::{self, Kind, MemoryStore, Record, StaleEntry, Store, Ttl},
     users::{self, Policy, User},
@@ -127,6 +130,10 @@ fn duration(text: &str) -> Option<KeyDuration> {
     Some(KeyDuration::parse(text).unwrap())
 }
 
+fn with_grace_period(text: &str) -> Regeneration {
+    Regeneration { grace_period: duration(text), ..Regeneration::default() }
+}
+
 fn for_user(user: &str) -> KeyParameters {
     KeyParameters { user: Some(user.to_owned()), ..KeyParameters::default() }
 }
@@ -219,7 +226,7 @@ async fn pages_are_in_the_order_of_creation_and_end() {
 async fn a_revoked_key_leaves_no_record_and_its_invalidation_message_names_it() {
     let fixture = Fixture::new().await;
     let made = fixture.create(&KeyParameters::default()).await;
-    let again = fixture.keys.regenerate(&by_session(), made.key.id, duration("1h")).await.unwrap();
+    let again = fixture.keys.regenerate(&by_session(), made.key.id, &with_grace_period("1h")).await.unwrap();
     let mut messages = fixture.records.store().invalidation_messages();
     fixture.keys.revoke(&by_session(), made.key.id).await.unwrap();
     let stale = fixture.records.decrypt_invalidation_message(&messages.recv().await.unwrap()).unwrap();
@@ -238,12 +245,12 @@ async fn a_regenerated_key_keeps_its_alias_and_the_old_secret_ends_after_the_gra
     let fixture = Fixture::new().await;
     let first = fixture.create(&KeyParameters::default()).await;
     let id = first.key.id;
-    let second = fixture.keys.regenerate(&by_session(), id, None).await.unwrap();
+    let second = fixture.keys.regenerate(&by_session(), id, &Regeneration::default()).await.unwrap();
     assert_eq!((second.key.id, second.key.expires), (id, first.key.expires));
     assert!(!fixture.counts(id, &first.secret).await && fixture.counts(id, &second.secret).await);
 
-    let third = fixture.keys.regenerate(&by_session(), id, duration("1h")).await.unwrap();
-    let fourth = fixture.keys.regenerate(&by_session(), id, duration("30m")).await.unwrap();
+    let third = fixture.keys.regenerate(&by_session(), id, &with_grace_period("1h")).await.unwrap();
+    let fourth = fixture.keys.regenerate(&by_session(), id, &with_grace_period("30m")).await.unwrap();
     let all = async || {
         [
             fixture.counts(id, &second.secret).await,
@@ -257,7 +264,7 @@ async fn a_regenerated_key_keeps_its_alias_and_the_old_secret_ends_after_the_gra
     fixture.clock.advance(Duration::from_secs(1800));
     assert_eq!(all().await, [false, false, true]);
     assert_eq!(fixture.ids("alice").await, [id]);
-    assert!(matches!(fixture.keys.regenerate(&by_session(), id, duration("25h")).await, Err(KeysError::GracePeriod)));
+    assert!(matches!(fixture.keys.regenerate(&by_session(), id, &with_grace_period("25h")).await, Err(KeysError::GracePeriod)));
 }
 
 #[tokio::test]
@@ -266,7 +273,7 @@ async fn the_number_of_valid_secrets_is_bounded() {
     let made = fixture.create(&KeyParameters::default()).await;
     let mut secrets = vec![made.secret];
     for _ in 0..8 {
-        secrets.push(fixture.keys.regenerate(&by_session(), made.key.id, duration("1h")).await.unwrap().secret);
+        secrets.push(fixture.keys.regenerate(&by_session(), made.key.id, &with_grace_period("1h")).await.unwrap().secret);
     }
     let mut counting = Vec::new();
     for secret in &secrets {
@@ -280,8 +287,8 @@ async fn without_a_grace_period_all_previous_secrets_end() {
     let fixture = Fixture::new().await;
     let first = fixture.create(&KeyParameters::default()).await;
     let id = first.key.id;
-    let second = fixture.keys.regenerate(&by_session(), id, duration("1h")).await.unwrap();
-    let third = fixture.keys.regenerate(&by_session(), id, None).await.unwrap();
+    let second = fixture.keys.regenerate(&by_session(), id, &with_grace_period("1h")).await.unwrap();
+    let third = fixture.keys.regenerate(&by_session(), id, &Regeneration::default()).await.unwrap();
     for gone in [&first.secret, &second.secret] {
         assert!(!fixture.counts(id, gone).await);
     }
@@ -292,7 +299,7 @@ async fn without_a_grace_period_all_previous_secrets_end() {
 async fn a_previous_secret_ends_with_its_key() {
     let fixture = Fixture::new().await;
     let made = fixture.create(&KeyParameters { duration: duration("30m"), ..KeyParameters::default() }).await;
-    fixture.keys.regenerate(&by_session(), made.key.id, duration("1h")).await.unwrap();
+    fixture.keys.regenerate(&by_session(), made.key.id, &with_grace_period("1h")).await.unwrap();
     fixture.clock.advance(Duration::from_secs(1800));
     assert!(!fixture.counts(made.key.id, &made.secret).await);
 }

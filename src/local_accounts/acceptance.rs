@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use super::{
-    Accounts, Busy, Invitation, InvitationStatus, Link, PasswordRejection, attempts, hasher::QueueKind, password::Password,
+    Accounts, Busy, Invitation, InvitationStatus, Link, PasswordRejection, attempts, hasher::QueueKind, invitations::expect_user,
+    password::Password,
 };
 use crate::{
     api_keys::{self, KeyParameters, KeysError},
@@ -46,6 +47,13 @@ pub struct Acceptance {
     pub key: Option<api_keys::KeyWithSecret>,
     /// The value of the device cookie, which identifies a known browser.
     pub device: String,
+}
+
+/// The record of the invited user that the rights of the invitation's creator were checked against.
+enum InvitedUser {
+    Checked(Option<StoredRecord<User>>),
+    /// The operator may invite everyone.
+    ByOperator,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +147,7 @@ impl Accounts {
         password: &Password,
     ) -> Result<Result<(CompletedLogin, Option<api_keys::KeyWithSecret>), Conflict>, AcceptanceError> {
         let (user, now) = (invitation.user.clone(), self.clock.now());
-        self.check_creator(&invitation).await?;
+        let invited = self.check_creator(&invitation).await?;
         // A user who was deleted in the meantime gets the address back.
         if !self.users.assign_identity(&user, &sign_in.identity).await? {
             return Err(AcceptanceError::Invalid("the address now belongs to another user"));
@@ -154,6 +162,11 @@ impl Accounts {
         };
         invitation.accepted = Some(now);
         let entered = self.users.try_complete_login(&user, sign_in, |change, owner| {
+            // The creator's right depends on the role of the user in this record.
+            let change = match &invited {
+                InvitedUser::Checked(read) => expect_user(change, &user, read.as_ref()),
+                InvitedUser::ByOperator => change,
+            };
             let change = change.expect_version(&invitation_key, version).put(&invitation_key, &invitation, invitation.ttl(now));
             let change = match &before {
                 None => change.expect_absent(&password_key),
@@ -204,20 +217,20 @@ impl Accounts {
         if agree { Ok(found) } else { Err(AcceptanceError::Invalid("token, invitation and user do not agree")) }
     }
 
-    /// Checks that the creator of the invitation could still create it.
-    async fn check_creator(&self, invitation: &Invitation) -> Result<(), AcceptanceError> {
-        let Some(by) = &invitation.by else { return Ok(()) };
+    /// Checks that the creator of the invitation could still create it. Returns the record of the invited user.
+    async fn check_creator(&self, invitation: &Invitation) -> Result<InvitedUser, AcceptanceError> {
+        let Some(by) = &invitation.by else { return Ok(InvitedUser::ByOperator) };
         let (creator, invited) = tokio::join!(self.users.get(by), self.users.get(&invitation.user));
         let role_of = |user: &User| self.users.grant(user).role;
         let creator = creator?.filter(|creator| !creator.value.disabled).and_then(|creator| role_of(&creator.value));
         let creator = self.policy.administrator(by, creator.as_ref());
         let creator = creator.ok_or(AcceptanceError::Invalid("the creator of the invitation is no longer an administrator"))?;
-        let invited = invited?.and_then(|invited| role_of(&invited.value));
-        let mut roles = invited.iter().chain([&invitation.role]);
-        if roles.any(|role| self.policy.authorize_role(creator, role).is_err()) {
-            return Err(AcceptanceError::Invalid("the user, or the role, is now above the creator of the invitation"));
+        let invited = invited?;
+        let rank = invited.as_ref().map_or(Ok(()), |invited| self.policy.authorize_rank(creator, &invited.value));
+        match rank.and_then(|()| self.policy.authorize_role(creator, &invitation.role)) {
+            Ok(()) => Ok(InvitedUser::Checked(invited)),
+            Err(_) => Err(AcceptanceError::Invalid("the user, or the role, is now above the creator of the invitation")),
         }
-        Ok(())
     }
 
     fn audience(&self) -> String {

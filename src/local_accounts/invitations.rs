@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     principal::{LOCAL, Role, Team},
-    store::{self, Edit, StoredRecord},
-    users::{Administrator, PolicyDenial},
+    store::{self, Change, Edit, StoredRecord},
+    users::{Administrator, PolicyDenial, User},
 };
 
 /// The creator of an invitation: an administrator, or the operator of the process.
@@ -126,12 +126,12 @@ impl Accounts {
     pub async fn revoke(&self, id: InvitationId, by: Administrator<'_>) -> Result<Invitation, InvitationError> {
         let key = Invitation::key(id);
         let revoked = self.records.update(&key, async |invitation: Invitation, change| {
-            // A role that is not listed can no longer be granted by the invitation.
-            if self.policy.authorize_role(by, &invitation.role) == Err(PolicyDenial::HigherRole) {
-                return Err(InvitationError::Above);
-            }
+            self.policy.authorize_revocation(by, &invitation.role)?;
+            let invited = self.users.get(&invitation.user).await?;
+            invited.as_ref().map_or(Ok(()), |invited| self.policy.authorize_rank(by, &invited.value))?;
+            let change = expect_user(change, &invitation.user, invited.as_ref());
             let change = Invitation::remove_from(&id.to_string(), &invitation.user, change).as_revocation();
-            Ok(Edit::Commit(change, invitation))
+            Ok::<_, InvitationError>(Edit::Commit(change, invitation))
         });
         let invitation = revoked.await?.ok_or(InvitationError::NotFound)?;
         tracing::info!(invitation = %id, user = invitation.user, by = by.user, "invitation revoked");
@@ -163,10 +163,19 @@ impl Accounts {
         if invited.disabled {
             return Err(InvitationError::Disabled);
         }
-        match (inviter, self.users.grant(&invited).role) {
-            (Inviter::Administrator(by), Some(role)) => Ok(self.policy.authorize_role(by, &role)?),
-            _ => Ok(()),
+        match inviter {
+            Inviter::Administrator(by) => Ok(self.policy.authorize_rank(by, &invited)?),
+            Inviter::Operator => Ok(()),
         }
+    }
+}
+
+/// Adds the precondition that the record of a user is as it was read.
+pub(super) fn expect_user<'a>(change: Change<'a>, user: &str, read: Option<&StoredRecord<User>>) -> Change<'a> {
+    let key = User::key(user);
+    match read {
+        Some(read) => change.expect_version(&key, read.version),
+        None => change.expect_absent(&key),
     }
 }
 

@@ -143,8 +143,8 @@ impl Accounts {
         self.settings.passwords.check(&new, &[&identity.subject])?;
         let password = place.hash(new, self.clock.now()).await?;
         let key = Password::key(user);
-        let set = self.users.end_sessions_with(user, kept, |change| {
-            change.expect_version(&key, stored.version).put(&key, &password, Ttl::Forever)
+        let set = self.users.end_sessions_with(user, kept, |_, change| {
+            Ok::<_, store::Error>(change.expect_version(&key, stored.version).put(&key, &password, Ttl::Forever))
         });
         set.await?;
         tracing::info!(user, "password changed");

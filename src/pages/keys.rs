@@ -27,6 +27,8 @@ pub struct KeysPage {
     pub trusted: Vec<String>,
     /// The form that creates a key, with the values of a refused one.
     pub form: KeyForm,
+    /// The grace periods that the form offers to regenerate a key.
+    pub grace_periods: Vec<LifetimeOption>,
     /// The anti-CSRF token that the forms send back.
     pub csrf: String,
     pub action: &'static str,
@@ -49,7 +51,8 @@ pub struct KeyForm {
     pub manages_people: Option<bool>,
 }
 
-/// A key in a list. The form `narrow` with `token_id` restricts it further; `revoke` revokes it.
+/// A key in a list. The form `narrow` with `token_id` restricts it further; `regenerate` with `overlap` and `keep_derived`
+/// replaces its secret; `revoke` revokes it.
 #[derive(Debug, Clone)]
 pub struct KeyRow {
     pub id: String,
@@ -60,6 +63,8 @@ pub struct KeyRow {
     pub restrictions: KeyRestrictions,
     pub manages_keys: bool,
     pub manages_people: bool,
+    /// The id of the user who created it, if that is not the owner.
+    pub created_by: Option<String>,
 }
 
 /// The restrictions of a key. The default has none.

@@ -12,7 +12,7 @@ use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 
 use crate::{
-    api_keys::{ApiKey, CombinedRestrictions, KeyId},
+    api_keys::{Ancestor, ApiKey, CombinedRestrictions, KeyId},
     principal::{Evaluation, IdentityClaims, PinnedGrant},
     secret::Digest,
     store::Shard,
@@ -67,7 +67,7 @@ pub struct CachedKey {
     /// The owner's grant within the key's restrictions, with the owner's grant that it was computed from.
     pub evaluation: ArcSwapOption<RestrictedGrant>,
     /// The keys that this key was derived from, each with its digest in the cache.
-    pub(super) ancestors: Box<[(KeyId, Digest)]>,
+    pub(super) ancestors: Box<[(Ancestor, Digest)]>,
     pub(super) read: ReadTime,
     pub(super) last_use: LastUse,
 }
@@ -127,7 +127,7 @@ impl CachedUser {
 
 impl CachedKey {
     pub(super) fn new(key: ApiKey, read: ReadTime) -> Self {
-        let ancestors = key.ancestors.iter().map(|id| (*id, cache_digest(*id))).collect();
+        let ancestors = key.ancestors().map(|ancestor| (ancestor, cache_digest(ancestor.id))).collect();
         let last_use = LastUse::new(key.last_used.unwrap_or(Timestamp::UNIX_EPOCH));
         let restrictions = CombinedRestrictions::of(&key.restrictions);
         if restrictions.are_too_large() {

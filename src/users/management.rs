@@ -33,10 +33,16 @@ impl Users {
         Ok(self.records.list_everywhere(INDEX, None, 1).await?.is_empty())
     }
 
-    /// Disables or enables a user. Disabling ends all sessions and keys permanently.
-    pub async fn set_disabled(&self, user: &str, disabled: bool) -> Result<Option<User>, store::Error> {
+    /// Disables or enables a user whom `authorize` allows to change. Disabling ends all sessions and keys permanently.
+    pub async fn set_disabled<E: From<store::Error>>(
+        &self,
+        user: &str,
+        disabled: bool,
+        authorize: impl Fn(&User) -> Result<(), E>,
+    ) -> Result<Option<User>, E> {
         let key = User::key(user);
         let updated = self.records.update(&key, async |mut record: User, change| {
+            authorize(&record)?;
             record.disabled = disabled;
             if disabled {
                 (record.session_generation, record.key_generation) = (Generation::random(), Generation::random());
@@ -47,17 +53,17 @@ impl Users {
         updated.await
     }
 
-    /// Deletes a user. The additions of `with` are in the same commit. Leftovers that cannot be removed now have no effect: a
-    /// later login with one of the identities creates a new user.
-    pub async fn delete(
+    /// Deletes a user, unless `with` refuses. Its additions are in the same commit. Leftovers that cannot be removed now have no
+    /// effect: a later login with one of the identities creates a new user.
+    pub async fn delete<E: From<store::Error>>(
         &self,
         user: &str,
-        with: impl for<'a> Fn(Change<'a>) -> Change<'a>,
-    ) -> Result<Option<User>, store::Error> {
+        with: impl for<'a> Fn(&User, Change<'a>) -> Result<Change<'a>, E>,
+    ) -> Result<Option<User>, E> {
         let key = User::key(user);
         let deleted = self.records.update(&key, async |record: User, change| {
-            let change = with(change.delete(&key)).index_remove(&index_of_users(key.shard), user).revoke_user(user);
-            Ok::<_, store::Error>(Edit::Commit(change, record))
+            let change = with(&record, change.delete(&key))?.index_remove(&index_of_users(key.shard), user).revoke_user(user);
+            Ok::<_, E>(Edit::Commit(change, record))
         });
         let deleted = deleted.await?;
         if let Some(user) = &deleted {

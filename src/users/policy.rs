@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::User;
 use crate::{
     principal::Role,
     role_map::{RoleMap, RoleMaps},
@@ -56,21 +57,49 @@ impl Policy {
         self.role_maps.current().map.role(role.as_str()).is_some()
     }
 
-    /// Checks that an administrator may manage a user, whose role is `None` if none is granted.
-    pub fn authorize(&self, by: Administrator<'_>, user: &str, role: Option<&Role>) -> Result<(), PolicyDenial> {
-        if by.user == user {
+    /// Checks that an administrator may manage a user.
+    pub fn authorize(&self, by: Administrator<'_>, user: &User) -> Result<(), PolicyDenial> {
+        if by.user == user.id {
             return Err(PolicyDenial::OwnAccount);
         }
-        role.map_or(Ok(()), |role| self.authorize_role(by, role))
+        self.authorize_rank(by, user)
     }
 
-    /// Checks that an administrator may grant a role, or manage a user who has it.
+    /// Checks that the role of a user is not above the administrator's.
+    pub fn authorize_rank(&self, by: Administrator<'_>, user: &User) -> Result<(), PolicyDenial> {
+        let map = &self.role_maps.current().map;
+        rank(map, user).map_or(Ok(()), |role| require_not_above(map, &role, by.role))
+    }
+
+    /// Checks that an administrator may grant a role.
     pub fn authorize_role(&self, by: Administrator<'_>, role: &Role) -> Result<(), PolicyDenial> {
         require_not_above(&self.role_maps.current().map, role, by.role)
     }
+
+    /// Checks that an administrator may revoke what grants a role. A role that is not listed counts as the highest.
+    pub fn authorize_revocation(&self, by: Administrator<'_>, role: &Role) -> Result<(), PolicyDenial> {
+        let map = &self.role_maps.current().map;
+        let role = map.role(role.as_str()).or_else(|| highest_role(map));
+        role.map_or(Err(PolicyDenial::UnknownRole), |role| require_not_above(map, &role, by.role))
+    }
 }
 
-fn require_not_above(map: &RoleMap, role: &Role, limit: &Role) -> Result<(), PolicyDenial> {
+/// The role that determines the rank of a user. It does not depend on the age of the claims, because the next sign-in renews
+/// them. Claims that are missing could grant any role, so the user counts as one with the highest.
+fn rank(map: &RoleMap, user: &User) -> Option<Role> {
+    let grant = map.grant(&user.identities, user.pinned.as_ref());
+    match grant.missing_source {
+        Some(_) => highest_role(map),
+        None => grant.role,
+    }
+}
+
+fn highest_role(map: &RoleMap) -> Option<Role> {
+    map.roles_from(None).first().cloned()
+}
+
+/// Checks that a role is not above another.
+pub fn require_not_above(map: &RoleMap, role: &Role, limit: &Role) -> Result<(), PolicyDenial> {
     match map.lower_role(role, limit) {
         None => Err(PolicyDenial::UnknownRole),
         Some(lower) if lower == *role => Ok(()),
@@ -83,13 +112,44 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::{clock::SystemClock, role_map::ConfiguredNames};
+    use crate::{
+        clock::{Clock, SystemClock},
+        principal::IdentityClaims,
+        role_map::ConfiguredNames,
+    };
 
-    const ROLE_MAP: &str = "version: 1\nroles: [owner, admin, member]\ndefault_role: none\n";
+    const ROLE_MAP: &str = r#"version: 1
+roles: [owner, admin, member]
+default_role: none
+rules:
+  - {provider: corp, claim: role, match: owner, role: owner}
+  - {provider: corp, claim: role, match: admin, role: admin}
+  - {provider: corp, claim: role, match: member, role: member}
+"#;
 
     fn policy() -> Policy {
-        let maps = RoleMaps::new(Some(ROLE_MAP), ConfiguredNames::default(), Arc::new(SystemClock), Arc::default()).unwrap();
+        policy_of(ROLE_MAP)
+    }
+
+    fn policy_of(document: &str) -> Policy {
+        let names = ConfiguredNames { providers: Some(vec!["corp".to_owned()]), ..ConfiguredNames::default() };
+        let maps = RoleMaps::new(Some(document), names, Arc::new(SystemClock), Arc::default()).unwrap();
         Policy::new(Arc::new(maps), vec![Role::new("owner"), Role::new("admin"), Role::new("gone")])
+    }
+
+    /// A user whose identity has a claim `role`.
+    fn user(id: &str, role: Option<&str>) -> User {
+        let mut user = User::new(id, SystemClock.now());
+        let claims = serde_json::json!({ "role": role.unwrap_or_default() });
+        user.identities.push(IdentityClaims {
+            provider: "corp".to_owned(),
+            issuer: "https://idp.example.com".to_owned(),
+            subject: id.to_owned(),
+            id_token: claims.as_object().unwrap().clone(),
+            access_token: None,
+            userinfo: None,
+        });
+        user
     }
 
     #[rstest]
@@ -98,22 +158,73 @@ mod tests {
     #[case::no_role("admin", "u-2", None, Ok(()))]
     #[case::highest_role("owner", "u-2", Some("owner"), Ok(()))]
     #[case::higher_role("admin", "u-2", Some("owner"), Err(PolicyDenial::HigherRole))]
-    #[case::unknown_role("owner", "u-2", Some("stranger"), Err(PolicyDenial::UnknownRole))]
     #[case::unknown_own_role("gone", "u-2", Some("member"), Err(PolicyDenial::UnknownRole))]
-    #[case::same_unknown_role("gone", "u-2", Some("gone"), Err(PolicyDenial::UnknownRole))]
     #[case::unknown_own_role_and_no_role("gone", "u-2", None, Ok(()))]
     #[case::own_account("owner", "u-1", Some("owner"), Err(PolicyDenial::OwnAccount))]
     #[case::own_account_without_a_role("owner", "u-1", None, Err(PolicyDenial::OwnAccount))]
     #[case::own_account_before_the_role("admin", "u-1", Some("owner"), Err(PolicyDenial::OwnAccount))]
     fn an_administrator_manages_other_users_up_to_the_own_role(
         #[case] own: &str,
-        #[case] user: &str,
+        #[case] id: &str,
         #[case] role: Option<&str>,
         #[case] expected: Result<(), PolicyDenial>,
     ) {
-        let (policy, own, role) = (policy(), Role::new(own), role.map(Role::new));
+        let (policy, own) = (policy(), Role::new(own));
         let by = policy.administrator("u-1", Some(&own)).unwrap();
-        assert_eq!(policy.authorize(by, user, role.as_ref()), expected);
+        assert_eq!(policy.authorize(by, &user(id, role)), expected);
+    }
+
+    #[rstest]
+    #[case::lower("owner", "member", Ok(()))]
+    #[case::higher("admin", "owner", Err(PolicyDenial::HigherRole))]
+    #[case::unknown("owner", "stranger", Err(PolicyDenial::UnknownRole))]
+    #[case::same_unknown("gone", "gone", Err(PolicyDenial::UnknownRole))]
+    fn an_administrator_grants_roles_up_to_the_own_role(
+        #[case] own: &str,
+        #[case] role: &str,
+        #[case] expected: Result<(), PolicyDenial>,
+    ) {
+        let (policy, own) = (policy(), Role::new(own));
+        let by = policy.administrator("u-1", Some(&own)).unwrap();
+        assert_eq!(policy.authorize_role(by, &Role::new(role)), expected);
+    }
+
+    #[rstest]
+    #[case::lower("admin", "member", Ok(()))]
+    #[case::higher("admin", "owner", Err(PolicyDenial::HigherRole))]
+    #[case::unknown_counts_as_the_highest("admin", "stranger", Err(PolicyDenial::HigherRole))]
+    #[case::unknown_by_the_highest("owner", "stranger", Ok(()))]
+    #[case::unknown_own_role("gone", "member", Err(PolicyDenial::UnknownRole))]
+    fn an_administrator_revokes_what_grants_roles_up_to_the_own_role(
+        #[case] own: &str,
+        #[case] role: &str,
+        #[case] expected: Result<(), PolicyDenial>,
+    ) {
+        let (policy, own) = (policy(), Role::new(own));
+        let by = policy.administrator("u-1", Some(&own)).unwrap();
+        assert_eq!(policy.authorize_revocation(by, &Role::new(role)), expected);
+    }
+
+    #[test]
+    fn a_user_with_several_identities_has_the_highest_rank_of_them_whatever_their_age() {
+        let (policy, admin) = (policy(), Role::new("admin"));
+        let by = policy.administrator("u-1", Some(&admin)).unwrap();
+        let mut both = user("u-2", Some("member"));
+        both.identities.extend(user("u-3", Some("owner")).identities);
+        (both.created, both.signed_in) = (jiff::Timestamp::UNIX_EPOCH, None);
+        assert_eq!(policy.authorize(by, &both), Err(PolicyDenial::HigherRole));
+    }
+
+    #[test]
+    fn missing_claims_count_as_the_highest_role() {
+        let strict = ROLE_MAP.replace("version: 1", "version: 1\nmissing_source: refuse")
+            + "  - {provider: corp, source: access_token, claim: role, match: owner, role: owner}\n";
+        let policy = policy_of(&strict);
+        for (own, expected) in [("owner", Ok(())), ("admin", Err(PolicyDenial::HigherRole))] {
+            let own = Role::new(own);
+            let by = policy.administrator("u-1", Some(&own)).unwrap();
+            assert_eq!(policy.authorize(by, &user("u-2", Some("member"))), expected);
+        }
     }
 
     #[rstest]

@@ -57,20 +57,20 @@ impl Users {
 
     /// Ends all sessions of a user, except the kept one, in one commit.
     pub async fn end_sessions(&self, user: &str, kept: Option<&Digest>) -> Result<(), store::Error> {
-        self.end_sessions_with(user, kept, |change| change).await
+        self.end_sessions_with(user, kept, |_, change| Ok(change)).await
     }
 
-    /// Ends all sessions of a user, except the kept one. The additions of `with` are in the same commit.
-    pub async fn end_sessions_with(
+    /// Ends all sessions of a user, except the kept one, unless `with` refuses. Its additions are in the same commit.
+    pub async fn end_sessions_with<E: From<store::Error>>(
         &self,
         user: &str,
         kept: Option<&Digest>,
-        with: impl for<'a> Fn(Change<'a>) -> Change<'a>,
-    ) -> Result<(), store::Error> {
+        with: impl for<'a> Fn(&User, Change<'a>) -> Result<Change<'a>, E>,
+    ) -> Result<(), E> {
         let key = User::key(user);
         let updated = self.records.update(&key, async |mut user_record: User, change| {
             user_record.session_generation = Generation::random();
-            let change = with(self.keep(change, kept, &user_record).await?);
+            let change = with(&user_record, self.keep(change, kept, &user_record).await?)?;
             Ok(Edit::Commit(change.put(&key, &user_record, Ttl::Forever).revoke_user(user), ()))
         });
         updated.await.map(Option::unwrap_or_default)

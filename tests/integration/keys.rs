@@ -6,6 +6,7 @@ mod gateway;
 pub mod grant;
 mod lifecycle;
 mod outage;
+mod ranks;
 mod refusals;
 
 use std::time::Duration;

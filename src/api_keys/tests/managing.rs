@@ -8,7 +8,7 @@ async fn other_users_may_not_see_change_or_create_a_users_keys() {
     let key = fixture.create(&KeyParameters::default()).await.key;
     let bob = Manager { user: "bob", ..by_session() };
     assert!(matches!(fixture.keys.revoke(&bob, key.id).await, Err(KeysError::NotFound)));
-    assert!(matches!(fixture.keys.regenerate(&bob, key.id, None).await, Err(KeysError::NotFound)));
+    assert!(matches!(fixture.keys.regenerate(&bob, key.id, &Regeneration::default()).await, Err(KeysError::NotFound)));
     assert!(matches!(fixture.keys.list(&bob, Some("alice"), None, 5).await, Err(KeysError::NotAdministrator)));
     assert!(matches!(fixture.keys.create(&bob, &for_user("alice")).await, Err(KeysError::NotAdministrator)));
     assert!(fixture.keys.list(&bob, Some("bob"), None, 5).await.unwrap().keys.is_empty());
@@ -29,7 +29,7 @@ async fn an_administrator_manages_all_keys_and_gets_no_higher_role_by_them() {
     let own = fixture.create(&KeyParameters::default()).await.key;
     assert!(own.restrictions.is_empty());
     for _ in 0..2 {
-        let again = fixture.keys.regenerate(&org_admin, own.id, None).await.unwrap();
+        let again = fixture.keys.regenerate(&org_admin, own.id, &Regeneration::default()).await.unwrap();
         assert_eq!(again.key.restrictions, [Restrictions::ceiling(Some(role("org_admin")))], "once");
     }
     fixture.keys.revoke(&org_admin, own.id).await.unwrap();
@@ -57,14 +57,17 @@ async fn only_a_managing_key_manages_keys_and_only_itself_and_those_derived_from
     let child = fixture.keys.create(&by(&manager), &KeyParameters::default()).await.unwrap().key;
     for other in [plain.id] {
         assert!(matches!(fixture.keys.revoke(&by(&manager), other).await, Err(KeysError::NotFound)));
-        assert!(matches!(fixture.keys.regenerate(&by(&manager), other, None).await, Err(KeysError::NotFound)));
+        assert!(matches!(
+            fixture.keys.regenerate(&by(&manager), other, &Regeneration::default()).await,
+            Err(KeysError::NotFound)
+        ));
     }
     let listed = fixture.keys.list(&by(&manager), None, None, 5).await.unwrap();
     // Ids of the same millisecond are in random order.
     let ids: std::collections::BTreeSet<_> = listed.keys.iter().map(|key| key.id).collect();
     assert_eq!(ids, [manager.id, child.id].into());
-    fixture.keys.regenerate(&by(&manager), manager.id, None).await.unwrap();
     fixture.keys.revoke(&by(&manager), child.id).await.unwrap();
+    fixture.keys.regenerate(&by(&manager), manager.id, &Regeneration::default()).await.unwrap();
 }
 
 #[tokio::test]
@@ -79,133 +82,13 @@ async fn an_administrators_key_does_not_obtain_secrets_of_other_users_keys() {
         .unwrap()
         .key;
     let by_key = Manager { by: ManagedBy::Key(&key), ..administrator() };
-    assert!(matches!(fixture.keys.regenerate(&by_key, own.id, None).await, Err(KeysError::NotFound)));
+    assert!(matches!(fixture.keys.regenerate(&by_key, own.id, &Regeneration::default()).await, Err(KeysError::NotFound)));
     let made = fixture.keys.create(&by_key, &for_user("alice")).await.unwrap();
     assert_eq!(made.key.ancestors, [key.id], "it ends with the administrator's key, in any shard");
     let demoted = Manager { role: Some(role("customer")), ..by_key.clone() };
-    assert!(matches!(fixture.keys.regenerate(&demoted, made.key.id, None).await, Err(KeysError::NotFound)));
-    fixture.keys.regenerate(&by_key, made.key.id, None).await.unwrap();
+    assert!(matches!(fixture.keys.regenerate(&demoted, made.key.id, &Regeneration::default()).await, Err(KeysError::NotFound)));
+    fixture.keys.regenerate(&by_key, made.key.id, &Regeneration::default()).await.unwrap();
     fixture.keys.revoke(&by_key, own.id).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_derived_key_never_exceeds_its_parent() {
-    let fixture = Fixture::new().await;
-    let of_manager =
-        Restrictions { role: Some(Role::new("team")), teams: Some(vec![Team::new("a")]), paths: vec!["/v1/**".into()] };
-    let parameters = KeyParameters {
-        manage_keys: true,
-        restrictions: of_manager.clone(),
-        duration: duration("2d"),
-        ..KeyParameters::default()
-    };
-    let manager = fixture.create(&parameters).await.key;
-    let wider =
-        Restrictions { role: Some(Role::new("proxy_admin")), teams: Some(vec![Team::new("b")]), paths: vec!["/**".into()] };
-    let parameters = KeyParameters { restrictions: wider.clone(), duration: duration("10d"), ..KeyParameters::default() };
-    let child = fixture.keys.create(&by(&manager), &parameters).await.unwrap().key;
-    assert_eq!(child.restrictions, [wider, of_manager], "all of them restrict it");
-    assert_eq!((child.expires, child.parent()), (manager.expires, Some(manager.id)));
-}
-
-#[tokio::test]
-async fn a_key_created_with_a_token_never_exceeds_it_and_a_token_manages_no_key() {
-    let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
-    let by_user = fixture.create(&KeyParameters { application: Some("app".into()), ..KeyParameters::default() }).await.key;
-    let restrictions = Restrictions { role: Some(Role::new("team")), teams: Some(vec![Team::new("a")]), paths: Vec::new() };
-    let expires = fixture.clock.now() + Duration::from_secs(600);
-    let by_token = Manager { by: ManagedBy::Token { expires, restrictions: restrictions.clone() }, ..by_session() };
-    let parameters = KeyParameters { application: Some("app".into()), duration: duration("1d"), ..KeyParameters::default() };
-    let (made, ended) = fixture.create_for_application(&by_token, &parameters).await;
-    assert_eq!((made.key.expires, &made.key.restrictions[..], ended.len()), (expires, &[restrictions][..], 0));
-    for _ in 0..MAX_KEYS_PER_APPLICATION - 2 {
-        fixture.clock.advance(Duration::from_millis(2));
-        fixture.keys.create_for_application(&by_token, &parameters).await.unwrap();
-    }
-    let (_, ended) = fixture.create_for_application(&by_token, &parameters).await;
-    assert_eq!(ended, [made.key.id], "only keys that a token created are revoked");
-    assert!(fixture.ids("alice").await.contains(&by_user.id));
-    assert!(matches!(fixture.keys.create(&by_token, &parameters).await, Err(KeysError::NotManaging)));
-    assert!(matches!(fixture.keys.list(&by_token, None, None, 5).await, Err(KeysError::NotManaging)));
-    assert!(matches!(fixture.keys.revoke(&by_token, by_user.id).await, Err(KeysError::NotManaging)));
-    assert!(matches!(fixture.keys.regenerate(&by_token, by_user.id, None).await, Err(KeysError::NotManaging)));
-    let workload = Manager { user: "ci:batch", ..by_token.clone() };
-    assert!(matches!(fixture.keys.create_for_application(&workload, &parameters).await, Err(KeysError::NoSuchUser)));
-}
-
-#[tokio::test]
-async fn a_key_or_token_never_uses_up_the_owners_maximum_with_application_keys() {
-    let fixture = Fixture::with(|settings| settings.max_per_user = 30).await;
-    let own = fixture.create(&KeyParameters::default()).await.key;
-    let expires = fixture.clock.now() + Duration::from_secs(3600);
-    let by_token = Manager { by: ManagedBy::Token { expires, restrictions: Restrictions::default() }, ..by_session() };
-    for manager in [by(&own), by_token] {
-        for number in 0..MAX_KEYS_PER_APPLICATION + 3 {
-            fixture.clock.advance(Duration::from_millis(2));
-            let parameters =
-                KeyParameters { application: Some(format!("http://127.0.0.1/{number}")), ..KeyParameters::default() };
-            let (made, ended) = fixture.create_for_application(&manager, &parameters).await;
-            assert_eq!(ended.len(), usize::from(number >= MAX_KEYS_PER_APPLICATION));
-            assert!(!ended.contains(&own.id) && fixture.ids("alice").await.contains(&made.key.id));
-        }
-    }
-    assert_eq!(fixture.ids("alice").await.len(), 1 + 2 * MAX_KEYS_PER_APPLICATION);
-}
-
-#[tokio::test]
-async fn the_number_of_ancestors_is_bounded() {
-    let fixture = Fixture::new().await;
-    let mut last = fixture.managing(Restrictions::default()).await.key;
-    let parameters = KeyParameters { manage_keys: true, ..KeyParameters::default() };
-    for _ in 0..MAX_ANCESTORS {
-        last = fixture.keys.create(&by(&last), &parameters).await.unwrap().key;
-    }
-    assert!(matches!(fixture.keys.create(&by(&last), &parameters).await, Err(KeysError::TooDeep)));
-}
-
-#[tokio::test]
-async fn derived_keys_end_with_their_parent() {
-    let fixture = Fixture::with(|settings| settings.max_per_user = 3).await;
-    let manager = fixture.managing(Restrictions::default()).await.key;
-    let parameters = KeyParameters { manage_keys: true, ..KeyParameters::default() };
-    let child = fixture.keys.create(&by(&manager), &parameters).await.unwrap();
-    let grandchild = fixture.keys.create(&by(&child.key), &KeyParameters::default()).await.unwrap();
-    fixture.keys.revoke(&by_session(), manager.id).await.unwrap();
-    assert!(fixture.ids("alice").await.is_empty());
-    assert!(fixture.index("alice").await.is_empty(), "a read removes dead entries");
-    for dead in [&child, &grandchild] {
-        assert!(!fixture.counts(dead.key.id, &dead.secret).await);
-    }
-    assert!(matches!(fixture.keys.create(&by(&manager), &KeyParameters::default()).await, Err(KeysError::Ended)));
-}
-
-#[tokio::test]
-async fn dead_keys_are_not_counted() {
-    let fixture = Fixture::with(|settings| settings.max_per_user = 2).await;
-    let manager = fixture.managing(Restrictions::default()).await.key;
-    let child = fixture.keys.create(&by(&manager), &KeyParameters::default()).await.unwrap();
-    fixture.keys.revoke(&by_session(), manager.id).await.unwrap();
-    fixture.create(&KeyParameters::default()).await;
-    fixture.create(&KeyParameters::default()).await;
-    assert!(!fixture.exists::<ApiKey>(&ApiKey::key(child.key.id)).await);
-    assert!(matches!(fixture.keys.create(&by_session(), &KeyParameters::default()).await, Err(KeysError::Full)));
-}
-
-#[tokio::test]
-async fn a_key_that_creates_application_keys_revokes_only_keys_derived_from_it() {
-    let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
-    let parameters = KeyParameters { application: Some("app".to_owned()), ..KeyParameters::default() };
-    let own = fixture.keys.create_for_application(&by_session(), &parameters).await.unwrap();
-    let elsewhere = fixture.create(&KeyParameters::default()).await;
-    for _ in 0..MAX_KEYS_PER_APPLICATION + 2 {
-        fixture.clock.advance(Duration::from_millis(2));
-        let child = fixture.keys.create_for_application(&by(&own.key), &parameters).await.unwrap();
-        assert!(fixture.ids("alice").await.contains(&child.key.id), "its ancestors still exist");
-        assert!(fixture.counts(own.key.id, &own.secret).await);
-    }
-    let by_another = fixture.keys.create_for_application(&by(&elsewhere.key), &parameters).await;
-    assert!(matches!(by_another, Err(KeysError::Full)), "no key derived from it could be revoked");
-    assert_eq!(fixture.ids("alice").await.len(), MAX_KEYS_PER_APPLICATION + 1);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json as value};
 
 use super::{EffectiveRestrictions, MOST_PATHS, manager, parse_path};
 use crate::{
-    api_keys::{ApiKey, KeyId, KeyParameters, KeyWithSecret, Restrictions, is_alias},
+    api_keys::{ApiKey, DerivedKeys, KeyId, KeyParameters, KeyWithSecret, Regeneration, Restrictions, is_alias},
     check::Checker,
     http::{
         Services,
@@ -80,9 +80,13 @@ async fn regenerate_one(
 ) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::ShowSecret).await?;
     let mut fields = read_fields(&request, body, &caller)?;
-    let overlap = fields.parse_field("overlap", fields::parse_duration)?;
+    let regeneration = Regeneration {
+        grace_period: fields.parse_field("overlap", fields::parse_duration)?,
+        derived_keys: if fields.flag("keep_derived")? { DerivedKeys::Keep } else { DerivedKeys::End },
+    };
     fields.finish()?;
-    let made = services.keys.regenerate(&manager(&caller), KeyId::parse(&id).ok_or(ApiError::NotFound)?, overlap).await?;
+    let id = KeyId::parse(&id).ok_or(ApiError::NotFound)?;
+    let made = services.keys.regenerate(&manager(&caller), id, &regeneration).await?;
     Ok(json(StatusCode::OK, with_secret(&made, &services.checker)))
 }
 
@@ -140,6 +144,7 @@ fn to_json(key: &ApiKey, checker: &Checker) -> Value {
         "manage_keys": key.manage_keys,
         "manage_people": key.may_manage_users(),
         "created_at": key.created,
+        "created_by": key.created_by,
         "expires": key.expires,
         "last_used": key.last_used,
         "parent": key.parent().map(|id| id.to_string()),

@@ -11,7 +11,10 @@ use serde::Deserialize;
 
 use super::{EffectiveRestrictions, MOST_PATHS, manager, parse_path};
 use crate::{
-    api_keys::{ApiKey, KeyDuration, KeyId, KeyParameters, KeysError, Manager, Restrictions, is_alias},
+    api_keys::{
+        ApiKey, DerivedKeys, KeyDuration, KeyId, KeyParameters, KeyWithSecret, KeysError, Manager, Regeneration, Restrictions,
+        is_alias,
+    },
     check::Checker,
     http::{
         Services,
@@ -26,6 +29,9 @@ use crate::{
 /// Lifetimes that the form offers, in days. Those above `keys.max_duration` are left out.
 const LIFETIMES: [u64; 5] = [1, 7, 30, 90, 365];
 const DEFAULT_LIFETIME: &str = "30d";
+
+/// Grace periods that the form offers, in hours. Those above `keys.overlap_max` are left out.
+const GRACE_PERIODS: [u64; 3] = [1, 24, 168];
 
 #[derive(Deserialize)]
 struct ListQuery {
@@ -50,6 +56,10 @@ async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services
         Some("make") => {
             page.0.require_fresh_sign_in()?;
             page.create(&form).await
+        }
+        Some("regenerate") => {
+            page.0.require_fresh_sign_in()?;
+            page.regenerate(&form).await
         }
         Some("narrow") => page.restrict(&form).await,
         Some("forget") => page.forget_redirect(&form).await,
@@ -94,6 +104,7 @@ impl KeysRequest<'_> {
             problem: state.problem,
             next_href: listed.next.map(|id| next_href(SitePage::Keys, &id.to_string())),
             form: self.form(state.refused),
+            grace_periods: grace_periods(keys.settings().overlap_max),
             csrf: self.0.csrf(),
             action: SitePage::Keys.href(),
         };
@@ -144,17 +155,32 @@ impl KeysRequest<'_> {
             Err(problem) => return self.render_problem(StatusCode::BAD_REQUEST, problem, Some(form)).await,
         };
         match self.0.services.keys.create(&self.manager(), &wish).await {
-            Ok(made) => {
-                let name = made.key.alias.clone().unwrap_or_default();
-                let created = NewKey { name, secret: made.secret.expose().to_owned() };
-                self.render(StatusCode::OK, None, KeysPageState { created: Some(created), ..KeysPageState::default() }).await
-            }
+            Ok(made) => self.render_secret(&made).await,
             Err(KeysError::Store(error)) => Err(error.into()),
             Err(error) => {
                 tracing::info!(reason = error.reason(), "key creation refused");
                 self.render_error(error, Some(form)).await
             }
         }
+    }
+
+    /// A key that is gone already is no error: the page lists the keys that there are.
+    async fn regenerate(&self, form: &FormFields) -> Result<HttpResponse, KeysError> {
+        let Some(id) = form.one("token_id").and_then(KeyId::parse) else { return Ok(self.0.back()) };
+        let grace_period = form.one("overlap").map(KeyDuration::parse).transpose();
+        let Ok(grace_period) = grace_period else { return self.render_error(KeysError::GracePeriod, None).await };
+        let derived_keys = if form.one("keep_derived").is_some() { DerivedKeys::Keep } else { DerivedKeys::End };
+        match self.0.services.keys.regenerate(&self.manager(), id, &Regeneration { grace_period, derived_keys }).await {
+            Ok(made) => self.render_secret(&made).await,
+            Err(KeysError::NotFound) => Ok(self.0.back()),
+            Err(error) => self.render_error(error, None).await,
+        }
+    }
+
+    async fn render_secret(&self, made: &KeyWithSecret) -> Result<HttpResponse, KeysError> {
+        let name = made.key.alias.clone().or_else(|| made.key.application.clone()).unwrap_or_default();
+        let created = NewKey { name, secret: made.secret.expose().to_owned() };
+        self.render(StatusCode::OK, None, KeysPageState { created: Some(created), ..KeysPageState::default() }).await
     }
 
     async fn render_error(&self, error: KeysError, refused: Option<&FormFields>) -> Result<HttpResponse, KeysError> {
@@ -244,6 +270,15 @@ fn lifetimes(max: Duration, chosen: &str) -> Vec<pages::LifetimeOption> {
     LIFETIMES.map(lifetime).into_iter().filter(|lifetime| lifetime.duration <= max).collect()
 }
 
+fn grace_periods(max: Duration) -> Vec<pages::LifetimeOption> {
+    let period = |hours: u64| pages::LifetimeOption {
+        value: format!("{hours}h"),
+        duration: Duration::from_secs(hours * 3_600),
+        selected: false,
+    };
+    GRACE_PERIODS.map(period).into_iter().filter(|period| period.duration <= max).collect()
+}
+
 fn line(key: &ApiKey, checker: &Checker) -> KeyRow {
     KeyRow {
         id: key.id.to_string(),
@@ -254,6 +289,7 @@ fn line(key: &ApiKey, checker: &Checker) -> KeyRow {
         restrictions: restrictions(key, checker),
         manages_keys: key.manage_keys,
         manages_people: key.may_manage_users(),
+        created_by: key.created_by.clone().filter(|creator| *creator != key.user),
     }
 }
 

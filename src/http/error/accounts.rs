@@ -117,7 +117,7 @@ impl From<&PasswordChangeError> for Failure {
 
 impl Failure {
     /// The page for an administrator whose role does not allow this change.
-    fn outranked(self) -> Self {
+    pub(super) fn outranked(self) -> Self {
         self.page("error-not-yours-to-change").action("nav-people", "/vestibule/people")
     }
 

@@ -15,6 +15,7 @@ impl From<&KeysError> for Failure {
             KeysError::NoSuchUser => Self::absent("There is no such user."),
             KeysError::Disabled => Self::new(StatusCode::CONFLICT, "access_denied", "The user is disabled."),
             KeysError::NotAdministrator => Self::forbidden("Only administrators can manage the keys of other users."),
+            KeysError::Denied(_) => Self::forbidden("The user has a higher role than you.").outranked(),
             KeysError::NotManaging => Self::forbidden("This key is not permitted to manage keys."),
             KeysError::NoRole => Self::forbidden("No role is granted to you."),
             KeysError::TooDeep => Self::forbidden("The chain of derived keys is too long. This key cannot create another key."),

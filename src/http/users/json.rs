@@ -54,11 +54,11 @@ async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, 
 
 async fn show(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::Read).await?;
-    let by = administrator(&services, &caller)?;
+    administrator(&services, &caller)?;
     let known = services.administration.get(&id).await?;
     let mut body = to_json(&known, &services.checker);
     body["line"] = value!(known.grant.rule.as_ref().and_then(|rule| services.role_maps.current().map.line_of(rule)));
-    let in_use = services.administration.usage(by, &id).await?;
+    let in_use = services.administration.usage(&id).await?;
     (body["sessions"], body["keys"]) = (in_use.sessions.into(), in_use.keys.into());
     Ok(json(StatusCode::OK, body))
 }

@@ -103,7 +103,7 @@ impl UsersRequest<'_> {
     async fn show(&self, id: &str) -> Result<HttpResponse, AdministrationError> {
         let known = self.0.services.administration.get(id).await?;
         let by = self.0.by();
-        let in_use = self.0.services.administration.usage(by, id).await?;
+        let in_use = self.0.services.administration.usage(id).await?;
         let power = match self.0.services.administration.authorize(by, &known) {
             Ok(()) => EditPermission::May,
             Err(PolicyDenial::OwnAccount) => EditPermission::Yourself,

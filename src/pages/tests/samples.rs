@@ -77,6 +77,7 @@ pub fn keys_page() -> KeysPage {
         next_href: maybe(),
         sign_in_href: None,
         trusted: vec![hostile()],
+        grace_periods: lifetimes(),
         form: KeyForm {
             name: hostile(),
             lifetimes: lifetimes(),
@@ -101,6 +102,7 @@ pub fn key(restrictions: KeyRestrictions) -> KeyRow {
         restrictions,
         manages_keys: true,
         manages_people: true,
+        created_by: maybe(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! A user allows or denies an application's request, and the application receives the result at its redirect URI.
 
+use std::{collections::HashMap, time::Duration};
+
 use reqwest::Method;
 use serde_json::json;
 
@@ -11,7 +13,7 @@ use crate::support::pod::PodOptions;
 use crate::support::steps::{ALICE, BOB, assert_page, at, at_provider, restart_target, session_of, sign_in};
 use crate::support::wait::until;
 
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A field, or a header.
 type Pair<'a> = (&'a str, &'a str);
@@ -191,28 +193,48 @@ async fn a_decision_from_another_page_creates_no_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_application_has_at_most_ten_keys_and_the_oldest_is_revoked_first() {
-    let fleet = Fleet::builder().idp().start().await;
+async fn twelve_quick_authorizations_end_no_key_and_later_ones_end_the_oldest() {
+    let fleet = Fleet::builder().standalone().idp().start().await;
     let agent = Agent::new();
     sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
-    let mut keys = Vec::new();
-    for run in 0..11 {
+    let (mut keys, mut refused) = (Vec::new(), 0);
+    for run in 0..12 {
         // Another port and query each time still belong to one application.
         let redirect = format!("http://localhost:{}/cb?run={run}", 50_000 + run);
-        keys.push(given(&fleet, &agent, &redirect).await);
+        let answer = answer(&fleet, &agent, &redirect).await;
+        match answer.get("access_token") {
+            Some(key) => keys.push(key.clone()),
+            None => {
+                assert_eq!(answer["error"], "access_denied", "{answer:?}");
+                refused += 1;
+            }
+        }
     }
-    let other = given(&fleet, &agent, "http://localhost:50000/other").await;
-    let mut statuses = Vec::new();
-    for key in &keys {
-        statuses.push(key_at_check(fleet.pod(0), key).await.0);
+    assert_eq!((keys.len(), refused), (10, 2));
+    let statuses = async || {
+        let mut statuses = Vec::new();
+        for key in &keys {
+            statuses.push(key_at_check(fleet.pod(0), key).await.0);
+        }
+        statuses
+    };
+    assert_eq!(statuses().await, [200; 10], "none has ended");
+
+    let (_, oldest) = key_at_check(fleet.pod(0), &keys[0]).await;
+    fleet.change_key(&oldest, |key| key.created -= Duration::from_secs(60)).await;
+    let next = answer(&fleet, &agent, "http://localhost:50012/cb").await["access_token"].clone();
+    let other = answer(&fleet, &agent, "http://localhost:50000/other").await["access_token"].clone();
+    until("the oldest key to end", PATIENCE, async || (key_at_check(fleet.pod(0), &keys[0]).await.0 == 401).then_some(())).await;
+    assert_eq!(statuses().await, [&[401][..], &[200; 9]].concat());
+    for key in [next, other] {
+        assert_eq!(key_at_check(fleet.pod(0), &key).await.0, 200);
     }
-    assert_eq!(statuses, [&[401][..], &[200; 10]].concat());
-    assert_eq!(key_at_check(fleet.pod(0), &other).await.0, 200);
 }
 
-async fn given(fleet: &Fleet, agent: &Agent, redirect: &str) -> String {
+/// The fields that the application receives after the user has agreed.
+async fn answer(fleet: &Fleet, agent: &Agent, redirect: &str) -> HashMap<String, String> {
     let page = agent.get(&fleet.pod(0).public(&for_redirect(redirect))).await;
-    fields(&decide(agent, &page, "allow").await.location().expect("to the application"))["access_token"].clone()
+    fields(&decide(agent, &page, "allow").await.location().expect("to the application"))
 }
 
 async fn keys_made(fleet: &Fleet) -> f64 {

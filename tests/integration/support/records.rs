@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use vestibule::api_keys::{ApiKey, KeyId};
 use vestibule::clock::SystemClock;
 use vestibule::config::{self, RedisUrl};
 use vestibule::metrics::Metrics;
@@ -31,6 +32,19 @@ impl Fleet {
         change(&mut stored.value);
         let changed = records.change(place.shard).expect_version(&place, stored.version).put(&place, &stored.value, Ttl::Forever);
         changed.drop_user(id).commit().await.expect("the store is there").expect("no other writer");
+    }
+}
+
+impl Fleet {
+    /// Changes the record of an API key directly in the store.
+    pub async fn change_key(&self, id: &str, change: impl Fn(&mut ApiKey)) {
+        let records = self.records().await;
+        let place = ApiKey::key(KeyId::parse(id).expect("an id"));
+        let mut stored = records.get::<ApiKey>(&place).await.expect("it can be read").expect("it is there");
+        change(&mut stored.value);
+        let lifetime = Ttl::For(Duration::from_secs(3_600));
+        let changed = records.change(place.shard).expect_version(&place, stored.version).put(&place, &stored.value, lifetime);
+        changed.revoke_key(id).commit().await.expect("the store is there").expect("no other writer");
     }
 }
 

@@ -1,0 +1,163 @@
+//! Tests of derived keys: their rights, and their end with their ancestors.
+
+use super::*;
+
+#[tokio::test]
+async fn a_derived_key_never_exceeds_its_parent() {
+    let fixture = Fixture::new().await;
+    let of_manager =
+        Restrictions { role: Some(Role::new("team")), teams: Some(vec![Team::new("a")]), paths: vec!["/v1/**".into()] };
+    let parameters = KeyParameters {
+        manage_keys: true,
+        restrictions: of_manager.clone(),
+        duration: duration("2d"),
+        ..KeyParameters::default()
+    };
+    let manager = fixture.create(&parameters).await.key;
+    let wider =
+        Restrictions { role: Some(Role::new("proxy_admin")), teams: Some(vec![Team::new("b")]), paths: vec!["/**".into()] };
+    let parameters = KeyParameters { restrictions: wider.clone(), duration: duration("10d"), ..KeyParameters::default() };
+    let child = fixture.keys.create(&by(&manager), &parameters).await.unwrap().key;
+    assert_eq!(child.restrictions, [wider, of_manager], "all of them restrict it");
+    assert_eq!((child.expires, child.parent()), (manager.expires, Some(manager.id)));
+}
+
+#[tokio::test]
+async fn the_number_of_ancestors_is_bounded() {
+    let fixture = Fixture::new().await;
+    let mut last = fixture.managing(Restrictions::default()).await.key;
+    let parameters = KeyParameters { manage_keys: true, ..KeyParameters::default() };
+    for _ in 0..MAX_ANCESTORS {
+        last = fixture.keys.create(&by(&last), &parameters).await.unwrap().key;
+    }
+    assert!(matches!(fixture.keys.create(&by(&last), &parameters).await, Err(KeysError::TooDeep)));
+}
+
+#[tokio::test]
+async fn derived_keys_end_with_their_parent() {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 3).await;
+    let manager = fixture.managing(Restrictions::default()).await.key;
+    let parameters = KeyParameters { manage_keys: true, ..KeyParameters::default() };
+    let child = fixture.keys.create(&by(&manager), &parameters).await.unwrap();
+    let grandchild = fixture.keys.create(&by(&child.key), &KeyParameters::default()).await.unwrap();
+    fixture.keys.revoke(&by_session(), manager.id).await.unwrap();
+    assert!(fixture.ids("alice").await.is_empty());
+    assert!(fixture.index("alice").await.is_empty(), "a read removes dead entries");
+    for dead in [&child, &grandchild] {
+        assert!(!fixture.counts(dead.key.id, &dead.secret).await);
+    }
+    assert!(matches!(fixture.keys.create(&by(&manager), &KeyParameters::default()).await, Err(KeysError::Ended)));
+}
+
+#[tokio::test]
+async fn dead_keys_are_not_counted() {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 2).await;
+    let manager = fixture.managing(Restrictions::default()).await.key;
+    let child = fixture.keys.create(&by(&manager), &KeyParameters::default()).await.unwrap();
+    fixture.keys.revoke(&by_session(), manager.id).await.unwrap();
+    fixture.create(&KeyParameters::default()).await;
+    fixture.create(&KeyParameters::default()).await;
+    assert!(!fixture.exists::<ApiKey>(&ApiKey::key(child.key.id)).await);
+    assert!(matches!(fixture.keys.create(&by_session(), &KeyParameters::default()).await, Err(KeysError::Full)));
+}
+
+/// A key of Alice, a key derived from it, and one derived from that; and a key of Bob that it created.
+struct Family {
+    top: KeyWithSecret,
+    child: KeyWithSecret,
+    grandchild: KeyWithSecret,
+    of_bob: KeyWithSecret,
+}
+
+impl Fixture {
+    async fn family(&self) -> Family {
+        let managing = KeyParameters { manage_keys: true, ..KeyParameters::default() };
+        let top = self.keys.create(&org_admin(), &managing).await.unwrap();
+        let child = self.keys.create(&by_admin_key(&top.key), &managing).await.unwrap();
+        let grandchild = self.keys.create(&by_admin_key(&child.key), &KeyParameters::default()).await.unwrap();
+        let of_bob = self.keys.create(&by_admin_key(&child.key), &for_user("bob")).await.unwrap();
+        Family { top, child, grandchild, of_bob }
+    }
+
+    /// True if none of the key's ancestors has ended it.
+    async fn has_live_ancestors(&self, key: &ApiKey) -> bool {
+        for derived_from in key.ancestors() {
+            let ancestor = self.records.get::<ApiKey>(&ApiKey::key(derived_from.id)).await.unwrap();
+            if ancestor.is_none_or(|ancestor| derived_from.has_ended_derived_key(&ancestor.value)) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+fn org_admin() -> Manager<'static> {
+    Manager { role: Some(role("org_admin")), ..by_session() }
+}
+
+fn by_admin_key(key: &ApiKey) -> Manager<'_> {
+    Manager { by: ManagedBy::Key(key), ..org_admin() }
+}
+
+#[tokio::test]
+async fn a_regeneration_without_a_grace_period_ends_derived_keys_at_any_depth_and_of_any_owner() {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
+    let Family { top, child, grandchild, of_bob } = fixture.family().await;
+    let again = fixture.keys.regenerate(&org_admin(), top.key.id, &Regeneration::default()).await.unwrap();
+    for key in [&child.key, &grandchild.key, &of_bob.key] {
+        assert!(!fixture.has_live_ancestors(key).await);
+    }
+    assert_eq!(fixture.ids("alice").await, [top.key.id]);
+    assert!(fixture.keys.list(&administrator(), Some("bob"), None, 5).await.unwrap().keys.is_empty());
+    assert!(!fixture.exists::<ApiKey>(&ApiKey::key(child.key.id)).await, "older pods find no record");
+    // A new derived key is of the new generation.
+    let child = fixture.keys.create(&by_admin_key(&again.key), &KeyParameters::default()).await.unwrap();
+    assert!(fixture.has_live_ancestors(&child.key).await);
+}
+
+#[rstest]
+#[case::kept(Regeneration { derived_keys: DerivedKeys::Keep, ..Regeneration::default() })]
+#[case::grace_period(with_grace_period("1h"))]
+#[case::kept_with_a_grace_period(Regeneration { derived_keys: DerivedKeys::Keep, ..with_grace_period("1h") })]
+#[tokio::test]
+async fn derived_keys_stay_with_a_grace_period_or_if_they_are_kept(#[case] regeneration: Regeneration) {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
+    let Family { top, child, grandchild, of_bob } = fixture.family().await;
+    fixture.keys.regenerate(&org_admin(), top.key.id, &regeneration).await.unwrap();
+    for key in [&child.key, &grandchild.key, &of_bob.key] {
+        assert!(fixture.has_live_ancestors(key).await);
+    }
+    assert_eq!(fixture.ids("alice").await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_grace_period_of_no_length_is_none() {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
+    let Family { top, child, .. } = fixture.family().await;
+    fixture.keys.regenerate(&org_admin(), top.key.id, &with_grace_period("0s")).await.unwrap();
+    assert!(!fixture.has_live_ancestors(&child.key).await);
+}
+
+#[tokio::test]
+async fn an_ended_secret_derives_no_key_that_outlives_the_regeneration() {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
+    let Family { top, child, .. } = fixture.family().await;
+    fixture.keys.regenerate(&org_admin(), top.key.id, &Regeneration::default()).await.unwrap();
+    // Another pod has still cached the keys as they were.
+    for stale in [&top.key, &child.key] {
+        let parameters = [KeyParameters::default(), for_user("bob")];
+        for parameters in parameters {
+            assert!(matches!(fixture.keys.create(&by_admin_key(stale), &parameters).await, Err(KeysError::Ended)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_an_older_pod_derives_is_valid_until_the_next_regeneration() {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
+    let Family { top, mut child, .. } = fixture.family().await;
+    child.key.ancestor_derivations.clear();
+    assert!(fixture.has_live_ancestors(&child.key).await);
+    fixture.keys.regenerate(&org_admin(), top.key.id, &Regeneration::default()).await.unwrap();
+    assert!(!fixture.has_live_ancestors(&child.key).await);
+}
