@@ -28,7 +28,6 @@ pub use secret::{KeySecret, PREFIX, PresentedKey};
 
 use std::{sync::Arc, time::Duration};
 
-use futures::future::join_all;
 use jiff::Timestamp;
 
 use crate::{
@@ -37,7 +36,7 @@ use crate::{
     store::{self, Conflict, Records, StoredRecord},
     users::{Policy, PolicyDenial},
 };
-use authorization::{ManagedKey, OwnerPrecondition};
+use authorization::ManagedKey;
 use creation::put_key;
 use listing::KeyIndex;
 use path_lists::PathLists;
@@ -48,7 +47,7 @@ pub const MAX_KEYS_PER_APPLICATION: usize = 10;
 /// The maximum number of ancestors of a derived key.
 const MAX_ANCESTORS: usize = 4;
 
-/// The maximum number of restrictions of one key, with those of its ancestors.
+/// The maximum number of restrictions of one key, without those of its ancestors.
 const MAX_RESTRICTIONS: usize = 16;
 
 /// A key that is younger than this is never revoked to make room for another, so that a burst of requests cannot end the keys
@@ -249,47 +248,45 @@ impl Keys {
         Ok(key)
     }
 
-    /// Adds restrictions to a key and to its owner's keys that are derived from it. Earlier restrictions stay.
+    /// Adds restrictions to a key, which also apply to all keys that are derived from it. Earlier restrictions stay.
     pub async fn restrict(&self, manager: &Manager<'_>, id: KeyId, restrictions: &Restrictions) -> Result<ApiKey, KeysError> {
         manager.require_managing()?;
         let restricted = store::retry(async || {
-            let ManagedKey { stored, owner } = self.find_managed(manager, id).await?;
-            match *restrictions == Restrictions::default() || stored.value.restrictions.contains(restrictions) {
-                true => Ok(Ok(stored.value)),
-                false => {
-                    PathLists::require_budget(stored.value.restrictions.iter().chain([restrictions]))?;
-                    self.try_restrict(manager, stored, &owner, restrictions).await
-                }
-            }
+            let managed = self.find_managed(manager, id).await?;
+            self.try_restrict(manager, managed, restrictions).await
         });
         restricted.await
     }
 
+    /// Returns the key with all restrictions of its ancestors.
     async fn try_restrict(
         &self,
         manager: &Manager<'_>,
-        stored: StoredRecord<ApiKey>,
-        owner: &OwnerPrecondition,
+        ManagedKey { stored: StoredRecord { value: mut key, version }, owner }: ManagedKey,
         restrictions: &Restrictions,
     ) -> Result<Result<ApiKey, Conflict>, KeysError> {
-        let now = self.clock.now();
-        let derived = KeyIndex::new(&self.records, &stored.value.user, now);
-        let derived = derived.page(None, self.settings.max_per_user, |key| key.ancestors.contains(&stored.value.id)).await?.keys;
-        let derived = join_all(derived.iter().map(|key| self.get(key.id))).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let mut change = owner.add_to(self.records.change(stored.value.id.shard()));
-        let mut restricted = Vec::new();
-        for StoredRecord { value: mut key, version } in std::iter::once(stored).chain(derived.into_iter().flatten()) {
-            if key.restrictions.len() >= MAX_RESTRICTIONS {
-                return Err(KeysError::TooOften);
-            }
-            key.restrictions.push(restrictions.clone());
-            let record_key = ApiKey::key(key.id);
-            change =
-                change.expect_version(&record_key, version).put(&record_key, &key, key.ttl(now)).revoke_key(&key.id.to_string());
-            restricted.push(key);
+        let ancestors: Vec<_> = key.ancestors().collect();
+        let lineage = self.read_lineage(&ancestors).await.map_err(|error| match error {
+            // A derived key ends with its ancestors.
+            KeysError::Ended => KeysError::NotFound,
+            error => error,
+        })?;
+        if *restrictions == Restrictions::default() || key.restrictions.contains(restrictions) {
+            key.inherit(lineage.keys());
+            return Ok(Ok(key));
         }
+        // A copy that an ancestor still has is not a restriction of this key.
+        let own = key.restrictions.iter().filter(|own| lineage.restrictions().all(|inherited| inherited != *own));
+        if own.count() >= MAX_RESTRICTIONS {
+            return Err(KeysError::TooOften);
+        }
+        PathLists::require_budget(key.restrictions.iter().chain(lineage.restrictions()).chain([restrictions]))?;
+        key.restrictions.push(restrictions.clone());
+        let (now, record_key) = (self.clock.now(), ApiKey::key(key.id));
+        let change = owner.add_to(self.records.change(key.id.shard())).expect_version(&record_key, version);
+        let change = change.put(&record_key, &key, key.ttl(now)).revoke_key(&key.id.to_string());
+        key.inherit(lineage.keys());
         Ok(change.commit().await?.map(|_| {
-            let key = restricted.swap_remove(0);
             tracing::info!(token_id = %key.id, user = key.user, by = manager.user, "key restricted");
             key
         }))

@@ -2,6 +2,7 @@
 //!
 //! Only the authentication needs look-ups. Everything else is computed from the role map and the request.
 
+mod api_key;
 mod bearer;
 mod credential;
 mod query;
@@ -16,10 +17,9 @@ use crate::{
     access::{
         AccessRules, CredentialSources, MatchError, MatchedRules, PathError, PathInterpretations, Requirement, UnmetRequirement,
     },
-    api_keys::PresentedKey,
     bearer_tokens::{self, BearerPrincipal, BearerTokens},
     principal::{CredentialKind, EmailTrust, Evaluation, Grant, IdentityClaims, IdentityHeaders, Role, RuleName},
-    principal_cache::{CachedUser, KeyLookup, LookupError, Principals, RestrictedGrant, UserKey, UserSession},
+    principal_cache::{CachedUser, LookupError, Principals, RestrictedGrant, UserSession},
     role_map::{CurrentRoleMap, RoleMaps},
     upstream::{UpstreamCredentialPolicy, UpstreamHeaders},
     users::SessionToken,
@@ -75,7 +75,7 @@ pub struct AuthenticatedPrincipal {
 /// The credential that a principal was authenticated by, with its records.
 pub enum AuthenticatedCredential {
     Session(UserSession),
-    ApiKey(UserKey),
+    ApiKey(Arc<RestrictedGrant>),
     Jwt(BearerPrincipal),
 }
 
@@ -286,21 +286,6 @@ impl Checker {
         })
     }
 
-    async fn authenticate_key(
-        &self,
-        in_force: &CurrentRoleMap,
-        key: PresentedKey,
-    ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
-        match self.principals.key(key).await? {
-            KeyLookup::Active(user_key) => Ok(AuthenticatedPrincipal {
-                evaluation: self.evaluate_key(in_force, &user_key),
-                credential: AuthenticatedCredential::ApiKey(user_key),
-            }),
-            KeyLookup::Suspended => Err(AuthenticationFailure::Suspended.into()),
-            KeyLookup::Unknown => Err(AuthenticationFailure::UnknownCredential.into()),
-        }
-    }
-
     /// Loads a session with its user. The user may have no role.
     pub async fn load_session(&self, token: &SessionToken<'_>) -> Result<Option<(UserSession, Arc<Evaluation>)>, LookupError> {
         let signed_in = self.principals.session(token).await?;
@@ -322,22 +307,6 @@ impl Checker {
         let evaluation = Arc::new(Evaluation::new(in_force.version, grant, identity));
         user.evaluation.store(Some(Arc::clone(&evaluation)));
         evaluation
-    }
-
-    /// Restricts the owner's grant to the key's restrictions. The result is cached until the owner's evaluation changes.
-    fn evaluate_key(&self, in_force: &CurrentRoleMap, UserKey { key, user }: &UserKey) -> Arc<Evaluation> {
-        let of = self.evaluate_user(in_force, user);
-        if let Some(known) = key.evaluation.load().as_ref().filter(|known| Arc::ptr_eq(&known.owner, &of)) {
-            return Arc::clone(&known.restricted);
-        }
-        let grant = match &of.grant.role {
-            Some(role) if key.key.is_held_below(&in_force.map, role) => Grant::default(),
-            _ => key.restrictions.grant(&in_force.map, &of.grant),
-        };
-        let identity = IdentityHeaders { key: key.key.id.to_string(), ..self.identity(&user.id, &user.identities(), &grant) };
-        let to = Arc::new(Evaluation::new(in_force.version, grant, identity));
-        key.evaluation.store(Some(Arc::new(RestrictedGrant { owner: of, restricted: Arc::clone(&to) })));
-        to
     }
 
     /// Builds the identity that upstreams receive and that administrators see.
@@ -421,7 +390,7 @@ impl AuthenticatedCredential {
 
     fn authorize_path(&self, paths: &PathResult<'_>) -> Result<(), DenialReason> {
         match self {
-            Self::ApiKey(UserKey { key, .. }) if !key.restrictions.allow_path(paths) => Err(DenialReason::KeyRestriction),
+            Self::ApiKey(key) if !key.restrictions.allow_path(paths) => Err(DenialReason::KeyRestriction),
             _ => Ok(()),
         }
     }

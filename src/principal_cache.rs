@@ -10,9 +10,11 @@ mod consistency;
 mod entry;
 mod identities;
 mod reading;
+mod restricted_grant;
 mod serving;
 
-pub use entry::{CachedKey, CachedSession, CachedUser, RestrictedGrant, UserKey, UserSession};
+pub use entry::{ActiveKey, CachedKey, CachedSession, CachedUser, UserKey, UserSession};
+pub use restricted_grant::{GrantSources, RestrictedGrant};
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +30,7 @@ use crate::{
 };
 use cache::Cache;
 use entry::LastUse;
-use reading::{Lookup, ReadsInProgress};
+use reading::{Lookup, LookupResult, ReadsInProgress};
 
 /// The consistency bound: while the store answers, a revocation takes effect on every pod within this time.
 pub const CONSISTENCY_BOUND: Duration = Duration::from_secs(2);
@@ -36,7 +38,7 @@ pub const CONSISTENCY_BOUND: Duration = Duration::from_secs(2);
 /// The result of looking up an API key.
 #[derive(Clone)]
 pub enum KeyLookup {
-    Active(UserKey),
+    Active(ActiveKey),
     /// The owner's claims were verified too long ago. The key is suspended until the owner signs in.
     Suspended,
     Unknown,
@@ -152,28 +154,29 @@ impl Inner {
     async fn key(self: &Arc<Self>, presented: PresentedKey) -> Result<KeyLookup, LookupError> {
         let PresentedKey { shard, digest } = presented;
         let found = self.find_key_by_secret(Lookup { label: LookupLabel::Key, shard, digest }).await?;
-        let Some(found) = found.filter(|found| !found.user.disabled) else { return Ok(KeyLookup::Unknown) };
-        if !self.are_ancestors_active(&found.key).await? {
-            return Ok(KeyLookup::Unknown);
-        }
-        if self.is_suspended(&found.user) {
+        let Some(own) = found.filter(|found| !found.user.disabled) else { return Ok(KeyLookup::Unknown) };
+        let Some(ancestors) = self.find_active_ancestors(&own.key).await? else { return Ok(KeyLookup::Unknown) };
+        if self.is_suspended(&own.user) {
             return Ok(KeyLookup::Suspended);
         }
-        self.touch_key(&found);
-        Ok(KeyLookup::Active(found))
+        self.touch_key(&own);
+        Ok(KeyLookup::Active(ActiveKey { own, ancestors }))
     }
 
-    /// A derived key is active only while all keys that it was derived from are, with their owners.
-    async fn are_ancestors_active(self: &Arc<Self>, key: &CachedKey) -> Result<bool, LookupError> {
+    /// Finds the keys that a key was derived from; `None` if one of them, or its owner, is not active. The derived key is not
+    /// active either then.
+    async fn find_active_ancestors(self: &Arc<Self>, key: &CachedKey) -> LookupResult<Vec<UserKey>> {
+        let mut ancestors = Vec::with_capacity(key.ancestors.len());
         for (derived_from, digest) in &key.ancestors {
             let lookup = Lookup { label: LookupLabel::Key, shard: derived_from.id.shard(), digest: *digest };
-            let Some(ancestor) = self.find_key_by_id(lookup, derived_from.id).await? else { return Ok(false) };
+            let Some(ancestor) = self.find_key_by_id(lookup, derived_from.id).await? else { return Ok(None) };
             let is_active = !ancestor.user.disabled && !self.is_suspended(&ancestor.user);
             if !is_active || derived_from.has_ended_derived_key(&ancestor.key.key) {
-                return Ok(false);
+                return Ok(None);
             }
+            ancestors.push(ancestor);
         }
-        Ok(true)
+        Ok(Some(ancestors))
     }
 
     /// True if the owner's claims were verified too long ago.

@@ -13,12 +13,9 @@ use crate::{
     clock,
     metrics::KeyChange,
     principal::Role,
-    store::{self, Change, Conflict, StoredRecord, Version},
+    store::{self, Change, Conflict, StoredRecord},
     users::{self, Generation, User},
 };
-
-/// The record of the parent key and its version, a precondition of the commit.
-type Parent = Option<(store::Key, Version)>;
 
 /// A key that is created by a sign-in of its owner, in the same commit.
 pub struct Draft {
@@ -61,7 +58,12 @@ impl Keys {
     ) -> Result<KeyWithSecret, KeysError> {
         let owner = parameters.user.as_deref().unwrap_or(manager.user);
         let mut made = self.draft(manager, owner, parameters)?;
-        let ended = store::retry(async || self.try_create(manager, &mut made).await).await?;
+        let own = made.key.restrictions.clone();
+        let ended = store::retry(async || {
+            made.key.restrictions.clone_from(&own);
+            self.try_create(manager, &mut made).await
+        });
+        let ended = ended.await?;
         self.metrics.key_changed(KeyChange::Made);
         tracing::info!(token_id = %made.key.id, user = owner, by = manager.user, parent = made.key.parent().map(tracing::field::display), "key created");
         for id in &ended {
@@ -85,7 +87,7 @@ impl Keys {
         let (secret, expires) = (KeySecret::mint(shard), self.compute_expiry(manager, parameters.duration, now)?);
         let restrictions = std::iter::once(parameters.restrictions.clone())
             .chain(holder_role.map(|role| Restrictions::ceiling(Some(role))))
-            .chain(manager.restrictions());
+            .chain(manager.token_restrictions());
         let restrictions: Vec<_> = restrictions.filter(|restrictions| *restrictions != Restrictions::default()).collect();
         PathLists::require_budget(&restrictions)?;
         let mut key = ApiKey {
@@ -153,12 +155,10 @@ impl Keys {
     ) -> Result<Result<Vec<KeyId>, Conflict>, KeysError> {
         let now = self.clock.now();
         let owner = User::key(&made.key.user);
-        let (user, creations, parent) = tokio::join!(
-            self.records.get::<User>(&owner),
-            self.read_creations(&made.key.user),
-            self.find_parent(manager, &made.key)
-        );
-        let (user, creations, parent) = (user?.ok_or(KeysError::NoSuchUser)?, creations?, parent?);
+        let ancestors: Vec<_> = made.key.ancestors().collect();
+        let (user, creations, lineage) =
+            tokio::join!(self.records.get::<User>(&owner), self.read_creations(&made.key.user), self.read_lineage(&ancestors));
+        let (user, creations, lineage) = (user?.ok_or(KeysError::NoSuchUser)?, creations?, lineage?);
         if made.key.user != manager.user {
             self.require_rank(manager, &user.value)?;
         }
@@ -166,8 +166,11 @@ impl Keys {
             return Err(KeysError::Disabled);
         }
         made.key.generation = user.value.key_generation;
+        // Checks evaluate the restrictions of the ancestors themselves. Pods of an earlier version know only this copy.
+        made.key.inherit(lineage.keys());
+        PathLists::require_budget(&made.key.restrictions)?;
         let change = self.records.change(made.key.id.shard()).expect_version(&owner, user.version);
-        let change = parent.iter().fold(change, |change, (key, version)| change.expect_version(key, *version));
+        let change = lineage.add_to(change, made.key.id.shard());
         let (ended, cleanups) = self.make_room(manager, &made.key, now).await?;
         let change = creations.add_to(change, &made.key, now);
         let change = cleanups.into_iter().fold(change, |change, dead| dead.remove_from(change));
@@ -208,15 +211,6 @@ impl Keys {
     async fn read_creations(&self, user: &str) -> Result<CreationCount, store::Error> {
         let stored = self.records.get::<KeyCreations>(&KeyCreations::key(user)).await?;
         Ok(CreationCount { stored, longest: self.clock.now() + self.settings.max_duration })
-    }
-
-    /// The parent key must still exist, and must not have been regenerated since its secret was presented. A parent in another
-    /// shard cannot be a precondition of the commit, but it is checked at each use of the new key.
-    async fn find_parent(&self, manager: &Manager<'_>, key: &ApiKey) -> Result<Parent, KeysError> {
-        let Some(parent) = manager.key() else { return Ok(None) };
-        let stored = self.get(parent.id).await?.filter(|stored| stored.value.derivation <= parent.derivation);
-        let stored = stored.ok_or(KeysError::Ended)?;
-        Ok((parent.id.shard() == key.id.shard()).then(|| (ApiKey::key(parent.id), stored.version)))
     }
 }
 

@@ -1,9 +1,11 @@
 //! Derived keys and their ancestors: a derived key ends with each of its ancestors, and with a regeneration of one of them.
 
+use futures::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{ApiKey, KeyId};
+use super::{ApiKey, KeyId, Keys, KeysError, Restrictions};
+use crate::store::{Change, Shard, StoredRecord};
 
 /// The generation of a key's derived keys, named by the time at which it began. A derived key carries the generation of each
 /// ancestor, and has ended if an ancestor's generation is later.
@@ -57,9 +59,50 @@ impl ApiKey {
         self.ancestors().chain([Ancestor { id: self.id, generation: self.derivation }]).collect()
     }
 
+    /// Adds the restrictions of the ancestors that the record does not have a copy of.
+    pub fn inherit<'a>(&mut self, ancestors: impl IntoIterator<Item = &'a Self>) {
+        for restrictions in ancestors.into_iter().flat_map(|ancestor| &ancestor.restrictions) {
+            if !self.restrictions.contains(restrictions) {
+                self.restrictions.push(restrictions.clone());
+            }
+        }
+    }
+
     pub(super) fn set_ancestors(&mut self, ancestors: &[Ancestor]) {
         self.ancestors = ancestors.iter().map(|ancestor| ancestor.id).collect();
         self.ancestor_derivations = ancestors.iter().map(|ancestor| ancestor.generation).collect();
+    }
+}
+
+/// The ancestors of a key that is created or restricted, as they are in the store.
+#[derive(Default)]
+pub(super) struct Lineage(Vec<StoredRecord<ApiKey>>);
+
+impl Lineage {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &ApiKey> {
+        self.0.iter().map(|stored| &stored.value)
+    }
+
+    pub(super) fn restrictions(&self) -> impl Iterator<Item = &Restrictions> {
+        self.keys().flat_map(|key| &key.restrictions)
+    }
+
+    /// Adds the precondition that no ancestor has changed. A record in another shard cannot be one, but each use of the key
+    /// looks it up.
+    pub(super) fn add_to<'a>(&self, change: Change<'a>, shard: Shard) -> Change<'a> {
+        let in_shard = self.0.iter().filter(|stored| stored.value.id.shard() == shard);
+        in_shard.fold(change, |change, stored| change.expect_version(&ApiKey::key(stored.value.id), stored.version))
+    }
+}
+
+impl Keys {
+    /// Reads ancestors. Fails if one of them has ended, or has been regenerated and has ended its derived keys.
+    pub(super) async fn read_lineage(&self, ancestors: &[Ancestor]) -> Result<Lineage, KeysError> {
+        let read = try_join_all(ancestors.iter().map(|ancestor| self.get(ancestor.id))).await?;
+        let is_live = |(ancestor, stored): (&Ancestor, Option<StoredRecord<ApiKey>>)| {
+            stored.filter(|stored| !ancestor.has_ended_derived_key(&stored.value)).ok_or(KeysError::Ended)
+        };
+        Ok(Lineage(ancestors.iter().zip(read).map(is_live).collect::<Result<_, _>>()?))
     }
 }
 

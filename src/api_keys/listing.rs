@@ -113,7 +113,7 @@ impl<'a> KeyIndex<'a> {
         self.records.store().list(&self.index, after, limit).await
     }
 
-    /// Returns the live keys of these ids, and adds the dead ones to `dead`.
+    /// Returns the live keys of these ids with the restrictions of their ancestors, and adds the dead ones to `dead`.
     async fn read_live(&self, ids: Vec<String>, dead: &mut IndexCleanup) -> Result<Vec<ApiKey>, store::Error> {
         let reads = ids.into_iter().map(async |id| match KeyId::parse(&id).map(ApiKey::key) {
             Some(key) => (id, self.records.get::<ApiKey>(&key).await),
@@ -135,8 +135,12 @@ impl<'a> KeyIndex<'a> {
         }
         let alive = self.find_live(ancestors).await?;
         let is_live = |ancestor: Ancestor| alive[&ancestor.id].as_ref().is_some_and(|key| !ancestor.has_ended_derived_key(key));
-        let (living, orphans) = found.into_iter().partition(|key: &ApiKey| key.ancestors().all(is_live));
-        dead.keys.extend::<Vec<_>>(orphans);
+        let (mut living, orphans): (Vec<_>, Vec<_>) = found.into_iter().partition(|key: &ApiKey| key.ancestors().all(is_live));
+        dead.keys.extend(orphans);
+        for key in &mut living {
+            let ids: Vec<_> = key.ancestors().map(|ancestor| ancestor.id).collect();
+            key.inherit(ids.iter().filter_map(|id| alive[id].as_ref()));
+        }
         Ok(living)
     }
 

@@ -70,12 +70,11 @@ impl Manager<'_> {
         }
     }
 
-    /// Returns the restrictions that created keys inherit.
-    pub(super) fn restrictions(&self) -> Vec<Restrictions> {
+    /// Returns the restrictions of the presented token. Those of a presented key are read when the new key is written.
+    pub(super) fn token_restrictions(&self) -> Option<Restrictions> {
         match &self.by {
-            ManagedBy::Session => Vec::new(),
-            ManagedBy::Key(key) => key.restrictions.clone(),
-            ManagedBy::Token { restrictions, .. } => vec![restrictions.clone()],
+            ManagedBy::Session | ManagedBy::Key(_) => None,
+            ManagedBy::Token { restrictions, .. } => Some(restrictions.clone()),
         }
     }
 

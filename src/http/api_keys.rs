@@ -18,7 +18,7 @@ pub(super) fn manager(caller: &AuthenticatedPrincipal) -> Manager<'_> {
     let Evaluation { grant, identity, .. } = &*caller.evaluation;
     let by = match &caller.credential {
         AuthenticatedCredential::Session(_) => ManagedBy::Session,
-        AuthenticatedCredential::ApiKey(user_key) => ManagedBy::Key(&user_key.key.key),
+        AuthenticatedCredential::ApiKey(restricted) => ManagedBy::Key(&restricted.key),
         AuthenticatedCredential::Jwt(bearer) => {
             let restrictions = Restrictions { role: grant.role.clone(), teams: Some(grant.teams.clone()), paths: Vec::new() };
             ManagedBy::Token { expires: bearer.expires(), restrictions }

@@ -17,7 +17,7 @@ use crate::{
     api_keys::{self, KeyParameters, KeysError},
     metrics::LoginOutcome,
     principal::LOCAL,
-    store::{self, Conflict, StoredRecord},
+    store::{self, Conflict, StoredRecord, Version},
     users::{self, CompletedLogin, Identity, LoginRefusal, Logout, PriorAccess, User, VerifiedLogin},
 };
 
@@ -49,9 +49,9 @@ pub struct Acceptance {
     pub device: String,
 }
 
-/// The record of the invited user that the rights of the invitation's creator were checked against.
+/// The version of the invited user's record that the rights of the invitation's creator were checked against.
 enum InvitedUser {
-    Checked(Option<StoredRecord<User>>),
+    Checked(Option<Version>),
     /// The operator may invite everyone.
     ByOperator,
 }
@@ -164,7 +164,7 @@ impl Accounts {
         let entered = self.users.try_complete_login(&user, sign_in, |change, owner| {
             // The creator's right depends on the role of the user in this record.
             let change = match &invited {
-                InvitedUser::Checked(read) => expect_user(change, &user, read.as_ref()),
+                InvitedUser::Checked(version) => expect_user(change, &user, *version),
                 InvitedUser::ByOperator => change,
             };
             let change = change.expect_version(&invitation_key, version).put(&invitation_key, &invitation, invitation.ttl(now));
@@ -217,7 +217,7 @@ impl Accounts {
         if agree { Ok(found) } else { Err(AcceptanceError::Invalid("token, invitation and user do not agree")) }
     }
 
-    /// Checks that the creator of the invitation could still create it. Returns the record of the invited user.
+    /// Checks that the creator of the invitation could still create it. Returns the version of the invited user's record.
     async fn check_creator(&self, invitation: &Invitation) -> Result<InvitedUser, AcceptanceError> {
         let Some(by) = &invitation.by else { return Ok(InvitedUser::ByOperator) };
         let (creator, invited) = tokio::join!(self.users.get(by), self.users.get(&invitation.user));
@@ -228,7 +228,7 @@ impl Accounts {
         let invited = invited?;
         let rank = invited.as_ref().map_or(Ok(()), |invited| self.policy.authorize_rank(creator, &invited.value));
         match rank.and_then(|()| self.policy.authorize_role(creator, &invitation.role)) {
-            Ok(()) => Ok(InvitedUser::Checked(invited)),
+            Ok(()) => Ok(InvitedUser::Checked(invited.map(|invited| invited.version))),
             Err(_) => Err(AcceptanceError::Invalid("the user, or the role, is now above the creator of the invitation")),
         }
     }

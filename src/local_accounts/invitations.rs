@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     principal::{LOCAL, Role, Team},
-    store::{self, Change, Edit, StoredRecord},
+    store::{self, Change, Edit, StoredRecord, Version},
     users::{Administrator, PolicyDenial, User},
 };
 
@@ -129,7 +129,7 @@ impl Accounts {
             self.policy.authorize_revocation(by, &invitation.role)?;
             let invited = self.users.get(&invitation.user).await?;
             invited.as_ref().map_or(Ok(()), |invited| self.policy.authorize_rank(by, &invited.value))?;
-            let change = expect_user(change, &invitation.user, invited.as_ref());
+            let change = expect_user(change, &invitation.user, invited.map(|invited| invited.version));
             let change = Invitation::remove_from(&id.to_string(), &invitation.user, change).as_revocation();
             Ok::<_, InvitationError>(Edit::Commit(change, invitation))
         });
@@ -171,10 +171,10 @@ impl Accounts {
 }
 
 /// Adds the precondition that the record of a user is as it was read.
-pub(super) fn expect_user<'a>(change: Change<'a>, user: &str, read: Option<&StoredRecord<User>>) -> Change<'a> {
+pub(super) fn expect_user<'a>(change: Change<'a>, user: &str, read: Option<Version>) -> Change<'a> {
     let key = User::key(user);
     match read {
-        Some(read) => change.expect_version(&key, read.version),
+        Some(version) => change.expect_version(&key, version),
         None => change.expect_absent(&key),
     }
 }

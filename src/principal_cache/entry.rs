@@ -11,8 +11,9 @@ use std::{
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 
+use super::RestrictedGrant;
 use crate::{
-    api_keys::{Ancestor, ApiKey, CombinedRestrictions, KeyId},
+    api_keys::{Ancestor, ApiKey, KeyId},
     principal::{Evaluation, IdentityClaims, PinnedGrant},
     secret::Digest,
     store::Shard,
@@ -60,22 +61,22 @@ pub struct UserKey {
     pub user: Arc<CachedUser>,
 }
 
-/// A cached key, with its restrictions compiled for checks.
+/// A key that is active, with the keys that it was derived from, the oldest first. All of them are active too.
+#[derive(Clone)]
+pub struct ActiveKey {
+    pub own: UserKey,
+    pub ancestors: Vec<UserKey>,
+}
+
+/// A cached key.
 pub struct CachedKey {
     pub key: ApiKey,
-    pub restrictions: CombinedRestrictions,
-    /// The owner's grant within the key's restrictions, with the owner's grant that it was computed from.
-    pub evaluation: ArcSwapOption<RestrictedGrant>,
+    /// The owner's grant within the restrictions of the key and its ancestors.
+    pub grant: ArcSwapOption<RestrictedGrant>,
     /// The keys that this key was derived from, each with its digest in the cache.
     pub(super) ancestors: Box<[(Ancestor, Digest)]>,
     pub(super) read: ReadTime,
     pub(super) last_use: LastUse,
-}
-
-/// The evaluation of a key's owner, and the evaluation within the key's restrictions.
-pub struct RestrictedGrant {
-    pub owner: Arc<Evaluation>,
-    pub restricted: Arc<Evaluation>,
 }
 
 /// The time of a read from the store, and the number of flushes of its shard at that time.
@@ -129,11 +130,7 @@ impl CachedKey {
     pub(super) fn new(key: ApiKey, read: ReadTime) -> Self {
         let ancestors = key.ancestors().map(|ancestor| (ancestor, cache_digest(ancestor.id))).collect();
         let last_use = LastUse::new(key.last_used.unwrap_or(Timestamp::UNIX_EPOCH));
-        let restrictions = CombinedRestrictions::of(&key.restrictions);
-        if restrictions.are_too_large() {
-            tracing::warn!(token_id = %key.id, "key refused for every path; too many path patterns");
-        }
-        Self { key, restrictions, evaluation: ArcSwapOption::empty(), ancestors, read, last_use }
+        Self { key, grant: ArcSwapOption::empty(), ancestors, read, last_use }
     }
 }
 

@@ -264,6 +264,7 @@ keys-problem-too-many-paths = A key can have at most 64 path patterns with 4,096
 keys-problem-manages-people = A key that manages users can't be restricted to teams or paths. Choose one of the two.
 keys-problem-full = You have reached the maximum number of keys. Revoke a key first.
 keys-problem-no-role = You have no role, so a key would have no access. Ask an administrator for access.
+keys-problem-above = This key belongs to a user with a higher role than you, so you can't change it.
 keys-problem-failed = The key could not be created. Try again.
 
 app-key-title = Authorize an application

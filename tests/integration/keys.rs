@@ -8,6 +8,7 @@ mod lifecycle;
 mod outage;
 mod ranks;
 mod refusals;
+mod restrictions;
 
 use std::time::Duration;
 

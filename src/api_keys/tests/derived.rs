@@ -161,3 +161,78 @@ async fn a_key_that_an_older_pod_derives_is_valid_until_the_next_regeneration() 
     fixture.keys.regenerate(&org_admin(), top.key.id, &Regeneration::default()).await.unwrap();
     assert!(!fixture.has_live_ancestors(&child.key).await);
 }
+
+fn only_paths(path: &str) -> Restrictions {
+    Restrictions { paths: vec![path.to_owned()], ..Restrictions::default() }
+}
+
+#[tokio::test]
+async fn a_restriction_writes_one_record_and_applies_to_derived_keys_of_any_owner() {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
+    let Family { top, child, grandchild, of_bob } = fixture.family().await;
+    let stored = async |key: &ApiKey| fixture.records.get::<ApiKey>(&ApiKey::key(key.id)).await.unwrap().unwrap();
+    let before = [stored(&child.key).await, stored(&grandchild.key).await, stored(&of_bob.key).await];
+    let v1 = only_paths("/v1/**");
+    fixture.keys.restrict(&org_admin(), top.key.id, &v1).await.unwrap();
+    for record in before {
+        let after = stored(&record.value).await;
+        assert_eq!((after.version, after.value.restrictions), (record.version, record.value.restrictions));
+    }
+    let alices = fixture.keys.list(&org_admin(), None, None, 10).await.unwrap().keys;
+    let bobs = fixture.keys.list(&administrator(), Some("bob"), None, 10).await.unwrap().keys;
+    for key in alices.iter().chain(&bobs) {
+        assert_eq!(key.restrictions.iter().filter(|restrictions| **restrictions == v1).count(), 1, "{key:?}");
+    }
+    assert_eq!((alices.len(), bobs.len()), (3, 1));
+    // A key that is derived now has a copy of every ancestor's restrictions, for pods of earlier versions.
+    let copy = fixture.keys.create(&by_admin_key(&child.key), &KeyParameters::default()).await.unwrap().key;
+    for copy in [stored(&copy).await.value, copy] {
+        assert_eq!(copy.restrictions, std::slice::from_ref(&v1));
+    }
+}
+
+#[tokio::test]
+async fn copies_of_an_ancestors_restrictions_do_not_count() {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
+    let top = fixture.managing(Restrictions::default()).await.key;
+    for number in 0..MAX_RESTRICTIONS {
+        fixture.keys.restrict(&by_session(), top.id, &only_paths(&format!("/{number}/**"))).await.unwrap();
+    }
+    let one_more = only_paths("/more/**");
+    assert!(matches!(fixture.keys.restrict(&by_session(), top.id, &one_more).await, Err(KeysError::TooOften)));
+    let child = fixture.keys.create(&by(&top), &KeyParameters::default()).await.unwrap().key;
+    assert_eq!(child.restrictions.len(), MAX_RESTRICTIONS);
+    fixture.keys.restrict(&by_session(), child.id, &one_more).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_budget_of_patterns_includes_later_restrictions_of_ancestors() {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
+    let with_paths = |name: &str, number: usize| Restrictions {
+        paths: (0..number).map(|index| format!("/{name}/{index}")).collect(),
+        ..Restrictions::default()
+    };
+    let top = fixture.managing(Restrictions::default()).await.key;
+    let managing = KeyParameters { manage_keys: true, ..KeyParameters::default() };
+    let child = fixture.keys.create(&by(&top), &managing).await.unwrap().key;
+    fixture.keys.restrict(&by_session(), top.id, &with_paths("top", 60)).await.unwrap();
+    let refused = fixture.keys.restrict(&by_session(), child.id, &with_paths("child", 5)).await;
+    assert!(matches!(refused, Err(KeysError::TooManyPatterns)));
+    let parameters = KeyParameters { restrictions: with_paths("new", 5), ..KeyParameters::default() };
+    assert!(matches!(fixture.keys.create(&by(&child), &parameters).await, Err(KeysError::TooManyPatterns)));
+    fixture.keys.restrict(&by_session(), child.id, &with_paths("child", 4)).await.unwrap();
+    // A restriction of an ancestor is never refused because of its derived keys.
+    fixture.keys.restrict(&by_session(), top.id, &with_paths("more", 4)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_derived_key_loses_the_right_to_manage_users_with_its_ancestors() {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
+    let managing = KeyParameters { manage_keys: true, manage_users: true, ..KeyParameters::default() };
+    let top = fixture.keys.create(&org_admin(), &managing).await.unwrap().key;
+    let child = fixture.keys.create(&by_admin_key(&top), &managing).await.unwrap().key;
+    assert!(child.may_manage_users());
+    fixture.keys.restrict(&org_admin(), top.id, &only_paths("/v1/**")).await.unwrap();
+    let listed = fixture.keys.list(&org_admin(), None, None, 10).await.unwrap().keys;
+    assert!(listed.iter().all(|key| !key.may_manage_users()));
+}

@@ -111,6 +111,8 @@ async fn path_patterns_are_limited_over_a_key_and_its_ancestors() {
     refused(fixture.keys.restrict(&by_session(), key.id, &long).await.map(drop));
     // A key of an earlier version with more patterns cannot create another key, with or without patterns of its own.
     let large = ApiKey { restrictions: vec![with_paths("d", MAX_PATTERNS + 1)], ..key };
+    let place = ApiKey::key(large.id);
+    fixture.records.change(place.shard).put(&place, &large, Ttl::Forever).commit().await.unwrap().unwrap();
     let application = KeyParameters { application: Some("app".to_owned()), ..KeyParameters::default() };
     refused(fixture.keys.create_for_application(&by(&large), &application).await.map(drop));
 }

@@ -138,7 +138,7 @@ async fn a_promotion_during_the_action_is_noticed() {
     let managed = fixture.keys.find_managed(&org_admin(), key.id).await.unwrap();
     fixture.put_user_with_role("erin", "proxy_admin").await;
     let restrictions = Restrictions::ceiling(Some(role("team")));
-    let tried = fixture.keys.try_restrict(&org_admin(), managed.stored, &managed.owner, &restrictions).await.unwrap();
+    let tried = fixture.keys.try_restrict(&org_admin(), managed, &restrictions).await.unwrap();
     assert!(tried.is_err(), "the commit expects the owner's record as it was read");
     assert!(matches!(fixture.keys.restrict(&org_admin(), key.id, &restrictions).await, Err(KeysError::Denied(_))));
 }

@@ -34,6 +34,7 @@ impl From<&KeysError> for Failure {
         failure.problem(match error {
             KeysError::Full => Problem::of("keys-problem-full"),
             KeysError::NoRole => Problem::of("keys-problem-no-role"),
+            KeysError::Denied(_) => Problem::of("keys-problem-above"),
             KeysError::Duration => Problem::of("keys-problem-duration"),
             KeysError::TooManyPatterns => Problem::of("keys-problem-too-many-paths").field("paths"),
             _ => Problem::of("keys-problem-failed"),

@@ -75,7 +75,7 @@ async fn a_regeneration_without_a_grace_period_ends_all_derived_keys_on_every_po
         }
         assert_eq!(key_status(pod, &again.key).await, 200);
     }
-    assert_eq!(listed_ids(&fleet.pods[1], Auth::Session(&session)).await, [leaked.id.clone()]);
+    assert_eq!(listed_ids(&fleet.pods[1], Auth::Session(&session)).await, [leaked.id]);
     let anew = create_key(&fleet.pods[1], Auth::Key(&again.key), json!({})).await;
     for pod in &fleet.pods {
         assert_eq!(key_status(pod, &anew.key).await, 200, "a key of the new generation");

@@ -206,19 +206,20 @@ async fn secrets_are_only_shown_after_a_recent_sign_in() {
 async fn administrator_roles_and_the_longest_grace_period_are_configurable() {
     let keys = "admin_roles: [internal_user]\nkeys: {overlap_max: 1h, default_duration: 2h, max_duration: 3h}\n";
     let fleet = Fleet::builder().idp().config(|pod| pod.further = keys.to_owned()).start().await;
-    let [alice, bob] = [(); 2].map(|()| Agent::new());
-    steps::sign_in(fleet.idp(), &alice, fleet.pod(0), steps::ALICE).await;
-    steps::sign_in(fleet.idp(), &bob, fleet.pod(0), steps::BOB).await;
-    let (alice, bob) = (session_of(&alice), session_of(&bob));
-    let (pod, of_alice) = (fleet.pod(0), create_key(fleet.pod(0), Auth::Session(&alice), json!({})).await);
-    let user = of_alice.body["user_id"].as_str().expect("an owner");
+    let [alice, bob, carol] = [(); 3].map(|()| Agent::new());
+    for (agent, person) in [(&alice, ALICE), (&bob, BOB), (&carol, CAROL)] {
+        steps::sign_in(fleet.idp(), agent, fleet.pod(0), person).await;
+    }
+    let (alice, bob, carol) = (session_of(&alice), session_of(&bob), session_of(&carol));
+    let (pod, of_carol) = (fleet.pod(0), create_key(fleet.pod(0), Auth::Session(&carol), json!({})).await);
+    let user = of_carol.body["user_id"].as_str().expect("an owner");
     let by_bob = call(pod, Auth::Session(&bob), Method::GET, &format!("{KEYS}?user_id={user}"), None).await;
     assert_eq!(by_bob.json()["keys"].as_array().map(Vec::len), Some(1), "internal_user administers here: {by_bob:?}");
     let of_bob = create_key(pod, Auth::Session(&bob), json!({})).await;
     let bobs = of_bob.body["user_id"].as_str().expect("an owner");
     call(pod, Auth::Session(&alice), Method::GET, &format!("{KEYS}?user_id={bobs}"), None).await.assert(403, "access_denied");
     for (overlap, status) in [("61m", 400), ("60m", 200)] {
-        let reply = regenerate_key(pod, Auth::Session(&bob), &of_alice.id, json!({"overlap": overlap})).await;
+        let reply = regenerate_key(pod, Auth::Session(&bob), &of_carol.id, json!({"overlap": overlap})).await;
         assert_eq!(reply.status(), status, "{overlap}: {reply:?}");
     }
     let again = create_key(pod, Auth::Session(&bob), json!({"duration": "3h"})).await;
