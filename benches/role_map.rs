@@ -52,5 +52,6 @@ fn user(rules: usize) -> IdentityClaims {
         id_token: claims.as_object().expect("it is written as an object").clone(),
         access_token: None,
         userinfo: None,
+        verified_at: None,
     }
 }

@@ -32,6 +32,7 @@ pub struct UserUsage {
 #[derive(Debug)]
 pub struct UserSummary {
     pub user: User,
+    /// The grant for the claims that still count for a session or a key.
     pub grant: Grant,
 }
 

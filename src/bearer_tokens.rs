@@ -24,7 +24,7 @@ use crate::{
     jwt::unverified_issuer,
     kubernetes::TokenAuthorityError,
     metrics::{Metrics, TokenResult},
-    principal::{Evaluation, IdentityClaims, PinnedGrant},
+    principal::{Evaluation, IdentityClaims},
     principal_cache::{CachedUser, LookupError, Principals},
     secret::Digest,
 };
@@ -155,9 +155,14 @@ impl BearerPrincipal {
         self.token.identity()
     }
 
-    /// Returns the pinned grant of the user.
-    pub fn pinned(&self) -> Option<&PinnedGrant> {
-        self.user.as_ref()?.pinned.as_ref()
+    /// The user who has signed in with the token's identity; `None` for an unregistered subject.
+    pub fn registered_user(&self) -> Option<&CachedUser> {
+        self.user.as_deref()
+    }
+
+    /// The time at which the token was issued, if it says so.
+    pub fn issued(&self) -> Option<Timestamp> {
+        self.token.issued()
     }
 
     /// Returns the expiry of the token, without leeway.
@@ -170,9 +175,9 @@ impl BearerPrincipal {
         self.user.is_none() && self.token.issuer().unregistered_subjects() == UnregisteredSubjects::Workloads
     }
 
-    /// Returns the cached evaluation of this token and user by this version of the role map.
-    pub fn evaluation(&self, map_version: u64) -> Option<Arc<Evaluation>> {
-        self.token.evaluation(self.user.as_ref(), map_version)
+    /// Returns the cached evaluation of this token and user by this version of the role map, unless it is stale.
+    pub fn evaluation(&self, map_version: u64, now: Timestamp) -> Option<Arc<Evaluation>> {
+        self.token.evaluation(self.user.as_ref()).filter(|evaluation| evaluation.is_current(map_version, now))
     }
 
     pub fn cache_evaluation(&self, evaluation: &Arc<Evaluation>) {

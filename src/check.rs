@@ -3,23 +3,24 @@
 //! Only the authentication needs look-ups. Everything else is computed from the role map and the request.
 
 mod api_key;
-mod bearer;
 mod credential;
+mod evaluation;
 mod query;
 
 pub use crate::access::CheckRequest;
 pub use credential::{Credential, CredentialError, CredentialParser, CredentialText, ParsedCredential, cookies, cookies_without};
+pub use evaluation::Evaluator;
 pub use query::{CheckQuery, CheckQueryError, Echo, RouteRestrictions};
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     access::{
         AccessRules, CredentialSources, MatchError, MatchedRules, PathError, PathInterpretations, Requirement, UnmetRequirement,
     },
-    bearer_tokens::{self, BearerPrincipal, BearerTokens},
-    principal::{CredentialKind, EmailTrust, Evaluation, Grant, IdentityClaims, IdentityHeaders, Role, RuleName},
-    principal_cache::{CachedUser, LookupError, Principals, RestrictedGrant, UserSession},
+    bearer_tokens::{self, BearerError, BearerPrincipal, BearerTokens, Jwt},
+    principal::{CredentialKind, Evaluation, Grant, IdentityClaims, IdentityHeaders, Role, RuleName},
+    principal_cache::{LookupError, Principals, RestrictedGrant, UserSession},
     role_map::{CurrentRoleMap, RoleMaps},
     upstream::{UpstreamCredentialPolicy, UpstreamHeaders},
     users::SessionToken,
@@ -62,6 +63,8 @@ pub enum AuthenticationFailure {
     UnknownCredential,
     /// An API key that is suspended until its owner signs in.
     Suspended,
+    /// A token that is suspended until its user signs in.
+    SuspendedToken,
     /// A token that does not verify. The reason is only logged.
     Token(bearer_tokens::TokenRefusal),
 }
@@ -104,6 +107,8 @@ pub enum UnavailableCause {
 pub enum DenialReason {
     #[error("no role is granted")]
     NoRole,
+    #[error("no role is granted without the identities that were verified too long ago")]
+    ExpiredClaims,
     #[error("the role map requires claims that are missing")]
     MissingSource,
     #[error("{rule} requires another {}", .requirement.as_str())]
@@ -119,6 +124,7 @@ impl DenialReason {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NoRole => "no_role",
+            Self::ExpiredClaims => "claims_expired",
             Self::MissingSource => "claims_missing",
             Self::UnmetRequirement { .. } => "requirement_not_met",
             Self::RouteRestriction => "route_restriction",
@@ -176,21 +182,20 @@ pub struct Checker {
     tokens: Arc<BearerTokens>,
     role_maps: Arc<RoleMaps>,
     upstream: Arc<UpstreamCredentialPolicy>,
-    email_trust: HashMap<String, EmailTrust>,
+    evaluator: Evaluator,
     credentials: CredentialParser,
 }
 
 impl Checker {
-    /// `email_trust` has an entry for each configured provider.
     pub fn new(
         principals: Arc<Principals>,
         tokens: Arc<BearerTokens>,
         role_maps: Arc<RoleMaps>,
         upstream: Arc<UpstreamCredentialPolicy>,
-        email_trust: HashMap<String, EmailTrust>,
+        evaluator: Evaluator,
         credentials: CredentialParser,
     ) -> Self {
-        Self { principals, tokens, role_maps, upstream, email_trust, credentials }
+        Self { principals, tokens, role_maps, upstream, evaluator, credentials }
     }
 
     /// Parses the credentials that this checker authenticates.
@@ -230,6 +235,10 @@ impl Checker {
             Ok(()) => {
                 let upstream_headers = self.upstream.choose_headers(rules.as_ref(), Some(&evaluation));
                 Decision::Allow { evaluation, read, upstream_headers }
+            }
+            Err(DenialReason::NoRole) if evaluation.has_expired_claims => {
+                let user = evaluation.identity.user.clone();
+                Decision::Forbidden { user, credential: credential.kind(), reason: DenialReason::ExpiredClaims }
             }
             Err(reason) => Decision::Forbidden { user: evaluation.identity.user.clone(), credential: credential.kind(), reason },
         }
@@ -281,7 +290,7 @@ impl Checker {
     ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
         let signed_in = self.principals.session(token).await?.ok_or(AuthenticationFailure::UnknownSession)?;
         Ok(AuthenticatedPrincipal {
-            evaluation: self.evaluate_user(in_force, &signed_in.user),
+            evaluation: self.evaluator.evaluate_session(in_force, &signed_in.user),
             credential: AuthenticatedCredential::Session(signed_in),
         })
     }
@@ -290,39 +299,29 @@ impl Checker {
     pub async fn load_session(&self, token: &SessionToken<'_>) -> Result<Option<(UserSession, Arc<Evaluation>)>, LookupError> {
         let signed_in = self.principals.session(token).await?;
         Ok(signed_in.map(|signed_in| {
-            let evaluation = self.evaluate_user(&self.role_maps.current(), &signed_in.user);
+            let evaluation = self.evaluator.evaluate_session(&self.role_maps.current(), &signed_in.user);
             (signed_in, evaluation)
         }))
     }
 
-    /// Evaluates the role map for a user. The result is cached until the role map or the user changes.
-    fn evaluate_user(&self, in_force: &CurrentRoleMap, user: &CachedUser) -> Arc<Evaluation> {
-        let cached = user.evaluation.load_full();
-        if let Some(evaluation) = cached.filter(|evaluation| evaluation.map_version == in_force.version) {
-            return evaluation;
+    async fn authenticate_jwt(
+        &self,
+        in_force: &CurrentRoleMap,
+        jwt: Jwt<'_>,
+    ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
+        match self.tokens.authenticate(jwt).await {
+            Ok(bearer) => Ok(AuthenticatedPrincipal {
+                evaluation: self.evaluator.evaluate_token(in_force, &bearer).ok_or(AuthenticationFailure::SuspendedToken)?,
+                credential: AuthenticatedCredential::Jwt(bearer),
+            }),
+            Err(BearerError::Refused(reason)) => Err(AuthenticationFailure::Token(reason).into()),
+            Err(BearerError::Unavailable(cause)) => Err(AuthenticationError::Unavailable(cause.into())),
         }
-        let identities = user.identities();
-        let grant = in_force.map.grant(&identities, user.pinned.as_ref());
-        let identity = self.identity(&user.id, &identities, &grant);
-        let evaluation = Arc::new(Evaluation::new(in_force.version, grant, identity));
-        user.evaluation.store(Some(Arc::clone(&evaluation)));
-        evaluation
     }
 
-    /// Builds the identity that upstreams receive and that administrators see.
+    /// Builds the identity that administrators see.
     pub fn identity(&self, user: &str, identities: &[IdentityClaims], grant: &Grant) -> IdentityHeaders {
-        let trust = |provider: &str| self.email_trust.get(provider).copied().unwrap_or(EmailTrust::WhenVerified);
-        let email = identities.iter().find_map(|identity| identity.email(trust(&identity.provider)));
-        let name = identities.iter().find_map(|identity| identity.preferred_username());
-        let teams: Vec<&str> = grant.teams.iter().map(|team| team.as_str()).collect();
-        IdentityHeaders {
-            user: user.to_owned(),
-            email: email.unwrap_or_default().to_owned(),
-            preferred_username: name.unwrap_or_default().to_owned(),
-            groups: teams.join(","),
-            role: grant.role.as_ref().map(|role| role.as_str().to_owned()).unwrap_or_default(),
-            key: String::new(),
-        }
+        self.evaluator.identity(user, identities, grant)
     }
 }
 
@@ -333,6 +332,9 @@ impl Decision {
             Self::Allow { .. } | Self::AllowAnyone { .. } => "The request is allowed.",
             Self::Unauthenticated(failure) => failure.description(),
             Self::Forbidden { reason: DenialReason::NoRole, .. } => "No role is granted to this user.",
+            Self::Forbidden { reason: DenialReason::ExpiredClaims, .. } => {
+                "No role is granted, because the claims of this user have expired. Sign in again."
+            }
             Self::Forbidden { reason: DenialReason::MissingSource, .. } => {
                 "No role is granted, because claims of this user are missing."
             }
@@ -363,6 +365,7 @@ impl AuthenticationFailure {
             Self::UnknownSession => "unknown_session",
             Self::UnknownCredential => "unknown_credential",
             Self::Suspended => "key_suspended",
+            Self::SuspendedToken => "token_suspended",
             Self::Token(refused) => refused.reason(),
         }
     }
@@ -374,6 +377,7 @@ impl AuthenticationFailure {
             Self::UnknownSession | Self::Unusable(CredentialError::MalformedSession) => "The session has ended. Sign in again.",
             Self::UnknownCredential | Self::Unusable(_) => "The credential is unknown.",
             Self::Suspended => "The key is suspended until its owner signs in.",
+            Self::SuspendedToken => "The token is suspended until its user signs in.",
             Self::Token(_) => "The token is not accepted, or has expired.",
         }
     }

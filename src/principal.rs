@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -51,6 +52,9 @@ pub struct PinnedGrant {
     pub role: Role,
     pub rule: RuleName,
     pub teams: Vec<Team>,
+    /// The digest of the identity whose claims granted it. Released versions did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
 }
 
 /// The source of verified claims.
@@ -77,6 +81,10 @@ pub struct IdentityClaims {
     pub access_token: Option<Claims>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub userinfo: Option<Claims>,
+    /// The time at which the provider last verified the identity, to the second. `None` if the claims are not stored, or were
+    /// stored by a released version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_at: Option<Timestamp>,
 }
 
 /// The identity headers for the upstream. A field is empty if its value is unknown.
@@ -97,6 +105,10 @@ pub struct IdentityHeaders {
 pub struct Evaluation {
     /// The version of the role map. An evaluation by another version is stale.
     pub map_version: u64,
+    /// The moment at which an identity that it was computed from expires. Later it is stale.
+    pub valid_until: Timestamp,
+    /// True if the user has identities that were verified too long ago to count.
+    pub has_expired_claims: bool,
     pub grant: Grant,
     pub identity: IdentityHeaders,
     /// The identity assertion that was signed last.
@@ -175,6 +187,13 @@ impl IdentityClaims {
 }
 
 impl IdentityHeaders {
+    /// The same user with another role and other teams.
+    pub fn with_grant(&self, grant: &Grant) -> Self {
+        let teams: Vec<&str> = grant.teams.iter().map(|team| team.as_str()).collect();
+        let role = grant.role.as_ref().map(|role| role.as_str().to_owned()).unwrap_or_default();
+        Self { groups: teams.join(","), role, ..self.clone() }
+    }
+
     /// The display name: the preferred user name, else the email address, else the user id.
     pub fn name(&self) -> &str {
         let names = [&self.preferred_username, &self.email].into_iter().find(|name| !name.is_empty());
@@ -183,8 +202,14 @@ impl IdentityHeaders {
 }
 
 impl Evaluation {
+    /// An evaluation of claims that do not expire.
     pub fn new(map_version: u64, grant: Grant, identity: IdentityHeaders) -> Self {
-        Self { map_version, grant, identity, assertion: ArcSwapOption::empty() }
+        let (valid_until, has_expired_claims, assertion) = (Timestamp::MAX, false, ArcSwapOption::empty());
+        Self { map_version, valid_until, has_expired_claims, grant, identity, assertion }
+    }
+
+    pub fn is_current(&self, map_version: u64, now: Timestamp) -> bool {
+        self.map_version == map_version && now < self.valid_until
     }
 }
 
@@ -315,6 +340,7 @@ mod tests {
             id_token: claims(id_token),
             access_token: optional(access_token),
             userinfo: optional(userinfo),
+            verified_at: None,
         }
     }
 

@@ -122,7 +122,7 @@ impl RoleMap {
         let pinned = pinned.filter(|pinned| self.grants == GrantPolicy::KeepFirstGrant && self.roles.contains(&pinned.role));
         match pinned {
             None => self.evaluate(identities),
-            Some(PinnedGrant { role, rule, teams }) => {
+            Some(PinnedGrant { role, rule, teams, .. }) => {
                 Grant { role: Some(role.clone()), rule: Some(rule.clone()), teams: teams.clone(), ..Grant::default() }
             }
         }
@@ -154,7 +154,12 @@ impl RoleMap {
     /// Returns the part of a grant that is stored for the user; `None` if grants follow claims or there is no role.
     pub fn pin(&self, grant: &Grant) -> Option<PinnedGrant> {
         let (role, rule) = (grant.role.clone()?, grant.rule.clone()?);
-        (self.grants == GrantPolicy::KeepFirstGrant).then(|| PinnedGrant { role, rule, teams: grant.teams.clone() })
+        (self.grants == GrantPolicy::KeepFirstGrant).then(|| PinnedGrant {
+            role,
+            rule,
+            teams: grant.teams.clone(),
+            identity: None,
+        })
     }
 
     /// Evaluates the claims: the rule with the highest privilege over all identities wins (the first of equals), else the

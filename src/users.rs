@@ -1,5 +1,6 @@
 //! Users: their records, identities and sessions, the completion of logins, and the policy for administrators.
 
+mod current_claims;
 mod generation;
 mod identities;
 mod login;
@@ -11,6 +12,7 @@ mod session_limit;
 mod sessions;
 mod trusted_redirects;
 
+pub use current_claims::{ClaimsMaxAge, CurrentClaims, is_pinned_by};
 pub use generation::Generation;
 pub use identities::{LinkOutcome, UnlinkOutcome};
 pub use login::{Browser, CompletedLogin, LoginRefusal, PriorAccess, VerifiedLogin};
@@ -20,28 +22,41 @@ pub use record::{Identity, User, shard_of};
 pub use session::{Limits, Logout, Session, SessionState, SessionToken};
 pub use sessions::SessionEntry;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     clock::Clock,
     metrics::Metrics,
-    principal::Grant,
+    principal::{CredentialKind, Grant},
     role_map::RoleMaps,
     store::{self, Records, StoredRecord, Ttl},
 };
 use record::new_user_id;
 
+/// The maximum precision of the time at which an identity was verified.
+const VERIFICATION_PRECISION: Duration = Duration::from_secs(60);
+
 pub struct Users {
     records: Records,
     role_maps: Arc<RoleMaps>,
     limits: Limits,
+    max_age: ClaimsMaxAge,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
 
 impl Users {
-    pub fn new(records: Records, role_maps: Arc<RoleMaps>, limits: Limits, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
-        Self { records, role_maps, limits, clock, metrics }
+    /// `keys_max_age` is the maximum age of claims for keys and tokens. For sessions it is their maximum lifetime.
+    pub fn new(
+        records: Records,
+        role_maps: Arc<RoleMaps>,
+        limits: Limits,
+        keys_max_age: Duration,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let max_age = ClaimsMaxAge { sessions: limits.absolute, keys: keys_max_age };
+        Self { records, role_maps, limits, max_age, clock, metrics }
     }
 
     /// True if a role map has been loaded. Until then no login can be completed.
@@ -49,9 +64,28 @@ impl Users {
         self.role_maps.current().is_loaded()
     }
 
-    /// Evaluates the role map in force for a user.
+    /// Evaluates the role map in force for the claims that still count for a session or a key of the user.
     pub fn grant(&self, user: &User) -> Grant {
-        login::grant(&self.role_maps.current().map, user)
+        self.current_claims(user, self.max_age.longest()).grant(&self.role_maps.current().map)
+    }
+
+    /// The claims that count for this kind of credential of the user.
+    pub fn claims_for(&self, user: &User, credential: CredentialKind) -> CurrentClaims {
+        self.current_claims(user, self.max_age.of(credential))
+    }
+
+    /// The maximum ages of claims.
+    pub fn max_age(&self) -> ClaimsMaxAge {
+        self.max_age
+    }
+
+    fn current_claims(&self, user: &User, max_age: Duration) -> CurrentClaims {
+        CurrentClaims::select(user.dated_identities(), user.pinned.as_ref(), max_age, self.clock.now())
+    }
+
+    /// The precision of recorded times of verification. It is less for short sessions, whose claims expire early.
+    fn verification_precision(&self) -> Duration {
+        VERIFICATION_PRECISION.min(self.max_age.sessions.min(self.max_age.keys) / 10)
     }
 
     /// Reads a user's record.

@@ -21,6 +21,7 @@ const CONCURRENCY: usize = 64;
 /// The defaults of a pod.
 const LIMITS: Limits =
     Limits { idle: Duration::from_secs(12 * 3600), absolute: Duration::from_secs(7 * 24 * 3600), max_per_user: 100 };
+const KEYS_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 pub struct SignedInUsers(Users);
 
@@ -30,7 +31,7 @@ impl SignedInUsers {
         let (clock, metrics) = (Arc::new(SystemClock), Arc::new(Metrics::new()));
         let role_maps = RoleMaps::new(None, ConfiguredNames::default(), clock.clone(), Arc::clone(&metrics));
         let role_maps = Arc::new(role_maps.expect("no document is invalid"));
-        Self(Users::new(fleet.records().await, role_maps, LIMITS, clock, metrics))
+        Self(Users::new(fleet.records().await, role_maps, LIMITS, KEYS_MAX_AGE, clock, metrics))
     }
 
     /// Signs in this number of users, once each, and returns the values of their session cookies.
@@ -73,6 +74,7 @@ pub fn identity(provider: &str, number: usize) -> IdentityClaims {
         id_token: claims(id_token),
         access_token: Some(claims(access_token)),
         userinfo: None,
+        verified_at: None,
     }
 }
 

@@ -37,6 +37,7 @@ pub struct CachedToken {
     /// The digest of issuer and subject, by which each check looks up the user.
     identity_digest: Digest,
     user: String,
+    issued: Option<Timestamp>,
     until: f64,
     length: u32,
     reviewed: Mutex<Option<(ReviewResult, Instant)>>,
@@ -75,7 +76,7 @@ impl TokenCache {
 
 impl CachedToken {
     pub(super) fn new(issuer: Arc<Issuer>, keys: Arc<IssuerKeySet>, claims: TokenClaims, length: usize) -> Self {
-        let TokenClaims { subject, claims, until } = claims;
+        let TokenClaims { subject, claims, issued, until } = claims;
         let user = format!("{}:{subject}", issuer.id());
         let identity_digest = Identity::digest(&keys.issuer, &subject);
         let identity = IdentityClaims {
@@ -85,10 +86,11 @@ impl CachedToken {
             id_token: serde_json::Map::new(),
             access_token: Some(without_token_claims(claims)),
             userinfo: None,
+            verified_at: None,
         };
         let length = u32::try_from(length).unwrap_or(u32::MAX);
         let (reviewed, evaluation) = (Mutex::default(), ArcSwapOption::empty());
-        Self { issuer, keys, identity, identity_digest, user, until, length, reviewed, evaluation }
+        Self { issuer, keys, identity, identity_digest, user, issued, until, length, reviewed, evaluation }
     }
 
     pub(super) fn issuer(&self) -> &Arc<Issuer> {
@@ -103,6 +105,10 @@ impl CachedToken {
         self.identity_digest
     }
 
+    pub(super) fn issued(&self) -> Option<Timestamp> {
+        self.issued
+    }
+
     pub(super) fn expires(&self) -> Timestamp {
         // In whole seconds. A time out of range never comes.
         Timestamp::from_second((self.until - LEEWAY.as_secs_f64()) as i64).unwrap_or(Timestamp::MAX)
@@ -112,14 +118,14 @@ impl CachedToken {
         &self.user
     }
 
-    pub(super) fn evaluation(&self, user: Option<&Arc<CachedUser>>, map_version: u64) -> Option<Arc<Evaluation>> {
+    pub(super) fn evaluation(&self, user: Option<&Arc<CachedUser>>) -> Option<Arc<Evaluation>> {
         let cached = self.evaluation.load_full()?;
         let same = match (&cached.user, user) {
             (None, None) => true,
             (Some(cached), Some(current)) => Arc::ptr_eq(cached, current),
             _ => false,
         };
-        (same && cached.evaluation.map_version == map_version).then(|| Arc::clone(&cached.evaluation))
+        same.then(|| Arc::clone(&cached.evaluation))
     }
 
     pub(super) fn cache_evaluation(&self, user: Option<Arc<CachedUser>>, evaluation: Arc<Evaluation>) {

@@ -29,6 +29,8 @@ pub(super) struct IssuerExpectation<'a> {
 pub(super) struct TokenClaims {
     pub subject: String,
     pub claims: Claims,
+    /// `iat`; `None` if it is absent or not a time.
+    pub issued: Option<Timestamp>,
     /// The first second in which it is no longer accepted.
     pub until: f64,
 }
@@ -96,7 +98,14 @@ pub(super) fn verify(
     check_claims(&claims, expected)?;
     let subject = subject(&claims).ok_or(TokenRefusal::Subject)?.to_owned();
     let until = expires.ok_or(JwtError::Missing("exp"))? + LEEWAY.as_secs_f64();
-    Ok(TokenClaims { subject, claims, until })
+    let issued = issued(&claims, now);
+    Ok(TokenClaims { subject, claims, issued, until })
+}
+
+/// A time in the future counts as now: the issuer's clock is ahead, or its `iat` means something else.
+fn issued(claims: &Claims, now: Timestamp) -> Option<Timestamp> {
+    let issued = claims.get("iat")?.as_f64()?;
+    Timestamp::from_second(issued as i64).ok().map(|issued| issued.min(now))
 }
 
 fn check_claims(claims: &Claims, expected: &IssuerExpectation<'_>) -> Result<(), TokenRefusal> {

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Checker};
+use super::{
+    AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Checker,
+    evaluation::is_suspended,
+};
 use crate::{
     api_keys::PresentedKey,
     principal::{Evaluation, IdentityHeaders},
-    principal_cache::{ActiveKey, GrantSources, KeyLookup, RestrictedGrant, UserKey},
+    principal_cache::{ActiveKey, GrantSources, KeyLookup, RestrictedGrant},
     role_map::CurrentRoleMap,
 };
 
@@ -18,7 +21,7 @@ impl Checker {
     ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
         match self.principals.key(key).await? {
             KeyLookup::Active(key) => {
-                let restricted = self.evaluate_key(in_force, &key);
+                let restricted = self.evaluate_key(in_force, &key).ok_or(AuthenticationFailure::Suspended)?;
                 Ok(AuthenticatedPrincipal {
                     evaluation: Arc::clone(&restricted.evaluation),
                     credential: AuthenticatedCredential::ApiKey(restricted),
@@ -30,19 +33,24 @@ impl Checker {
     }
 
     /// Restricts the owner's grant to the restrictions of the key and its ancestors. The result is cached until one of them, or
-    /// the evaluation of one of their owners, changes.
-    fn evaluate_key(&self, in_force: &CurrentRoleMap, active: &ActiveKey) -> Arc<RestrictedGrant> {
-        let UserKey { key, user } = &active.own;
-        let sources = GrantSources::of(active, |user| self.evaluate_user(in_force, user));
-        if let Some(known) = key.grant.load_full().filter(|known| known.is_of(&sources)) {
-            return known;
+    /// the evaluation of one of their owners, changes. `None` if the key is suspended, since its owner has no role without the
+    /// identities that have expired.
+    fn evaluate_key(&self, in_force: &CurrentRoleMap, active: &ActiveKey) -> Option<Arc<RestrictedGrant>> {
+        let key = &active.own.key;
+        let sources = GrantSources::of(active, |user| self.evaluator.evaluate_owner(in_force, user));
+        if is_suspended(sources.owner()) {
+            return None;
         }
+        if let Some(known) = key.grant.load_full().filter(|known| known.is_of(&sources)) {
+            return Some(known);
+        }
+        let (valid_until, owner) = (sources.valid_until(), sources.owner().identity.clone());
         let restricted = RestrictedGrant::new(active, sources, &in_force.map, |grant| {
-            let identity = IdentityHeaders { key: key.key.id.to_string(), ..self.identity(&user.id, &user.identities(), &grant) };
-            Evaluation::new(in_force.version, grant, identity)
+            let identity = IdentityHeaders { key: key.key.id.to_string(), ..owner.with_grant(&grant) };
+            Evaluation { valid_until, ..Evaluation::new(in_force.version, grant, identity) }
         });
         let restricted = Arc::new(restricted);
         key.grant.store(Some(Arc::clone(&restricted)));
-        restricted
+        Some(restricted)
     }
 }

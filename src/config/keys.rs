@@ -21,7 +21,8 @@ pub fn read(section: &mut Section<'_>) -> Option<KeySettings> {
     let claims_max_age = section.or_default(
         field(
             "claims_max_age",
-            "API keys are suspended when their owner has not signed in for this long, and resume at the owner's next sign-in.",
+            "Maximum time since the last sign-in with an identity for it to grant a role, teams and an email to API keys and tokens. \
+             For sessions it is `sessions.absolute`. A key is suspended while no identity of its owner grants a role.",
         ),
         &CLAIMS_AGE,
         "30d",
@@ -61,11 +62,10 @@ const DURATION: Kind<Duration> = Kind {
     },
 };
 
-/// The store records sign-in times to the hour.
 const CLAIMS_AGE: Kind<Duration> = Kind {
     name: "duration",
     parse: |text| {
         let (least, most) = (Duration::from_secs(2 * 3600), Duration::from_secs(3650 * 86_400));
-        values::duration(text, least, most, "must be from 2h to 3650d: sign-in times are recorded to the hour")
+        values::duration(text, least, most, "must be from 2h to 3650d")
     },
 };

@@ -1,5 +1,7 @@
 //! Names of providers, identities and teams on pages and in JSON, and the search for users by name.
 
+use serde_json::{Value, json};
+
 use crate::{
     administration::UserSummary,
     check::Checker,
@@ -31,13 +33,19 @@ pub(super) fn linked_identity(identity: &IdentityClaims, login: &Login, may_be_u
         subject: identity.subject.clone(),
         provider: provider_name(login, &identity.provider),
         account: account.to_owned(),
-        verified: None,
+        verified: identity.verified_at,
         may_be_unlinked,
     }
 }
 
+/// Returns an identity, as the JSON API lists it.
+pub(super) fn identity_json(identity: &IdentityClaims) -> Value {
+    let IdentityClaims { provider, issuer, subject, verified_at, .. } = identity;
+    json!({"provider": provider, "issuer": issuer, "subject": subject, "verified_at": verified_at})
+}
+
 /// True if the user's name, email, role or subject contains the text.
-pub(super) fn mentions(UserSummary { user, grant }: &UserSummary, checker: &Checker, text: &str) -> bool {
+pub(super) fn mentions(UserSummary { user, grant, .. }: &UserSummary, checker: &Checker, text: &str) -> bool {
     let identity = checker.identity(&user.id, &user.identities, grant);
     let subjects: Vec<&str> = user.identities.iter().map(|identity| identity.subject.as_str()).collect();
     let words = format!("{} {} {} {}", identity.preferred_username, identity.email, identity.role, subjects.join(" "));

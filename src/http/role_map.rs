@@ -9,6 +9,7 @@ use crate::{
     explain::{self, AccessExplanation},
     principal::{Claims, CredentialKind, Grant, IdentityClaims, Source},
     role_map::{Explanation, RoleMap},
+    users::CurrentClaims,
 };
 
 /// A user or claims, whose grant is explained, and a request, whose decision is explained.
@@ -30,8 +31,17 @@ struct ExplanationResponse {
     pub person: Option<UserSummary>,
     /// True if not all users were searched. Another user may have the same email.
     pub is_cut: bool,
+    /// The identities of the user; none for claims.
+    pub identities: Vec<ExplainedIdentity>,
     pub grant: Explanation,
     pub access: Option<AccessExplanation>,
+}
+
+/// An identity of the user.
+struct ExplainedIdentity {
+    pub identity: IdentityClaims,
+    /// True if it was verified too long ago to grant anything to this kind of credential.
+    pub has_expired: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -75,12 +85,12 @@ impl ExplanationError {
     }
 }
 
-/// The identities whose grant is explained.
+/// The claims whose grant is explained.
 struct Subject {
     /// `None` for claims.
     user: Option<UserSummary>,
     is_cut: bool,
-    identities: Vec<IdentityClaims>,
+    claims: CurrentClaims,
 }
 
 /// Explains the grant of a user, or of claims, by the current role map.
@@ -89,16 +99,23 @@ async fn explain(question: &ExplanationRequest, services: &Services) -> Result<E
     if !current.is_loaded() {
         return Err(ExplanationError::NoRoleMapYet);
     }
-    let Subject { user, is_cut, identities } = question.subject(services).await?;
+    let Subject { user, is_cut, claims } = question.subject(services).await?;
     let map = &current.map;
-    let explanation = if question.workload { map.explain_workload(&identities) } else { map.explain(&identities) };
-    let grant = match &user {
-        Some(known) => known.grant.clone(),
-        None if question.workload => map.evaluate_workload(&identities),
-        None => map.evaluate(&identities),
+    let grant = if question.workload { map.evaluate_workload(&claims.identities) } else { claims.grant(map) };
+    let explanation = match question.workload || claims.identities.is_empty() {
+        // The default role applies neither to workloads nor to users whose identities have all expired.
+        true => map.explain_workload(&claims.identities),
+        false => map.explain(&claims.identities),
     };
     let access = question.explain_access(map, &grant)?;
-    Ok(ExplanationResponse { person: user, is_cut, grant: explanation, access })
+    let identities = user.as_ref().map(|known| explain_identities(known, &claims)).unwrap_or_default();
+    Ok(ExplanationResponse { person: user, is_cut, identities, grant: explanation, access })
+}
+
+fn explain_identities(UserSummary { user, .. }: &UserSummary, claims: &CurrentClaims) -> Vec<ExplainedIdentity> {
+    let counts = |identity: &IdentityClaims| claims.identities.contains(identity);
+    let explained = |identity| ExplainedIdentity { has_expired: !counts(&identity), identity };
+    user.dated_identities().into_iter().map(explained).collect()
 }
 
 impl ExplanationRequest {
@@ -106,12 +123,14 @@ impl ExplanationRequest {
         match (&self.person, &self.claims) {
             (Some(_), None) if self.workload => Err(ExplanationError::UserAndClaims),
             (Some(person), None) => {
+                let credential = self.credential()?;
                 let (known, is_cut) = find(person, services).await?;
-                Ok(Subject { identities: known.user.identities.clone(), user: Some(known), is_cut })
+                let claims = services.users.claims_for(&known.user, credential);
+                Ok(Subject { claims, user: Some(known), is_cut })
             }
             (None, Some(claims)) => {
                 let identity = self.parse_claims(claims, services.role_maps.providers())?;
-                Ok(Subject { user: None, is_cut: false, identities: vec![identity] })
+                Ok(Subject { user: None, is_cut: false, claims: CurrentClaims::of_unstored(identity) })
             }
             _ => Err(ExplanationError::UserAndClaims),
         }
@@ -129,11 +148,15 @@ impl ExplanationRequest {
         explain::parse_identity(claims, provider.ok_or(ExplanationError::Provider)?, plain).map_err(ExplanationError::Claims)
     }
 
+    fn credential(&self) -> Result<CredentialKind, ExplanationError> {
+        match &self.credential {
+            None => Ok(CredentialKind::Session),
+            Some(name) => CredentialKind::parse(name).ok_or(ExplanationError::Credential),
+        }
+    }
+
     fn explain_access(&self, map: &RoleMap, grant: &Grant) -> Result<Option<AccessExplanation>, ExplanationError> {
-        let credential = match &self.credential {
-            None => CredentialKind::Session,
-            Some(name) => CredentialKind::parse(name).ok_or(ExplanationError::Credential)?,
-        };
+        let credential = self.credential()?;
         let Some(url) = &self.url else { return Ok(None) };
         let request = explain::AccessRequest { url, method: self.method.as_deref().unwrap_or("GET"), credential };
         explain::explain_access(map, grant, &request).map(Some).map_err(ExplanationError::Address)
@@ -142,7 +165,7 @@ impl ExplanationRequest {
 
 /// Returns the user, and true if not all users were searched.
 async fn find(person: &str, services: &Services) -> Result<(UserSummary, bool), ExplanationError> {
-    let has_this_email = |UserSummary { user, grant }: &UserSummary| {
+    let has_this_email = |UserSummary { user, grant, .. }: &UserSummary| {
         services.checker.identity(&user.id, &user.identities, grant).email.eq_ignore_ascii_case(person)
     };
     let SearchResult { users: mut found, is_cut } =

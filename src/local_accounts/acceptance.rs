@@ -18,7 +18,7 @@ use crate::{
     metrics::LoginOutcome,
     principal::LOCAL,
     store::{self, Conflict, StoredRecord, Version},
-    users::{self, CompletedLogin, Identity, LoginRefusal, Logout, PriorAccess, User, VerifiedLogin},
+    users::{self, CompletedLogin, Identity, LoginRefusal, Logout, PriorAccess, VerifiedLogin},
 };
 
 const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
@@ -221,8 +221,8 @@ impl Accounts {
     async fn check_creator(&self, invitation: &Invitation) -> Result<InvitedUser, AcceptanceError> {
         let Some(by) = &invitation.by else { return Ok(InvitedUser::ByOperator) };
         let (creator, invited) = tokio::join!(self.users.get(by), self.users.get(&invitation.user));
-        let role_of = |user: &User| self.users.grant(user).role;
-        let creator = creator?.filter(|creator| !creator.value.disabled).and_then(|creator| role_of(&creator.value));
+        let creator = creator?.filter(|creator| !creator.value.disabled);
+        let creator = creator.and_then(|creator| self.users.grant(&creator.value).role);
         let creator = self.policy.administrator(by, creator.as_ref());
         let creator = creator.ok_or(AcceptanceError::Invalid("the creator of the invitation is no longer an administrator"))?;
         let invited = invited?;

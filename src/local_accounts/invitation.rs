@@ -159,6 +159,7 @@ impl Invitation {
             id_token: claims,
             access_token: None,
             userinfo: None,
+            verified_at: None,
         }
     }
 }

@@ -48,7 +48,7 @@ fn on_store(store: Arc<dyn Store>, clock: &ManualClock, ring: &Arc<KeyRing>, cos
     let limits = Limits { idle: 30 * DAY, absolute: 30 * DAY, max_per_user: 100 };
     let role_maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&shared), Arc::clone(&metrics)).unwrap();
     let role_maps = Arc::new(role_maps);
-    let users = Users::new(records.clone(), Arc::clone(&role_maps), limits, Arc::clone(&shared), Arc::clone(&metrics));
+    let users = Users::new(records.clone(), Arc::clone(&role_maps), limits, 30 * DAY, Arc::clone(&shared), Arc::clone(&metrics));
     let settings = api_keys::KeySettings {
         max_per_user: 5,
         default_duration: DAY,

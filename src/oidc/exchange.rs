@@ -165,6 +165,7 @@ impl OpenIdConnectProvider {
             id_token: without_token_claims(claims),
             access_token: access_token.map(without_token_claims),
             userinfo: userinfo.map(without_token_claims),
+            verified_at: None,
         };
         VerifiedIdentity { identity, sid, logout }
     }

@@ -50,6 +50,7 @@ impl OAuth2Provider {
             id_token: Claims::new(),
             access_token: None,
             userinfo: Some(without_token_claims(claims)),
+            verified_at: None,
         };
         Ok(VerifiedIdentity { identity, sid: None, logout: Logout::default() })
     }

@@ -3,7 +3,7 @@
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{Choice, Frame, GrantRule, Problem, SitePage, filters};
+use super::{Choice, Frame, GrantRule, LinkedIdentity, Problem, SitePage, filters};
 
 /// The role map in force, its last rejected edit, and a form that explains a user's role.
 #[derive(Template)]
@@ -61,6 +61,8 @@ pub struct GrantExplanation {
     pub person: Option<String>,
     /// True if not all users were searched, so that another one may have the same email.
     pub is_cut: bool,
+    /// The user's identities; none for claims.
+    pub identities: Vec<IdentityRow>,
     pub role: Option<String>,
     pub rule: Option<GrantRule>,
     pub line: Option<u64>,
@@ -75,6 +77,13 @@ pub struct GrantExplanation {
     /// Users who have signed in before keep their first grant.
     pub first_login_only: bool,
     pub access: Option<RequestExplanation>,
+}
+
+/// An identity of a user, and whether it grants nothing because it was verified too long ago.
+#[derive(Debug, Clone)]
+pub struct IdentityRow {
+    pub identity: LinkedIdentity,
+    pub has_expired: bool,
 }
 
 /// A team, and the rule that grants it.

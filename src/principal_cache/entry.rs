@@ -44,13 +44,15 @@ pub struct CachedUser {
     /// As JSON. Values take eight times the memory, and they are needed only when the role map is evaluated.
     identities: Box<str>,
     pub pinned: Option<PinnedGrant>,
-    /// The time of the last verification of the claims, accurate to one hour.
+    /// The time of the latest verification of any identity.
     pub verified: Timestamp,
     pub disabled: bool,
     pub(super) session_generation: Generation,
     pub(super) key_generation: Generation,
-    /// The role map's grant for exactly these claims.
-    pub evaluation: ArcSwapOption<Evaluation>,
+    /// The evaluation of these claims for sessions.
+    pub session_evaluation: ArcSwapOption<Evaluation>,
+    /// The evaluation of these claims for keys, whose claims have another maximum age.
+    pub key_evaluation: ArcSwapOption<Evaluation>,
     pub(super) read: ReadTime,
 }
 
@@ -114,13 +116,24 @@ impl CachedSession {
 impl CachedUser {
     pub(super) fn new(user: User, read: ReadTime) -> Self {
         let verified = user.verified();
-        let User { id, identities, pinned, disabled, session_generation, key_generation, .. } = user;
-        let evaluation = ArcSwapOption::empty();
-        let identities = serde_json::to_string(&identities).expect("claims are JSON").into();
-        Self { id, identities, pinned, verified, disabled, session_generation, key_generation, evaluation, read }
+        let identities = serde_json::to_string(&user.dated_identities()).expect("claims are JSON").into();
+        let User { id, pinned, disabled, session_generation, key_generation, .. } = user;
+        let (session_evaluation, key_evaluation) = Default::default();
+        Self {
+            id,
+            identities,
+            pinned,
+            verified,
+            disabled,
+            session_generation,
+            key_generation,
+            session_evaluation,
+            key_evaluation,
+            read,
+        }
     }
 
-    /// The claims that identity providers have verified.
+    /// The claims that identity providers have verified, each with the time of its verification.
     pub fn identities(&self) -> Vec<IdentityClaims> {
         serde_json::from_str(&self.identities).expect("it was written from the same type")
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::{ActiveKey, CachedKey, CachedUser};
 use crate::{
     api_keys::{ApiKey, CombinedRestrictions},
@@ -31,6 +33,16 @@ impl GrantSources {
     pub fn of(key: &ActiveKey, evaluate: impl Fn(&CachedUser) -> Arc<Evaluation>) -> Self {
         let ancestors = key.ancestors.iter().map(|ancestor| (Arc::clone(&ancestor.key), evaluate(&ancestor.user)));
         Self { owner: evaluate(&key.own.user), ancestors: ancestors.collect() }
+    }
+
+    pub fn owner(&self) -> &Evaluation {
+        &self.owner
+    }
+
+    /// The moment at which the first of the evaluations is outdated.
+    pub fn valid_until(&self) -> Timestamp {
+        let ancestors = self.ancestors.iter().map(|(_, owner)| owner.valid_until);
+        ancestors.fold(self.owner.valid_until, Timestamp::min)
     }
 
     fn are_same(&self, other: &Self) -> bool {

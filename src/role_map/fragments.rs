@@ -159,6 +159,7 @@ rules:
             id_token: claims.as_object().unwrap().clone(),
             access_token: None,
             userinfo: None,
+            verified_at: None,
         };
         let role = documents.compile().evaluate(&[identity]).role;
         role.map_or_else(|| "-".to_owned(), |role| role.to_string())

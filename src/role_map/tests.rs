@@ -28,6 +28,7 @@ fn identity_of(provider: &str, id_token: Value) -> IdentityClaims {
         id_token: claims(id_token),
         access_token: None,
         userinfo: None,
+        verified_at: None,
     }
 }
 

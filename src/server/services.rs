@@ -17,7 +17,7 @@ use crate::{
     api_keys::Keys,
     app_keys::RedirectPolicy,
     bearer_tokens::{BearerTokens, Issuer, IssuerKind},
-    check::{Checker, CredentialParser},
+    check::{Checker, CredentialParser, Evaluator},
     client_address::{self, TrustedProxies},
     clock::Clock,
     config::{self, Config, RoleMapSource},
@@ -81,8 +81,7 @@ impl Parts {
         let limits = config.sessions;
         let records = Records::new(Arc::clone(&store), Arc::clone(&ring), key_prefix(&config.store));
         let policy = Arc::new(Policy::new(Arc::clone(&role_maps), config.admin_roles.clone()));
-        let users = Users::new(records.clone(), Arc::clone(&role_maps), limits, Arc::clone(clock), Arc::clone(&metrics));
-        let users = Arc::new(users);
+        let users = Arc::new(users(config, &records, &role_maps, clock, &metrics));
         let keys = Keys::new(records.clone(), Arc::clone(&policy), config.keys.clone(), Arc::clone(clock), Arc::clone(&metrics));
         let keys = Arc::new(keys);
         let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys: Arc::clone(&keys) };
@@ -98,7 +97,7 @@ impl Parts {
             Arc::clone(&tokens),
             Arc::clone(&role_maps),
             Arc::clone(&upstream),
-            email_trust(&providers),
+            Evaluator::new(email_trust(&providers), users.max_age(), Arc::clone(clock)),
             CredentialParser::new(Arc::clone(&ring), cookie, Arc::clone(&metrics)),
         );
         let flows = LoginFlows::new(records.clone(), config.logins, Arc::clone(clock));
@@ -187,6 +186,11 @@ impl Parts {
 fn translate_pages(config: &Config) -> anyhow::Result<()> {
     let Some(translation) = &config.ui.text else { return Ok(()) };
     pages::text::translate(translation.clone()).context("ui.text_file")
+}
+
+fn users(config: &Config, records: &Records, role_maps: &Arc<RoleMaps>, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> Users {
+    let (limits, keys_max_age) = (config.sessions, config.keys.claims_max_age);
+    Users::new(records.clone(), Arc::clone(role_maps), limits, keys_max_age, Arc::clone(clock), Arc::clone(metrics))
 }
 
 fn cache_settings(config: &Config, limits: Limits) -> CacheSettings {

@@ -90,7 +90,8 @@ impl Assertions {
             aud: audience,
             sub: &identity.user,
             iat: (now - BACKDATING).as_second(),
-            exp: (now + LIFETIME).as_second(),
+            // The role that it states ends with the evaluation.
+            exp: (now + LIFETIME).min(principal.valid_until).as_second(),
             email: &identity.email,
             preferred_username: &identity.preferred_username,
             role: &identity.role,

@@ -203,6 +203,16 @@ fn an_assertion_is_cached_until_it_is_old_or_its_key_is_removed() {
 }
 
 #[test]
+fn an_assertion_ends_with_the_claims_that_it_states() {
+    let clock = ManualClock::new();
+    let (assertions, _) = assertions(&clock, false);
+    let valid_until = clock.now() + Duration::from_secs(10);
+    let principal = Evaluation { valid_until, ..evaluation("team", &[]) };
+    let sent = upstream(Some("assertion"), Some(assertions)).choose_headers(None, Some(&principal));
+    assert_eq!(claims(&sent.assertion.unwrap())["exp"], valid_until.as_second());
+}
+
+#[test]
 fn an_anonymous_caller_gets_no_assertion() {
     let (assertions, _) = assertions(&ManualClock::new(), true);
     let sent = upstream(Some("assertion"), Some(assertions)).choose_headers(None, None);

@@ -1,6 +1,6 @@
 //! Links identities to users and unlinks them. A user links an identity by signing in with it.
 
-use super::{Generation, Identity, User, Users};
+use super::{Generation, Identity, User, Users, is_pinned_by};
 use crate::{
     principal::IdentityClaims,
     secret::Digest,
@@ -39,7 +39,7 @@ impl Users {
         }
         let (key, now) = (User::key(user), self.clock.now());
         let updated = self.records.update(&key, async |mut record: User, change| {
-            record.update_identity(identity, now);
+            record.update_identity(identity, now, self.verification_precision());
             Ok::<_, store::Error>(Edit::Commit(change.put(&key, &record, Ttl::Forever).drop_user(user), ()))
         });
         if updated.await?.is_none() {
@@ -68,6 +68,11 @@ impl Users {
                 return Ok(Edit::Keep(Err(UnlinkOutcome::LastIdentity)));
             }
             let identity = record.identities.remove(position);
+            // Otherwise another identity would keep the role of this one.
+            record.pinned = record.pinned.take().filter(|pinned| match &pinned.identity {
+                Some(_) => !is_pinned_by(pinned, &identity),
+                None => position > 0,
+            });
             self.remove_identity(user, &identity).await?;
             record.session_generation = Generation::random();
             let change = with(self.keep(change, kept, &record).await?);

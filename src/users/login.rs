@@ -2,7 +2,7 @@
 
 use super::{Generation, Logout, Users, record::User, record::index_of_users, shard_of};
 use crate::{
-    principal::{Grant, IdentityClaims, LOCAL, PinnedGrant, Role, RuleName, Source},
+    principal::{CredentialKind, Grant, IdentityClaims, LOCAL, Role, RuleName, Source},
     role_map::RoleMap,
     secret::OpaqueToken,
     store::{self, Change, Conflict, StoredRecord, Ttl},
@@ -99,18 +99,14 @@ impl Users {
     ) -> Result<Result<CompletedLogin, Conflict>, LoginRefusal> {
         let stored = self.get(id).await?;
         let mut user = self.apply_login(id, stored.as_ref(), login);
-        let admission = admit(role_map, &user);
-        if let Ok(Some(pin)) = &admission {
-            user.pinned.get_or_insert_with(|| pin.clone());
-        }
+        let admission = self.admit(role_map, &mut user);
         let change = with(put_if_changed(self.records.change(shard_of(id)), stored, &user), &user);
-        if let Err(refusal) = admission {
+        let grant = match admission {
+            Ok(grant) => grant,
             // A refused login revokes nothing.
-            return match login.prior_access {
-                PriorAccess::Revoke => Err(refusal),
-                PriorAccess::Keep => change.commit().await?.map_or_else(|conflict| Ok(Err(conflict)), |_| Err(refusal)),
-            };
-        }
+            Err(refusal) if login.prior_access == PriorAccess::Revoke => return Err(refusal),
+            Err(refusal) => return change.commit().await?.map_or_else(|conflict| Ok(Err(conflict)), |_| Err(refusal)),
+        };
         let excess = self.find_excess_sessions(&user, login.browser.replaces.as_ref()).await?;
         let (session_token, change) = self.open_session(change, &user, login);
         let change = excess.end(change, &user);
@@ -118,7 +114,6 @@ impl Users {
             return Ok(Err(conflict));
         }
         self.end_in_another_shard(login.browser.replaces.as_ref(), shard_of(id)).await;
-        let grant = grant(role_map, &user);
         self.report(&login.identity.provider, &user, &grant);
         Ok(Ok(CompletedLogin { user, grant, session_token }))
     }
@@ -127,11 +122,25 @@ impl Users {
     fn apply_login(&self, id: &str, stored: Option<&StoredRecord<User>>, login: &VerifiedLogin) -> User {
         let now = self.clock.now();
         let mut user = stored.map_or_else(|| User::new(id, now), |stored| stored.value.clone());
-        user.update_identity(&login.identity, now);
+        user.update_identity(&login.identity, now, self.verification_precision());
         if login.prior_access == PriorAccess::Revoke {
             (user.session_generation, user.pinned) = (Generation::random(), None);
         }
         user
+    }
+
+    /// Returns the grant of a user who may have a session, and pins it if the role map keeps first grants.
+    fn admit(&self, role_map: &RoleMap, user: &mut User) -> Result<Grant, LoginRefusal> {
+        if user.disabled {
+            return Err(LoginRefusal::Disabled);
+        }
+        let claims = self.claims_for(user, CredentialKind::Session);
+        let grant = claims.grant(role_map);
+        if grant.role.is_none() {
+            return Err(grant.missing_source.map_or(LoginRefusal::NoRole, LoginRefusal::MissingSource));
+        }
+        user.pinned = user.pinned.take().or_else(|| claims.pin(role_map, &grant));
+        Ok(grant)
     }
 
     fn report(&self, provider: &str, user: &User, grant: &Grant) {
@@ -154,22 +163,6 @@ impl Users {
             let source = source.as_str();
             tracing::warn!(provider, source, "login without claims from a source that the role map uses");
         }
-    }
-}
-
-pub(super) fn grant(role_map: &RoleMap, user: &User) -> Grant {
-    role_map.grant(&user.identities, user.pinned.as_ref())
-}
-
-/// Returns the grant to pin, if any, for a user who may have a session.
-fn admit(role_map: &RoleMap, user: &User) -> Result<Option<PinnedGrant>, LoginRefusal> {
-    if user.disabled {
-        return Err(LoginRefusal::Disabled);
-    }
-    let grant = grant(role_map, user);
-    match grant.role {
-        Some(_) => Ok(role_map.pin(&grant)),
-        None => Err(grant.missing_source.map_or(LoginRefusal::NoRole, LoginRefusal::MissingSource)),
     }
 }
 

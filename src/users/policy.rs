@@ -88,10 +88,15 @@ impl Policy {
 /// them. Claims that are missing could grant any role, so the user counts as one with the highest.
 fn rank(map: &RoleMap, user: &User) -> Option<Role> {
     let grant = map.grant(&user.identities, user.pinned.as_ref());
-    match grant.missing_source {
-        Some(_) => highest_role(map),
-        None => grant.role,
+    if grant.missing_source.is_some() {
+        return highest_role(map);
     }
+    // A pinned grant ends with its identity. Then the claims count, which may grant a higher role.
+    let evaluated = map.evaluate(&user.identities);
+    map.roles_from(None)
+        .iter()
+        .find(|role| [&grant.role, &evaluated.role].into_iter().flatten().any(|granted| granted == *role))
+        .cloned()
 }
 
 fn highest_role(map: &RoleMap) -> Option<Role> {
@@ -148,6 +153,7 @@ rules:
             id_token: claims.as_object().unwrap().clone(),
             access_token: None,
             userinfo: None,
+            verified_at: None,
         });
         user
     }

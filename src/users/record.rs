@@ -13,9 +13,6 @@ use crate::{
     store::{Index, Key, Kind, Record, Shard},
 };
 
-/// The precision of `signed_in`, so that most logins do not write the record.
-const SIGNED_IN_PRECISION: Duration = Duration::from_secs(3600);
-
 /// A user with all linked identities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct User {
@@ -25,7 +22,7 @@ pub struct User {
     /// The grant of the first login, if the role map keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<PinnedGrant>,
-    /// The time of the latest login, to the hour. At that time a provider still knew the user.
+    /// The time of the latest login. At that time a provider still knew the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_in: Option<Timestamp>,
     /// Redirect targets that the user allowed to receive keys without another confirmation; the latest last.
@@ -104,9 +101,22 @@ impl User {
         Key::new(shard_of(id), Kind::User, id)
     }
 
-    /// The time of the latest recorded verification of the claims.
+    /// The time of the latest recorded verification of any identity.
     pub fn verified(&self) -> Timestamp {
-        self.signed_in.unwrap_or(self.created)
+        self.identities.iter().map(|identity| self.verified_at(identity)).max().unwrap_or(self.created)
+    }
+
+    /// The time at which the provider last verified an identity of this user, to the second. Released versions recorded only
+    /// the user's last login, which then counts for each identity.
+    pub fn verified_at(&self, identity: &IdentityClaims) -> Timestamp {
+        to_second(identity.verified_at.or(self.signed_in).unwrap_or(self.created))
+    }
+
+    /// The identities, each with the time of its verification.
+    pub fn dated_identities(&self) -> Vec<IdentityClaims> {
+        let dated =
+            |identity: &IdentityClaims| IdentityClaims { verified_at: Some(self.verified_at(identity)), ..identity.clone() };
+        self.identities.iter().map(dated).collect()
     }
 
     /// The identity of the local account, if there is one.
@@ -114,13 +124,24 @@ impl User {
         self.identities.iter().find(|identity| identity.provider == LOCAL)
     }
 
-    /// Adds or replaces an identity with newly verified claims.
-    pub(super) fn update_identity(&mut self, identity: &IdentityClaims, now: Timestamp) {
-        let is_recent = |at: &Timestamp| clock::since(*at, now) < SIGNED_IN_PRECISION;
-        self.signed_in = self.signed_in.filter(is_recent).or(Some(now));
-        match self.identities.iter_mut().find(|known| known.issuer == identity.issuer && known.subject == identity.subject) {
-            Some(known) => *known = identity.clone(),
-            None => self.identities.push(identity.clone()),
+    /// Adds or replaces an identity with newly verified claims. The times of all other identities stay. A time within
+    /// `precision` stays too, so that repeated logins do not write the record.
+    pub(super) fn update_identity(&mut self, identity: &IdentityClaims, now: Timestamp, precision: Duration) {
+        // Before the time of the login changes, which counts for identities that have no time of their own.
+        self.identities = self.dated_identities();
+        let is_known = |known: &&mut IdentityClaims| known.issuer == identity.issuer && known.subject == identity.subject;
+        let known = self.identities.iter_mut().find(is_known);
+        let recent = known.as_ref().and_then(|known| known.verified_at).filter(|at| clock::since(*at, now) < precision);
+        let verified_at = Some(recent.unwrap_or_else(|| to_second(now)));
+        let verified = IdentityClaims { verified_at, ..identity.clone() };
+        match known {
+            Some(known) => *known = verified,
+            None => self.identities.push(verified),
         }
+        self.signed_in = self.signed_in.max(verified_at);
     }
+}
+
+fn to_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).expect("a second within the range of timestamps")
 }

@@ -393,6 +393,7 @@ explain-problem-no-map = No role map has been loaded yet. Try again in a moment.
 explanation-person = Result for <bdi>{ $person }</bdi>
 explanation-truncated = Not all users were searched. Another user may have the same email.
 explanation-claims = Result for these claims
+explanation-expired = Verified too long ago. This account grants no role, teams or email until the user signs in with it again.
 explanation-missing-source = The claims of the source { $source } are missing, and the role map denies access without them.
 explanation-first-login = This applies to a first sign-in. Users who have signed in before keep what was assigned to them then.
 explanation-dropped-teams = Omitted teams

@@ -2,6 +2,7 @@
 
 mod claims;
 mod edits;
+mod expired_identities;
 mod pinned;
 mod reporting;
 mod sources;

@@ -24,7 +24,7 @@ use crate::support::{http_client, wait};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The redirect URI of a command-line tool.
-const CLI: &str = "http://localhost:1/callback";
+pub const CLI: &str = "http://localhost:1/callback";
 
 const ROLE_MAP: &str = "
 version: 1
@@ -88,7 +88,7 @@ impl TokenFleet {
 }
 
 /// The access token and id_token of a user of the command-line tool.
-async fn tokens_of(idp: &Idp, secret: &str, person: TestUser) -> (String, String) {
+pub async fn tokens_of(idp: &Idp, secret: &str, person: TestUser) -> (String, String) {
     let verifier = random_key();
     let challenge = URL_SAFE_NO_PAD.encode(Digest::of(verifier.as_bytes()).as_bytes());
     let mut address = Url::parse(&format!("{}/auth", idp.issuer())).expect("an issuer is a URL");

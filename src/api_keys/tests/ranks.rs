@@ -14,6 +14,7 @@ impl Fixture {
             id_token: claims,
             access_token: None,
             userinfo: None,
+            verified_at: None,
         };
         self.put_user(id, |user| user.identities = vec![identity]).await;
     }

@@ -158,7 +158,7 @@ fn mistakes_in_the_store(#[case] text: &str, #[case] expected: &[&str]) {
 #[case("keys: {default_duration: 400d}", &["keys.default_duration (line 1): must not be longer than `keys.max_duration`"])]
 #[case("keys: {max_duration: 30d}", &["keys.max_duration (line 1): must not be shorter than `keys.default_duration`, which is 90d unless it is set"])]
 #[case("keys: {overlap_max: 0s}", &["keys.overlap_max (line 1): must be from 1s to 3650d"])]
-#[case("keys: {claims_max_age: 1h}", &["keys.claims_max_age (line 1): must be from 2h to 3650d: sign-in times are recorded to the hour"])]
+#[case("keys: {claims_max_age: 1h}", &["keys.claims_max_age (line 1): must be from 2h to 3650d"])]
 #[case("keys: {max_per_user: 0}", &["keys.max_per_user (line 1): must be a whole number from 1 to 10000, not `0`"])]
 #[case("admin_roles: [a, a]", &["admin_roles[1] (line 1): is listed twice; keep one of them"])]
 #[case("role_map:\n  config_map: {name: Roles}", &["role_map.config_map.name (line 2): must be a Kubernetes name: up to 253 of a-z, 0-9, - and ."])]

@@ -3,10 +3,11 @@
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use serde_json::json as value;
 
-use super::{ExplanationError, ExplanationRequest, ExplanationResponse};
+use super::{ExplainedIdentity, ExplanationError, ExplanationRequest, ExplanationResponse};
 use crate::http::{
     Services,
     api::{ApiError, Body, Endpoint, Intent, administrator, answer, caller, fields::Fields, json, read_fields},
+    display_names::identity_json,
 };
 
 pub(in crate::http) fn in_force() -> Endpoint {
@@ -63,10 +64,18 @@ fn read_question(mut fields: Fields) -> Result<ExplanationRequest, ApiError> {
     Ok(question)
 }
 
-fn explained(ExplanationResponse { person, is_cut, grant, access }: ExplanationResponse) -> HttpResponse {
+fn explained(ExplanationResponse { person, is_cut, identities, grant, access }: ExplanationResponse) -> HttpResponse {
     let mut body = serde_json::to_value(&grant).expect("texts and numbers are JSON");
     body["user_id"] = value!(person.map(|known| known.user.id));
     body["is_cut"] = value!(is_cut);
+    body["identities"] = identities
+        .iter()
+        .map(|ExplainedIdentity { identity, has_expired }| {
+            let mut explained = identity_json(identity);
+            explained["expired"] = value!(has_expired);
+            explained
+        })
+        .collect();
     body["access"] = value!(access);
     json(StatusCode::OK, body)
 }

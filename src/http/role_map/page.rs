@@ -6,18 +6,18 @@ use actix_web::{
     web::{self, Form, ServiceConfig},
 };
 
-use super::{ExplanationRequest, ExplanationResponse, explain};
+use super::{ExplainedIdentity, ExplanationRequest, ExplanationResponse, explain};
 use crate::{
-    check::Checker,
     http::{
         Services,
+        display_names::linked_identity,
         error::Failure,
         get,
         page_request::{AdministratorRequest, FormFields, PageRequest, PageResult, answer},
     },
     pages::{
-        Choice, ExplainForm, GrantExplanation, GrantRule, InterpretationRow, NearMissRow, OutrankedRole, Problem, RejectedEdit,
-        RequestExplanation, RoleMapPage, RoleMapSummary, SitePage, TeamGrant,
+        Choice, ExplainForm, GrantExplanation, GrantRule, IdentityRow, InterpretationRow, NearMissRow, OutrankedRole, Problem,
+        RejectedEdit, RequestExplanation, RoleMapPage, RoleMapSummary, SitePage, TeamGrant,
     },
     principal::CredentialKind,
     role_map::{RoleMaps, RuleGrant},
@@ -40,7 +40,7 @@ async fn submit(request: HttpRequest, posted: Form<FormFields>, services: Servic
     let page = PageRequest::authenticate_form(&request, &services, PLACE, &posted).await?.into_administrator()?;
     let form = form(Some(&posted), &services.role_maps);
     match explain(&question(&posted), &services).await {
-        Ok(answer) => Ok(render(&page, StatusCode::OK, form, None, Some(explained(answer, &services.checker)))),
+        Ok(answer) => Ok(render(&page, StatusCode::OK, form, None, Some(explained(answer, &services)))),
         Err(error) => match Failure::from(&error).form_problem() {
             Some((status, problem)) => Ok(render(&page, status, form, Some(problem), None)),
             None => Err(page.fail(&error)),
@@ -99,7 +99,13 @@ fn form(posted: Option<&FormFields>, role_maps: &RoleMaps) -> ExplainForm {
     }
 }
 
-fn explained(ExplanationResponse { person, is_cut, grant, access }: ExplanationResponse, checker: &Checker) -> GrantExplanation {
+fn explained(response: ExplanationResponse, services: &Services) -> GrantExplanation {
+    let ExplanationResponse { person, is_cut, identities, grant, access } = response;
+    let Services { checker, login, .. } = services;
+    let row = |ExplainedIdentity { identity, has_expired }: ExplainedIdentity| IdentityRow {
+        identity: linked_identity(&identity, login, false),
+        has_expired,
+    };
     let rule = |name: &crate::principal::RuleName| GrantRule::of(name.as_str());
     let team = |granted: RuleGrant| TeamGrant { team: granted.name, rule: rule(&granted.rule), line: granted.line };
     let held = |granted: RuleGrant| OutrankedRole { role: granted.name, rule: rule(&granted.rule), line: granted.line };
@@ -107,6 +113,7 @@ fn explained(ExplanationResponse { person, is_cut, grant, access }: ExplanationR
     GrantExplanation {
         person,
         is_cut,
+        identities: identities.into_iter().map(row).collect(),
         role: grant.role.map(|role| role.to_string()),
         rule: grant.rule.as_ref().map(rule),
         line: grant.line,

@@ -10,6 +10,7 @@ use crate::{
         Services,
         api::{ApiError, Body, Endpoint, Intent, answer, caller, fields::required_text, json, read_fields, require_session},
         browser_binding::binding,
+        display_names::identity_json,
     },
     users::UnlinkOutcome,
 };
@@ -28,10 +29,7 @@ async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, 
     let caller = require_session(caller(&request, &services, Intent::Read).await?)?;
     let AuthenticatedCredential::Session(signed_in) = &caller.credential else { return Err(ApiError::SessionRequired) };
     let identities = signed_in.user.identities();
-    let listed: Vec<Value> = identities
-        .iter()
-        .map(|identity| value!({"provider": identity.provider, "issuer": identity.issuer, "subject": identity.subject}))
-        .collect();
+    let listed: Vec<Value> = identities.iter().map(identity_json).collect();
     let open = linkable(&services, &identities);
     let linkable: Vec<Value> = open.map(|provider| value!({"provider": provider.id(), "name": provider.name()})).collect();
     Ok(json(StatusCode::OK, value!({"identities": listed, "linkable": linkable})))

@@ -82,7 +82,7 @@ impl MethodsRequest<'_> {
 
     async fn identities(&self) -> Result<Vec<IdentityClaims>, HttpResponse> {
         match self.0.services.users.get(self.0.user()).await {
-            Ok(Some(user)) => Ok(user.value.identities),
+            Ok(Some(user)) => Ok(user.value.dated_identities()),
             Ok(None) => Err(self.0.fail(&AdministrationError::NotFound)),
             Err(error) => Err(self.0.fail(&error)),
         }

@@ -10,6 +10,7 @@ use crate::{
     http::{
         Services,
         api::{ApiError, Body, Endpoint, Intent, administrator, answer, caller, fields::Fields, json, read_fields},
+        display_names::identity_json,
         pagination::{PAGE_SIZE, page_size},
     },
 };
@@ -102,13 +103,9 @@ async fn change(
 }
 
 /// Returns a user, as administrators see it.
-fn to_json(UserSummary { user, grant }: &UserSummary, checker: &Checker) -> Value {
+fn to_json(UserSummary { user, grant, .. }: &UserSummary, checker: &Checker) -> Value {
     let identity = checker.identity(&user.id, &user.identities, grant);
-    let identities: Vec<Value> = user
-        .identities
-        .iter()
-        .map(|identity| value!({"provider": identity.provider, "issuer": identity.issuer, "subject": identity.subject}))
-        .collect();
+    let identities: Vec<Value> = user.dated_identities().iter().map(identity_json).collect();
     value!({
         "user_id": user.id,
         "user_email": identity.email,

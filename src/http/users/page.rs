@@ -78,7 +78,7 @@ impl UsersRequest<'_> {
         Ok(self.0.show(StatusCode::OK, &view))
     }
 
-    fn line(&self, UserSummary { user, grant }: &UserSummary) -> UserRow {
+    fn line(&self, UserSummary { user, grant, .. }: &UserSummary) -> UserRow {
         let identity = self.0.services.checker.identity(&user.id, &user.identities, grant);
         let name = identity.name().to_owned();
         UserRow {
@@ -109,7 +109,7 @@ impl UsersRequest<'_> {
             Err(PolicyDenial::OwnAccount) => EditPermission::Yourself,
             Err(PolicyDenial::HigherRole | PolicyDenial::UnknownRole) => EditPermission::Above,
         };
-        let UserSummary { user, grant } = known;
+        let UserSummary { user, grant, .. } = known;
         let identity = self.0.services.checker.identity(&user.id, &user.identities, &grant);
         let name = identity.name().to_owned();
         let invite_href =
@@ -127,7 +127,11 @@ impl UsersRequest<'_> {
             teams: grant.teams.iter().map(ToString::to_string).collect(),
             first_seen: user.created,
             last_sign_in: user.signed_in,
-            identities: user.identities.iter().map(|identity| linked_identity(identity, &self.0.services.login, false)).collect(),
+            identities: user
+                .dated_identities()
+                .iter()
+                .map(|identity| linked_identity(identity, &self.0.services.login, false))
+                .collect(),
             pinned: user.pinned.is_some(),
             disabled: user.disabled,
             sessions: in_use.sessions as u64,

@@ -226,6 +226,7 @@ pub fn explained(rule: Option<GrantRule>, line: Option<u64>) -> GrantExplanation
     let reading = |rule| InterpretationRow { how: hostile(), path: hostile(), rule };
     GrantExplanation {
         is_cut: false,
+        identities: [true, false].map(|has_expired| IdentityRow { identity: identity(maybe(), None), has_expired }).into(),
         person: maybe(),
         role: maybe(),
         rule,

@@ -48,7 +48,7 @@ impl Fixture {
         let role_maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&clock), Arc::clone(&metrics));
         let role_maps = Arc::new(role_maps.expect("no document is invalid"));
         let policy = Arc::new(Policy::new(Arc::clone(&role_maps), Vec::new()));
-        let users = Users::new(records.clone(), role_maps, limits, Arc::clone(&clock), Arc::clone(&metrics));
+        let users = Users::new(records.clone(), role_maps, limits, MONTH, Arc::clone(&clock), Arc::clone(&metrics));
         let users = Arc::new(users);
         let keys = Arc::new(Keys::new(records.clone(), policy, of_keys(), Arc::clone(&clock), Arc::clone(&metrics)));
         let settings = CacheSettings { limits, grace: Duration::from_secs(60), entries: 100, claims_max_age: MONTH };
@@ -69,6 +69,7 @@ impl Fixture {
             id_token: Map::new(),
             access_token: None,
             userinfo: None,
+            verified_at: None,
         };
         let (logout, browser) = (Logout::default(), Browser::default());
         let login = VerifiedLogin { identity, sid: None, logout, browser, prior_access: PriorAccess::Keep };

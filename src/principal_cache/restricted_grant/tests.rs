@@ -43,13 +43,13 @@ impl Member {
         let key = Arc::new(CachedKey::new(serde_json::from_value(key).unwrap(), read));
         let user = Arc::new(CachedUser::new(User::new(self.user, Timestamp::UNIX_EPOCH), read));
         let grant = Grant { role: self.role.map(Role::new), teams: vec![Team::new("a"), Team::new("b")], ..Grant::default() };
-        user.evaluation.store(Some(Arc::new(Evaluation::new(1, grant, IdentityHeaders::default()))));
+        user.key_evaluation.store(Some(Arc::new(Evaluation::new(1, grant, IdentityHeaders::default()))));
         UserKey { key, user }
     }
 }
 
 fn sources(key: &ActiveKey) -> GrantSources {
-    GrantSources::of(key, |user| user.evaluation.load_full().unwrap())
+    GrantSources::of(key, |user| user.key_evaluation.load_full().unwrap())
 }
 
 fn active(ancestors: &[Member], own: &Member) -> ActiveKey {

@@ -21,13 +21,14 @@ const MOST: usize = 2000;
 const AT_ONCE: usize = 32;
 const EXPLAIN: &str = "/vestibule/api/role-map/explain";
 const LIMITS: Limits = Limits { idle: Duration::from_secs(3600), absolute: Duration::from_secs(7200), max_per_user: 100 };
+const KEYS_MAX_AGE: Duration = Duration::from_secs(7200);
 
 /// Writes users directly to the store, because so many sign-ins would take too long.
 async fn create_users(fleet: &Fleet, numbers: std::ops::Range<usize>) {
     let (clock, metrics) = (Arc::new(SystemClock), Arc::new(Metrics::new()));
     let role_maps = RoleMaps::new(None, ConfiguredNames::default(), clock.clone(), Arc::clone(&metrics));
     let role_maps = Arc::new(role_maps.expect("no document is invalid"));
-    let users = Users::new(fleet.records().await, role_maps, LIMITS, clock, metrics);
+    let users = Users::new(fleet.records().await, role_maps, LIMITS, KEYS_MAX_AGE, clock, metrics);
     let sign_ins = stream::iter(numbers).map(|number| {
         let claims = json!({"sub": format!("sub-{number}"), "email": email(number), "email_verified": true});
         let identity = IdentityClaims {
@@ -37,6 +38,7 @@ async fn create_users(fleet: &Fleet, numbers: std::ops::Range<usize>) {
             id_token: claims.as_object().expect("an object").clone(),
             access_token: None,
             userinfo: None,
+            verified_at: None,
         };
         let (logout, browser) = (Logout::default(), Browser::default());
         let login = VerifiedLogin { identity, sid: None, logout, browser, prior_access: PriorAccess::Keep };

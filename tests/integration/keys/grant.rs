@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use vestibule::clock::{Clock, SystemClock};
 use vestibule::users::User;
 
 use super::PATIENCE;
@@ -12,6 +11,7 @@ use crate::support::api::KEYS;
 use crate::support::api::{ApiKey, Auth, call, check_key, check_key_at, create_key, key_status, until_key_status};
 use crate::support::fleet::{Fleet, ROLE_MAP};
 use crate::support::pod::{Pod, until_everywhere};
+use crate::support::records::age_user;
 
 /// The documented bound for an edit is one second; the rest is for the load of the machine.
 const BOUND: Duration = Duration::from_secs(3);
@@ -155,14 +155,15 @@ async fn keys_and_sessions_of_a_disabled_user_are_refused_on_every_pod() {
 async fn keys_are_suspended_until_their_inactive_owner_signs_in() {
     let keyed = KeyFleet::start().await;
     let long_ago = Duration::from_secs(31 * 86_400);
-    keyed.change_user(|user| user.signed_in = user.signed_in.map(|at| at - long_ago)).await;
+    keyed.change_user(|user| age_user(user, long_ago)).await;
     for pod in &keyed.fleet.pods {
         until_key_status(pod, &keyed.key.key, 401).await;
     }
     let body = check_key(&keyed.fleet.pods[0], &keyed.key.key).await.json();
     let text = body["error_description"].as_str().unwrap_or_default();
     assert!(body["error"] == "invalid_token" && text.contains("suspended until its owner signs in"), "{body}");
-    assert_eq!(keyed.fleet.status(0, &keyed.session).await, 200, "sessions have limits of their own");
+    let status = keyed.fleet.status(0, &keyed.session).await;
+    assert_eq!(status, 403, "the same claims are too old for a session, which has not ended");
     keyed.fleet.sign_in(1).await;
     for pod in &keyed.fleet.pods {
         until_key_status(pod, &keyed.key.key, 200).await;
@@ -174,7 +175,7 @@ async fn the_time_until_keys_are_suspended_is_configurable() {
     let keyed = KeyFleet::start_with("keys: {claims_max_age: 3h}\n").await;
     for (hours, expected) in [(2, 200), (4, 401)] {
         let ago = Duration::from_secs(hours * 3600);
-        keyed.change_user(|user| user.signed_in = Some(SystemClock.now() - ago)).await;
+        keyed.change_user(|user| age_user(user, ago)).await;
         for pod in &keyed.fleet.pods {
             until_key_status(pod, &keyed.key.key, expected).await;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vestibule::api_keys::{ApiKey, KeyId};
-use vestibule::clock::SystemClock;
+use vestibule::clock::{Clock, SystemClock};
 use vestibule::config::{self, RedisUrl};
 use vestibule::metrics::Metrics;
 use vestibule::secret::{Digest, KeyRing, RingKeys};
@@ -46,6 +46,19 @@ impl Fleet {
         let changed = records.change(place.shard).expect_version(&place, stored.version).put(&place, &stored.value, lifetime);
         changed.revoke_key(id).commit().await.expect("the store is there").expect("no other writer");
     }
+}
+
+/// Moves the verification of an identity of this provider into the past.
+pub fn age_identity(user: &mut User, provider: &str, age: Duration) {
+    let known = user.identities.iter_mut().find(|identity| identity.provider == provider).expect("it is linked");
+    known.verified_at = Some(SystemClock.now() - age);
+}
+
+/// Moves the last sign-in of a user, with every identity, into the past.
+pub fn age_user(user: &mut User, age: Duration) {
+    let then = SystemClock.now() - age;
+    user.signed_in = Some(then);
+    user.identities.iter_mut().for_each(|identity| identity.verified_at = Some(then));
 }
 
 /// Opens the records in the store at this URL.

@@ -21,6 +21,7 @@ static USERS: LazyLock<[IdentityClaims; 2]> = LazyLock::new(|| {
         id_token: claims.clone(),
         access_token: (provider == "corp").then(|| claims.clone()),
         userinfo: None,
+        verified_at: None,
     })
 });
 

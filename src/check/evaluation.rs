@@ -1,0 +1,131 @@
+//! Evaluates the role map for the users of sessions, keys and tokens. The results are cached with them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use jiff::Timestamp;
+
+use crate::{
+    bearer_tokens::BearerPrincipal,
+    clock::Clock,
+    principal::{CredentialKind, EmailTrust, Evaluation, Grant, IdentityClaims, IdentityHeaders},
+    principal_cache::CachedUser,
+    role_map::CurrentRoleMap,
+    users::{ClaimsMaxAge, CurrentClaims, is_pinned_by},
+};
+
+pub struct Evaluator {
+    /// Has an entry for each configured provider.
+    email_trust: HashMap<String, EmailTrust>,
+    max_age: ClaimsMaxAge,
+    clock: Arc<dyn Clock>,
+}
+
+/// The claims that are evaluated for a token.
+struct BearerClaims {
+    claims: CurrentClaims,
+    /// Until the pinned grant of its user expires too.
+    valid_until: Timestamp,
+}
+
+impl Evaluator {
+    pub fn new(email_trust: HashMap<String, EmailTrust>, max_age: ClaimsMaxAge, clock: Arc<dyn Clock>) -> Self {
+        Self { email_trust, max_age, clock }
+    }
+
+    /// Evaluates a user for sessions. The result is cached until the role map or the user changes, or an identity expires.
+    pub(super) fn evaluate_session(&self, in_force: &CurrentRoleMap, user: &CachedUser) -> Arc<Evaluation> {
+        self.evaluate_user(in_force, user, CredentialKind::Session)
+    }
+
+    /// Evaluates the owner of a key, as [`Self::evaluate_session`] does for sessions.
+    pub(super) fn evaluate_owner(&self, in_force: &CurrentRoleMap, user: &CachedUser) -> Arc<Evaluation> {
+        self.evaluate_user(in_force, user, CredentialKind::Key)
+    }
+
+    /// Evaluates the role map for the claims of the token. The stored claims of its user only apply to their sessions and API
+    /// keys. The result is cached with the token until the role map or the user changes, or its claims expire. `None` if the
+    /// token is suspended, since both the token and its identity's verification are too old.
+    pub(super) fn evaluate_token(&self, in_force: &CurrentRoleMap, bearer: &BearerPrincipal) -> Option<Arc<Evaluation>> {
+        let now = self.clock.now();
+        let evaluation = bearer.evaluation(in_force.version, now).unwrap_or_else(|| {
+            let BearerClaims { claims, valid_until } = self.token_claims(bearer, now);
+            let grant = match bearer.is_workload() {
+                true => in_force.map.evaluate_workload(&claims.identities),
+                false => claims.grant(&in_force.map),
+            };
+            let identity = self.identity(bearer.user(), &claims.identities, &grant);
+            let has_expired_claims = claims.has_expired;
+            let evaluation = Evaluation::new(in_force.version, grant, identity);
+            let evaluation = Arc::new(Evaluation { valid_until, has_expired_claims, ..evaluation });
+            bearer.cache_evaluation(&evaluation);
+            evaluation
+        });
+        (!is_suspended(&evaluation)).then_some(evaluation)
+    }
+
+    fn evaluate_user(&self, in_force: &CurrentRoleMap, user: &CachedUser, credential: CredentialKind) -> Arc<Evaluation> {
+        let cache = match credential {
+            CredentialKind::Session => &user.session_evaluation,
+            CredentialKind::Key | CredentialKind::Token => &user.key_evaluation,
+        };
+        let now = self.clock.now();
+        if let Some(evaluation) = cache.load_full().filter(|evaluation| evaluation.is_current(in_force.version, now)) {
+            return evaluation;
+        }
+        let claims = CurrentClaims::select(user.identities(), user.pinned.as_ref(), self.max_age.of(credential), now);
+        let grant = claims.grant(&in_force.map);
+        let identity = self.identity(&user.id, &claims.identities, &grant);
+        let (valid_until, has_expired_claims) = (claims.valid_until, claims.has_expired);
+        let evaluation = Evaluation::new(in_force.version, grant, identity);
+        let evaluation = Arc::new(Evaluation { valid_until, has_expired_claims, ..evaluation });
+        cache.store(Some(Arc::clone(&evaluation)));
+        evaluation
+    }
+
+    /// The claims of a token. They count as verified when the token was issued, and whenever its user signs in with the same
+    /// identity. Those of an unregistered subject are as valid as the token.
+    fn token_claims(&self, bearer: &BearerPrincipal, now: Timestamp) -> BearerClaims {
+        let Some(user) = bearer.registered_user() else {
+            return BearerClaims { claims: CurrentClaims::of_unstored(bearer.identity().clone()), valid_until: Timestamp::MAX };
+        };
+        let (linked, max_age) = (user.identities(), self.max_age.of(CredentialKind::Token));
+        let verified_at = bearer.issued().max(last_verification(&linked, bearer.identity()));
+        let own = IdentityClaims { verified_at, ..bearer.identity().clone() };
+        let claims = CurrentClaims::select(vec![own], None, max_age, now);
+        let linked = CurrentClaims::select(linked, user.pinned.as_ref(), max_age, now);
+        let of_token = user.pinned.as_ref().filter(|pinned| is_pinned_by(pinned, bearer.identity()));
+        let valid_until = claims.valid_until.min(linked.valid_until);
+        let pinned = linked.pinned.or_else(|| of_token.cloned());
+        BearerClaims { claims: CurrentClaims { pinned, ..claims }, valid_until }
+    }
+
+    /// Builds the identity that upstreams receive and that administrators see.
+    pub fn identity(&self, user: &str, identities: &[IdentityClaims], grant: &Grant) -> IdentityHeaders {
+        let trust = |provider: &str| self.email_trust.get(provider).copied().unwrap_or(EmailTrust::WhenVerified);
+        let email = identities.iter().find_map(|identity| identity.email(trust(&identity.provider)));
+        let name = identities.iter().find_map(|identity| identity.preferred_username());
+        let known = IdentityHeaders {
+            user: user.to_owned(),
+            email: email.unwrap_or_default().to_owned(),
+            preferred_username: name.unwrap_or_default().to_owned(),
+            ..IdentityHeaders::default()
+        };
+        known.with_grant(grant)
+    }
+}
+
+/// True if only identities that have expired could grant a role.
+pub(super) fn is_suspended(evaluation: &Evaluation) -> bool {
+    evaluation.has_expired_claims && evaluation.grant.role.is_none()
+}
+
+/// The time at which the identity of a token was last verified by a sign-in. A token whose subject differs from that of the
+/// sign-in has the time of its issuer.
+fn last_verification(linked: &[IdentityClaims], identity: &IdentityClaims) -> Option<Timestamp> {
+    let same_issuer = || linked.iter().filter(|known| known.issuer == identity.issuer);
+    let same_subject = same_issuer().find(|known| known.subject == identity.subject);
+    match same_subject {
+        Some(known) => known.verified_at,
+        None => same_issuer().filter_map(|known| known.verified_at).max(),
+    }
+}
