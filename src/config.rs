@@ -9,6 +9,7 @@ pub mod token_issuer;
 pub mod units;
 pub mod upstream_credential;
 
+mod api;
 mod apps;
 mod check;
 mod keys;
@@ -29,6 +30,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use self::api::Api;
 pub use self::apps::Apps;
 pub use self::check::CheckAccess;
 pub use self::local_accounts::LocalAccounts;
@@ -73,6 +75,7 @@ pub struct Config {
     /// Roles that may manage users and their keys.
     pub admin_roles: Vec<Role>,
     pub local_accounts: LocalAccounts,
+    pub api: Api,
     pub role_map: RoleMapSource,
     pub upstream_credential: UpstreamCredentials,
     pub apps: Apps,

@@ -11,6 +11,8 @@ mod invitation;
 mod invitations;
 mod password;
 mod password_login;
+mod predictability;
+mod typed_password;
 
 pub use acceptance::{Acceptance, AcceptanceError, AcceptanceRequest, OnboardingClaims, OnboardingToken};
 pub use attempts::Origin;

@@ -1,6 +1,6 @@
 //! Redirect URIs of applications: parses and validates them, and adds the parameters of the response.
 
-use url::Url;
+use url::{Origin, Url};
 
 use crate::origin;
 
@@ -237,6 +237,11 @@ fn with_authority(text: &str, rest: &str) -> Result<Url, RedirectError> {
 impl Redirect {
     pub fn kind(&self) -> RedirectKind {
         self.kind
+    }
+
+    /// The origin of the page that gets the response. The origin of a custom scheme is opaque.
+    pub fn origin(&self) -> Origin {
+        self.url.origin()
     }
 
     /// Identifies the app: the URI without its query, and without the port of a loopback URI.

@@ -149,7 +149,13 @@ impl KeyRequest {
         ReturnTarget::parse(&format!("{PATH}?{}", self.to_query()), "").ok()
     }
 
-    fn to_query(&self) -> String {
+    /// Returns the request with another parameter as the return target of a sign-in, or `None` if it is too long.
+    pub fn return_target_with(&self, name: &str, value: &str) -> Option<ReturnTarget> {
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(self.fields()).append_pair(name, value).finish();
+        ReturnTarget::parse(&format!("{PATH}?{query}"), "").ok()
+    }
+
+    pub fn to_query(&self) -> String {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(self.fields()).finish()
     }
 

@@ -10,8 +10,8 @@ use super::secrets::{SecretFields, key_ring};
 use super::store::StoreScope;
 use super::token_issuer::{EarlierIssuers, ValidationContext};
 use super::{
-    Cache, Config, ConnectionLimits, Listen, LocalAccounts, Log, LogFormat, RoleMapSource, Shutdown, UpstreamCredentials, apps,
-    check, keys, local_accounts, provider, rate_limits, store, token_issuer, ui, upstream_credential, values,
+    Cache, Config, ConnectionLimits, Listen, LocalAccounts, Log, LogFormat, RoleMapSource, Shutdown, UpstreamCredentials, api,
+    apps, check, keys, local_accounts, provider, rate_limits, store, token_issuer, ui, upstream_credential, values,
 };
 use crate::bearer_tokens::IssuerSettings;
 use crate::client_address::ProxyNetwork;
@@ -50,9 +50,8 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let upstream_credentials = upstream_credential.as_ref().map(UpstreamCredentials::names);
     let configured = ConfiguredNames { providers: sources, upstream_credentials };
     let role_map = root.section("role_map", ROLE_MAP, |section| read_role_map(section, &configured));
-    let apps = root.section("apps", apps::DOC, apps::read);
-    let ui = root.section("ui", ui::DOC, ui::read);
-    let log = root.section("log", "The log on standard error.", read_log);
+    let (api, apps) = (root.section("api", api::DOC, api::read), root.section("apps", apps::DOC, apps::read));
+    let (ui, log) = (root.section("ui", ui::DOC, ui::read), root.section("log", "The log on standard error.", read_log));
     let shutdown = root.section("shutdown", SHUTDOWN, read_shutdown);
     let protected = check::require_secret(root, check.as_ref(), upstream_credential.as_ref());
     check_sharing(root, scope, replicas, key_ring.as_ref().map(Option::is_some)).and(protected)?;
@@ -81,6 +80,7 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
         local_accounts: local_accounts?,
         role_map: role_map?,
         upstream_credential: upstream_credential?,
+        api: api?,
         apps: apps?,
         ui: ui?,
         log: log?,

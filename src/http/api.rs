@@ -1,7 +1,7 @@
 //! The JSON API under `/vestibule/api/`: the authentication, fields and responses of all calls.
 //!
 //! A caller authenticates as in a check, with a header or the session cookie. Browsers send the cookie with requests of any
-//! page, so a change by cookie must come from our own pages.
+//! page, so a change by cookie must come from our own origin. It can take access away, but not create any.
 
 pub(super) mod api_error;
 pub(super) mod endpoint;
@@ -15,12 +15,13 @@ use actix_web::{
     web::Bytes,
 };
 
-use super::{Services, Site, api_keys, credential_headers, csrf, error::Failure};
+use super::{Services, Site, api_keys, credential_headers, error::Failure, fetch_metadata};
 use crate::{
     access::CredentialSources,
     check::{AuthenticatedCredential, AuthenticatedPrincipal},
     local_accounts::Accounts,
     principal::Evaluation,
+    principal_cache::UserSession,
     users::Administrator,
 };
 use fields::Fields;
@@ -35,9 +36,18 @@ pub(super) type Body = Result<Bytes, actix_web::Error>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Intent {
     Read,
-    Change,
-    /// The response contains a secret, so a session must have a fresh sign-in.
-    ShowSecret,
+    /// Takes access away.
+    Revoke(SignInAge),
+    /// Creates a credential or a right. With a session, users do this on a page, unless `api.session_writes` is set: a script of
+    /// an upstream on the same origin cannot submit the page's form.
+    Grant(SignInAge),
+}
+
+/// The age of the sign-in of a call with a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SignInAge {
+    Any,
+    Recent,
 }
 
 /// Authenticates the caller. A call with a session cookie must fulfill the requirements of its intent.
@@ -46,19 +56,34 @@ pub(super) async fn caller(
     services: &Services,
     intent: Intent,
 ) -> Result<AuthenticatedPrincipal, ApiError> {
-    let Services { site, checker, keys, .. } = services;
+    let checker = &services.checker;
     let values = |place| credential_headers::values(request.headers(), place);
     let credential = checker.credentials().parse(CredentialSources::ALL, values);
     let principal = checker.authenticate(credential).await.map_err(ApiError::Authentication)?;
     if let AuthenticatedCredential::Session(signed_in) = &principal.credential {
-        if intent != Intent::Read && !is_same_origin(request, site) {
-            return Err(ApiError::ForeignOrigin);
-        }
-        if intent == Intent::ShowSecret && !keys.is_fresh(signed_in.session.created) {
-            return Err(ApiError::StaleSignIn);
-        }
+        authorize_session(request, services, signed_in, intent)?;
     }
     Ok(principal)
+}
+
+fn authorize_session(
+    request: &HttpRequest,
+    services: &Services,
+    signed_in: &UserSession,
+    intent: Intent,
+) -> Result<(), ApiError> {
+    let Services { site, keys, .. } = services;
+    let (Intent::Revoke(age) | Intent::Grant(age)) = intent else { return Ok(()) };
+    if matches!(intent, Intent::Grant(_)) && !site.session_writes {
+        return Err(ApiError::SessionWrite);
+    }
+    if !is_same_origin(request, site) {
+        return Err(ApiError::ForeignOrigin);
+    }
+    match age {
+        SignInAge::Recent if !keys.is_fresh(signed_in.session.created) => Err(ApiError::StaleSignIn),
+        SignInAge::Recent | SignInAge::Any => Ok(()),
+    }
 }
 
 /// Returns the caller as an administrator, with a session or with a key that manages users.
@@ -77,7 +102,7 @@ pub(super) fn local_accounts(services: &Services) -> Result<&Accounts, ApiError>
 
 /// True if a page of this site made the request. Current browsers declare the origin of every request that changes something.
 pub(super) fn is_same_origin(request: &HttpRequest, site: &Site) -> bool {
-    csrf::request_origin(request, site) == csrf::RequestOrigin::SameOrigin
+    fetch_metadata::request_origin(request, site) == fetch_metadata::RequestOrigin::SameOrigin
 }
 
 /// Reads the fields of a body, which may be empty. With a session even an empty body must be declared as JSON, since a page of

@@ -1,5 +1,6 @@
 //! API keys of applications: `/sso/key/generate`, where an application obtains a key through the browser or with a credential.
 
+mod provenance;
 pub(super) mod trusted_redirects;
 
 use std::{sync::Arc, time::Duration};
@@ -22,14 +23,18 @@ use url::form_urlencoded;
 use super::{
     FormTargets, Scripts, Services,
     api_keys::manager,
-    cors, credential_headers, csrf,
+    cors, credential_headers,
     error::{self, Failure},
+    fetch_metadata,
+    form_token::{FormId, FormTokenError},
     page_request::account,
     page_with,
     pages::{self, AppKeyPage, ConsentState, Frame, SitePage, text::Text},
     paths::login_href,
     redirect, security_headers,
 };
+use provenance::SignInTarget;
+
 use crate::{
     access::CredentialSources,
     api_keys::{KeyDuration, KeyParameters, KeyWithSecret, KeysError},
@@ -113,7 +118,7 @@ struct AppKeyRequest<'a> {
 impl AppKeyRequest<'_> {
     async fn answer_request(&self, wanted: &KeyRequest) -> HttpResponse {
         match self.credential() {
-            Ok(None) | Err(CredentialError::MalformedSession) => redirect_to_sign_in(wanted),
+            Ok(None) | Err(CredentialError::MalformedSession) => self.redirect_to_sign_in(wanted),
             Ok(Some(Credential::Session(token))) => self.ask_user(wanted, token).await,
             credential => match self.services.checker.authenticate(credential).await {
                 // A derived key has no more rights than its parent and is revoked with it, so no consent is needed.
@@ -127,9 +132,13 @@ impl AppKeyRequest<'_> {
     async fn ask_user(&self, wanted: &KeyRequest, token: SessionToken<'_>) -> HttpResponse {
         let principal = match self.authenticate(token).await {
             Ok(principal) => principal,
-            Err(FreshSessionError::SignInNeeded) => return redirect_to_sign_in(wanted),
+            Err(FreshSessionError::SignInNeeded) => return self.redirect_to_sign_in(wanted),
             Err(FreshSessionError::Unavailable(cause)) => return unavailable(wanted, &cause),
         };
+        if !fetch_metadata::is_navigation(self.request) {
+            tracing::warn!(reason = "not_a_navigation", user = principal.evaluation.identity.user, "app key request refused");
+            return error::navigation_required().json();
+        }
         match self.consent(wanted, &principal).await {
             Ok(consent) => self.page(wanted, &principal, token.expose(), consent),
             Err(cause) => unavailable(wanted, &cause),
@@ -139,11 +148,8 @@ impl AppKeyRequest<'_> {
     async fn answer_form(&self, wanted: &KeyRequest, form: &FormPairs) -> HttpResponse {
         let field = |name: &str| form.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value);
         let Some(cookie) = self.services.site.cookies.session_in(self.request) else { return self.sign_in_again(wanted) };
-        if !csrf::is_own_form(self.request, &self.services.site)
-            || !csrf::matches(&self.services.site.ring, FORM, &cookie, field("csrf"))
-        {
-            tracing::warn!(reason = "foreign_form", suppressed = tracing::field::Empty, "app key request refused");
-            return error::json(StatusCode::FORBIDDEN, "access_denied", "The response did not come from a page of this site.");
+        if let Err(refused) = self.accept_form(&cookie, field("csrf")).await {
+            return self.refuse_form(wanted, &refused);
         }
         let Ok(token) = self.services.checker.credentials().parse_session(&cookie) else {
             return self.sign_in_again(wanted);
@@ -162,6 +168,27 @@ impl AppKeyRequest<'_> {
             self.remember(wanted, &principal).await;
         }
         response
+    }
+
+    async fn accept_form(&self, cookie: &str, token: &str) -> Result<(), FormTokenError> {
+        let Services { form_tokens, site, .. } = self.services;
+        form_tokens.accept(self.request, site, FormId { purpose: FORM, bound_to: cookie }, token).await
+    }
+
+    fn refuse_form(&self, wanted: &KeyRequest, refused: &FormTokenError) -> HttpResponse {
+        if let FormTokenError::Store(cause) = refused {
+            return unavailable(wanted, &cause.to_string());
+        }
+        tracing::warn!(reason = refused.reason(), suppressed = tracing::field::Empty, "app key request refused");
+        match refused {
+            FormTokenError::Foreign => {
+                error::json(StatusCode::FORBIDDEN, "access_denied", "The response did not come from a page of this site.")
+            }
+            _ => {
+                let failure = Failure::from(refused).action("action-again", return_target(wanted).as_str());
+                failure.respond(self.request, &self.services.site)
+            }
+        }
     }
 
     /// Returns the user of the session, if the sign-in is fresh.
@@ -184,13 +211,24 @@ impl AppKeyRequest<'_> {
             .respond(self.request, &self.services.site)
     }
 
+    /// Redirects to the sign-in, which returns to this request.
+    fn redirect_to_sign_in(&self, wanted: &KeyRequest) -> HttpResponse {
+        let SignInTarget { target, new_cookie } = provenance::sign_in_target(self.request, self.services, wanted);
+        let mut response = redirect(StatusCode::FOUND, &login_href(&target, None));
+        if let Some(value) = new_cookie {
+            // Adding fails only for values that can't stand in a header; ours is base64url.
+            let _ = response.add_cookie(&self.services.site.cookies.login_cookie(&value));
+        }
+        response
+    }
+
     fn credential(&self) -> ParsedCredential<'_> {
         let headers = self.request.headers();
         self.services.checker.credentials().parse(CredentialSources::ALL, |place| credential_headers::values(headers, place))
     }
 
     fn page(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal, cookie: &str, consent: ConsentState) -> HttpResponse {
-        let AuthenticatedCredential::Session(_) = &principal.credential else { return redirect_to_sign_in(wanted) };
+        let AuthenticatedCredential::Session(_) = &principal.credential else { return self.redirect_to_sign_in(wanted) };
         let scripts = match &consent {
             ConsentState::Asked { .. } => Scripts::None,
             ConsentState::GivenBefore => Scripts::Of(&self.services.site.public_url),
@@ -202,7 +240,7 @@ impl AppKeyRequest<'_> {
             life: self.services.app_keys.life,
             consent,
             fields: wanted.fields().into_iter().map(|(name, value)| (name, value.to_owned())).collect(),
-            csrf: csrf::token(&self.services.site.ring, FORM, cookie),
+            csrf: self.services.form_tokens.issue(FormId { purpose: FORM, bound_to: cookie }),
             action: PATH,
         });
         let target = wanted.redirect.as_ref().map(|redirect| redirect.form_target());
@@ -250,11 +288,13 @@ impl AppKeyRequest<'_> {
     }
 
     /// Remembered consent applies only to https redirects, whose hosts the operator has listed. On the user's own machine any
-    /// program may receive the redirect. It also requires a click of the user, since any page can lead a browser here.
+    /// program may receive the redirect. It also requires a click of the user in the application, since any page can lead a
+    /// browser here.
     async fn consent(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) -> Result<ConsentState, String> {
         let asked = ConsentState::Asked { warning: warning(wanted) };
         let by_click = self.request.headers().get("sec-fetch-user").is_some_and(|value| value == "?1");
-        let Some(redirect) = https_redirect(wanted).filter(|_| by_click) else { return Ok(asked) };
+        let continues = by_click && provenance::is_from_application(self.request, self.services, wanted);
+        let Some(redirect) = https_redirect(wanted).filter(|_| continues) else { return Ok(asked) };
         let trusted =
             self.services.users.trusted(&principal.evaluation.identity.user).await.map_err(|error| error.to_string())?;
         Ok(if trusted.iter().any(|known| known == redirect) { ConsentState::GivenBefore } else { asked })
@@ -285,11 +325,6 @@ fn warning(wanted: &KeyRequest) -> Option<Text> {
         None => Some(Text::of("app-key-warning-shown-here")),
         Some(RedirectKind::Https) => None,
     }
-}
-
-/// Redirects to the sign-in, which returns to this request.
-fn redirect_to_sign_in(wanted: &KeyRequest) -> HttpResponse {
-    redirect(StatusCode::FOUND, &login_href(&return_target(wanted), None))
 }
 
 fn return_target(wanted: &KeyRequest) -> ReturnTarget {

@@ -2,7 +2,10 @@
 
 use actix_web::HttpRequest;
 
-use super::{Site, csrf};
+use super::{
+    Services, Site, fetch_metadata,
+    form_token::{self, FormId},
+};
 use crate::oidc::BrowserBinding;
 
 /// The purpose in the tokens of anonymous forms. Their users enter or choose a password.
@@ -19,14 +22,17 @@ pub(super) fn binding(request: &HttpRequest, site: &Site) -> (BrowserBinding, Op
 }
 
 /// Returns the token of an anonymous form, and a new cookie if the browser has none.
-pub(super) fn new_form_token(request: &HttpRequest, site: &Site) -> (String, Option<String>) {
-    let (binding, cookie) = binding(request, site);
-    (csrf::token(&site.ring, FORM, &binding.fingerprint()), cookie)
+pub(super) fn new_form_token(request: &HttpRequest, services: &Services) -> (String, Option<String>) {
+    let (binding, cookie) = binding(request, &services.site);
+    let token = services.form_tokens.issue(FormId { purpose: FORM, bound_to: &binding.fingerprint() });
+    (token, cookie)
 }
 
-/// True if the anonymous form comes from a page that this browser has loaded.
-pub(super) fn is_own_form(request: &HttpRequest, site: &Site, token: &str) -> bool {
+/// True if the anonymous form comes from a page that this browser has loaded. It may be sent again: nobody is signed in, and the
+/// password or link in the form is what grants access.
+pub(super) fn is_own_form(request: &HttpRequest, services: &Services, token: &str) -> bool {
+    let Services { site, form_tokens, .. } = services;
     let bound = site.cookies.binding_in(request).map(|binding| binding.fingerprint());
-    let matches = bound.is_some_and(|bound| csrf::matches(&site.ring, FORM, &bound, token));
-    matches && csrf::is_own_form(request, site)
+    let is_valid = |bound: String| form_tokens.is_valid(FormId { purpose: FORM, bound_to: &bound }, token, form_token::LIFE);
+    bound.is_some_and(is_valid) && fetch_metadata::is_own_form(request, site)
 }

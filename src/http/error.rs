@@ -14,8 +14,8 @@ mod store;
 mod tests;
 
 pub(super) use requests::{
-    administrators_only, foreign_form, internal, no_local_accounts, no_page, not_found, other_browser, reject_malformed_query,
-    reject_slow_body, sign_in_again, unknown_provider,
+    administrators_only, foreign_form, internal, navigation_required, no_local_accounts, no_page, not_found, other_browser,
+    reject_malformed_query, reject_slow_body, sign_in_again, unknown_provider,
 };
 
 use std::{borrow::Cow, time::Duration};

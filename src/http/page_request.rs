@@ -8,8 +8,10 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use serde::Deserialize;
 
 use super::{
-    FormTargets, Scripts, Services, Site, csrf,
+    FormTargets, Scripts, Services, Site,
     error::{self, Failure},
+    fetch_metadata,
+    form_token::{FormId, FormTokenError},
     page_with,
     pages::{self, AccountSummary, Frame, Nav, SitePage},
     paths::login_href,
@@ -70,13 +72,19 @@ pub(super) fn answer(outcome: PageResult) -> HttpResponse {
 }
 
 impl<'a> PageRequest<'a> {
-    /// Authenticates the user. If nobody is signed in, the answer is a redirect to the sign-in, which leads back here.
+    /// Authenticates the user. If nobody is signed in, the answer is a redirect to the sign-in, which leads back here. Only a
+    /// browser that opens the page in a tab gets it, because scripts of this origin must not read it.
     pub async fn authenticate(request: &'a HttpRequest, services: &'a Services, place: SitePage) -> Result<Self, HttpResponse> {
         let sign_in = || redirect(StatusCode::FOUND, &sign_in_href(request, place));
         let session_token = services.site.cookies.session_in(request).ok_or_else(sign_in)?;
         let token = services.checker.credentials().parse_session(&session_token).map_err(|_| sign_in())?;
         match services.checker.authenticate(Ok(Some(Credential::Session(token)))).await {
-            Ok(caller) => Ok(Self { services, request, place, caller, session_token }),
+            Ok(caller) if fetch_metadata::is_navigation(request) => Ok(Self { services, request, place, caller, session_token }),
+            Ok(caller) => {
+                let user = &caller.evaluation.identity.user;
+                tracing::warn!(reason = "not_a_navigation", page = place.href(), user, "page refused");
+                Err(error::navigation_required().respond(request, &services.site))
+            }
             Err(AuthenticationError::Unauthenticated(_)) => Err(sign_in()),
             Err(AuthenticationError::Unavailable(cause)) => {
                 tracing::error!(error = %cause, suppressed = tracing::field::Empty, "session lookup failed");
@@ -85,15 +93,16 @@ impl<'a> PageRequest<'a> {
         }
     }
 
-    /// Authenticates the user who has submitted a form of this page.
+    /// Authenticates the user who has submitted a form of this page. `removing` are the actions that take access away.
     pub async fn authenticate_form(
         request: &'a HttpRequest,
         services: &'a Services,
         place: SitePage,
         form: &FormFields,
+        removing: &[&str],
     ) -> Result<Self, HttpResponse> {
         let page = Self::authenticate(request, services, place).await?;
-        page.check_form(form)?;
+        page.accept_form(form, removing).await?;
         Ok(page)
     }
 
@@ -105,15 +114,20 @@ impl<'a> PageRequest<'a> {
         }
     }
 
-    /// Refuses a form that another page or another session has submitted.
-    fn check_form(&self, form: &FormFields) -> Result<(), HttpResponse> {
+    /// Refuses a form that another page or another session has submitted, and one that was submitted before.
+    async fn accept_form(&self, form: &FormFields, removing: &[&str]) -> Result<(), HttpResponse> {
         let token = form.one("csrf").unwrap_or_default();
-        let is_own = csrf::is_own_form(self.request, self.site());
-        if is_own && csrf::matches(&self.site().ring, self.place.href(), &self.session_token, token) {
-            return Ok(());
+        let accepted = self.services.form_tokens.accept(self.request, self.site(), self.form_id(), token).await;
+        match accepted {
+            // Access can be taken away even if the store has no room for the id of the token.
+            Err(FormTokenError::Store(_)) if form.one("action").is_some_and(|action| removing.contains(&action)) => Ok(()),
+            Err(FormTokenError::Store(error)) => Err(self.fail(&error)),
+            Err(refused) => {
+                tracing::warn!(reason = refused.reason(), page = self.place.href(), "form refused");
+                Err(self.respond(Failure::from(&refused).action(self.place.label(), self.place.href())))
+            }
+            Ok(()) => Ok(()),
         }
-        tracing::warn!(reason = "foreign_form", page = self.place.href(), "form refused");
-        Err(self.foreign_form())
     }
 
     pub fn foreign_form(&self) -> HttpResponse {
@@ -122,7 +136,11 @@ impl<'a> PageRequest<'a> {
 
     /// The token that this page's forms carry.
     pub fn csrf(&self) -> String {
-        csrf::token(&self.site().ring, self.place.href(), &self.session_token)
+        self.services.form_tokens.issue(self.form_id())
+    }
+
+    fn form_id(&self) -> FormId<'_> {
+        FormId { purpose: self.place.href(), bound_to: &self.session_token }
     }
 
     /// The id of the session that the request was made with.

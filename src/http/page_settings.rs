@@ -22,6 +22,8 @@ pub struct Site {
     pub ring: Arc<KeyRing>,
     /// True if local accounts are enabled.
     pub local_accounts: bool,
+    /// True if a session may create credentials and rights by the JSON API.
+    pub session_writes: bool,
     /// The contact that pages name for access requests.
     pub contact: String,
     /// One sentence per configured part, for the page that an operator sees before any sign-in is configured.
@@ -54,6 +56,7 @@ impl Site {
             proxies: TrustedProxies::default(),
             ring: Arc::new(KeyRing::ephemeral(Arc::new(SystemClock))),
             local_accounts: false,
+            session_writes: false,
             contact: String::new(),
             facts: Vec::new(),
             brand: Arc::default(),

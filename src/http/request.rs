@@ -20,7 +20,7 @@ use super::{
     error, paths,
     redacted_path::redacted_path,
     request_id::{REQUEST_ID, RequestId},
-    security_headers,
+    security_headers::{self, OpenerPolicy},
 };
 use crate::{client_address::ClientAddress, metrics::Metrics, users::Browser};
 
@@ -79,16 +79,17 @@ impl Observer {
         let body = request.take_payload();
         request.set_payload(with_deadline(self.body_deadline, body));
         let is_api = paths::is_api_path(request.path());
+        let opener = OpenerPolicy::of(request.headers());
         let in_flight = self.drain.enter();
         let _busy = BusyConnection::mark(request.request());
         let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span.clone()).await;
         let Ok(response) = outcome else {
             let mut response = span.in_scope(|| self.answer_panic(is_api, &id));
-            complete(response.headers_mut(), &id);
+            complete(response.headers_mut(), opener, &id);
             return Err(InternalError::from_response("a handler panicked", response).into());
         };
         let mut response = response?;
-        complete(response.headers_mut(), &id);
+        complete(response.headers_mut(), opener, &id);
         in_flight.close_if_draining(response.response_mut());
         Ok(response)
     }
@@ -128,8 +129,8 @@ fn with_deadline(deadline: Duration, body: Payload) -> Payload {
 }
 
 /// Adds the headers of every response.
-fn complete(headers: &mut HeaderMap, id: &RequestId) {
-    security_headers::complete(headers);
+fn complete(headers: &mut HeaderMap, opener: OpenerPolicy, id: &RequestId) {
+    security_headers::complete(headers, opener);
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         headers.insert(REQUEST_ID, value);
     }

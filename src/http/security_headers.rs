@@ -13,8 +13,21 @@ const ALWAYS: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::REFERRER_POLICY, "no-referrer"),
-    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    // With it, `OpenerPolicy::SameOrigin` differs from the policy of a page that sends only `same-origin`.
+    (HeaderName::from_static("cross-origin-embedder-policy"), "require-corp"),
 ];
+
+/// The first version of Chromium that implements `noopener-allow-popups`.
+const FIRST_NOOPENER_VERSION: u32 = 119;
+
+/// Keeps a script of an upstream on the same origin from reading a page that it opens in a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OpenerPolicy {
+    /// No page that opens ours keeps a reference to it.
+    NoOpener,
+    /// For browsers that do not know the other policy. A page of the same origin with the same policies keeps a reference.
+    SameOrigin,
+}
 
 const NO_CONTENT: &str = "default-src 'none'; frame-ancestors 'none'";
 
@@ -67,8 +80,9 @@ pub(super) fn for_credential(headers: &mut HeaderMap) {
 }
 
 /// Adds the default headers that are not set yet.
-pub(super) fn complete(headers: &mut HeaderMap) {
-    for (name, value) in ALWAYS {
+pub(super) fn complete(headers: &mut HeaderMap, opener: OpenerPolicy) {
+    let opener = (HeaderName::from_static("cross-origin-opener-policy"), opener.as_str());
+    for (name, value) in ALWAYS.into_iter().chain([opener]) {
         headers.insert(name, HeaderValue::from_static(value));
     }
     for (name, value) in [(header::CACHE_CONTROL, "no-store"), (header::CONTENT_SECURITY_POLICY, NO_CONTENT)] {
@@ -78,8 +92,27 @@ pub(super) fn complete(headers: &mut HeaderMap) {
     }
 }
 
+impl OpenerPolicy {
+    /// The strictest policy that the browser of a request implements.
+    pub fn of(request: &HeaderMap) -> Self {
+        let brands = request.get_all("sec-ch-ua").filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+        let mut versions =
+            brands.filter_map(|brand| brand.trim().strip_prefix(r#""Chromium";v=""#)?.strip_suffix('"')?.parse::<u32>().ok());
+        if versions.any(|version| version >= FIRST_NOOPENER_VERSION) { Self::NoOpener } else { Self::SameOrigin }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::NoOpener => "noopener-allow-popups",
+            Self::SameOrigin => "same-origin",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
     use crate::pages::{Brand, asset};
 
@@ -90,10 +123,23 @@ mod tests {
         let policy = |name: &str| {
             let mut headers = HeaderMap::new();
             for_asset(&mut headers, &asset(&brand, name).expect("the file"));
-            complete(&mut headers);
+            complete(&mut headers, OpenerPolicy::SameOrigin);
             headers.get(header::CONTENT_SECURITY_POLICY).expect("a policy").to_str().expect("text").to_owned()
         };
         assert_eq!(policy("logo.0.svg"), SVG_CONTENT);
         assert_eq!(policy("icon.0.svg"), NO_CONTENT);
+    }
+
+    #[rstest]
+    #[case(r#""Chromium";v="156", "Not:A-Brand";v="8""#, OpenerPolicy::NoOpener)]
+    #[case(r#""Google Chrome";v="119", "Chromium";v="119""#, OpenerPolicy::NoOpener)]
+    #[case(r#""Not:A-Brand";v="200", "Chromium";v="118""#, OpenerPolicy::SameOrigin)]
+    #[case(r#""Chromium""#, OpenerPolicy::SameOrigin)]
+    #[case("", OpenerPolicy::SameOrigin)]
+    fn only_browsers_that_know_the_stricter_opener_policy_get_it(#[case] brands: &'static str, #[case] expected: OpenerPolicy) {
+        let mut headers = HeaderMap::new();
+        assert_eq!(OpenerPolicy::of(&headers), OpenerPolicy::SameOrigin);
+        headers.insert(HeaderName::from_static("sec-ch-ua"), HeaderValue::from_static(brands));
+        assert_eq!(OpenerPolicy::of(&headers), expected);
     }
 }

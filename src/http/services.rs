@@ -8,7 +8,7 @@ use std::{
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 
-use super::{AppKeySettings, Site};
+use super::{AppKeySettings, Site, form_token::FormTokens};
 use crate::{
     administration::Administration,
     api_keys::Keys,
@@ -27,6 +27,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Services {
     pub site: Arc<Site>,
+    pub form_tokens: Arc<FormTokens>,
     pub login: Arc<Login>,
     pub checker: Arc<Checker>,
     pub users: Arc<Users>,

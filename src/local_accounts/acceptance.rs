@@ -119,9 +119,8 @@ impl Accounts {
         let token = self.verify_token(request.token)?;
         // Before the password is hashed, which is expensive.
         let StoredRecord { value: invitation, .. } = self.find_agreed(&request, &token).await?;
-        self.settings.passwords.check(&request.password, &[&invitation.email])?;
-        let password = std::mem::take(&mut request.password);
-        let password = self.hasher.reserve_place(QueueKind::KnownBrowser)?.hash(password, self.clock.now()).await?;
+        let password = self.settings.passwords.check(&request.password, &[&invitation.email])?;
+        let password = self.hasher.reserve_place(QueueKind::KnownBrowser)?.hash(password.into_text(), self.clock.now()).await?;
         let sign_in = VerifiedLogin {
             identity: invitation.claims(),
             sid: None,

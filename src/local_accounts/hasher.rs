@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
-use super::password::{LONGEST, Password};
+use super::{password::Password, typed_password::PasswordForms};
 
 /// The maximum length of each queue. Requests beyond it would wait too long.
 const MOST_WAITING: usize = 64;
@@ -40,7 +40,7 @@ pub struct Busy;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Right {
-        /// The hash has other parameters than the configured ones.
+        /// The hash has other parameters than the configured ones, or is not that of the normal form.
         outdated: bool,
     },
     Wrong,
@@ -100,25 +100,25 @@ impl QueuePlace<'_> {
         Ok(Password { hash, set: now })
     }
 
-    /// Verifies a password. A refusal takes as long if there is no stored password, or one with a cheaper hash.
-    pub async fn verify(&self, password: Zeroizing<String>, stored: Option<&Password>) -> Result<Verdict, Busy> {
-        // No stored password is this long, so the refusal takes the same time for each account.
-        if password.len() > LONGEST {
-            return Ok(Verdict::Wrong);
-        }
+    /// Verifies a password. A refusal takes as long if there is no stored password, or one with a cheaper hash. A password with
+    /// two forms takes twice as long.
+    pub async fn verify(&self, password: PasswordForms, stored: Option<&Password>) -> Result<Verdict, Busy> {
         let Hasher { argon2, cost, dummy, .. } = self.hasher;
         let (argon2, cost, compared) = (argon2.clone(), *cost, stored.unwrap_or(dummy).hash.clone());
         let made_by = cost_of(&compared);
-        let matches = self.run_in_queue(move || {
-            let matches = matches_hash(&argon2, &password, &compared);
+        let matches = move |password: &str| {
+            let matches = matches_hash(&argon2, password, &compared);
             if let Some(rest) = made_by.filter(|_| !matches).and_then(|made_by| cost.remaining_cost(made_by)) {
-                hash(&rest, &password);
+                hash(&rest, password);
             }
             matches
-        });
+        };
+        let form = self.run_in_queue(move || password.iter().position(|form| matches(form))).await?;
         // Without a stored password the result is always wrong.
-        let is_right = matches.await? && stored.is_some();
-        Ok(if is_right { Verdict::Right { outdated: made_by != Some(self.hasher.cost) } } else { Verdict::Wrong })
+        Ok(match form.filter(|_| stored.is_some()) {
+            Some(form) => Verdict::Right { outdated: form > 0 || made_by != Some(self.hasher.cost) },
+            None => Verdict::Wrong,
+        })
     }
 
     async fn run_in_queue<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
@@ -164,7 +164,7 @@ fn matches_hash(argon2: &Argon2<'_>, password: &str, hash: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::password::LONGEST, *};
     use crate::clock::{Clock, SystemClock};
 
     const COST: Cost = Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
@@ -187,12 +187,16 @@ mod tests {
         let stored = stored(&hasher, "correct horse").await;
         assert!(stored.hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{}", stored.hash);
         let place = hasher.reserve_place(QueueKind::UnknownBrowser).unwrap();
-        let right = place.verify(text("correct horse"), Some(&stored)).await.unwrap();
+        let right = place.verify(PasswordForms::of("correct horse"), Some(&stored)).await.unwrap();
         assert_eq!(right, Verdict::Right { outdated: false });
         for wrong in ["", "correct hors", "Correct horse", &"x".repeat(LONGEST + 1)] {
-            assert_eq!(place.verify(text(wrong), Some(&stored)).await.unwrap(), Verdict::Wrong);
+            assert_eq!(place.verify(PasswordForms::of(wrong), Some(&stored)).await.unwrap(), Verdict::Wrong);
         }
-        assert_eq!(place.verify(text("dummy"), None).await.unwrap(), Verdict::Wrong, "the dummy belongs to no account");
+        assert_eq!(
+            place.verify(PasswordForms::of("dummy"), None).await.unwrap(),
+            Verdict::Wrong,
+            "the dummy belongs to no account"
+        );
     }
 
     #[tokio::test]
@@ -201,8 +205,22 @@ mod tests {
         for changed in [Cost { memory_kib: 128, ..COST }, Cost { iterations: 2, ..COST }] {
             let hasher = hasher(changed);
             let place = hasher.reserve_place(QueueKind::UnknownBrowser).unwrap();
-            assert_eq!(place.verify(text("x"), Some(&stored)).await.unwrap(), Verdict::Right { outdated: true });
-            assert_eq!(place.verify(text("y"), Some(&stored)).await.unwrap(), Verdict::Wrong);
+            assert_eq!(place.verify(PasswordForms::of("x"), Some(&stored)).await.unwrap(), Verdict::Right { outdated: true });
+            assert_eq!(place.verify(PasswordForms::of("y"), Some(&stored)).await.unwrap(), Verdict::Wrong);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_the_typed_form_is_valid_and_outdated() {
+        let hasher = hasher(COST);
+        let (composed, decomposed) = ("caf\u{e9}", "cafe\u{301}");
+        let (old, new) = (stored(&hasher, decomposed).await, stored(&hasher, composed).await);
+        let place = hasher.reserve_place(QueueKind::UnknownBrowser).unwrap();
+        let verdict = async |typed: &str, stored: &Password| place.verify(PasswordForms::of(typed), Some(stored)).await.unwrap();
+        assert_eq!(verdict(decomposed, &old).await, Verdict::Right { outdated: true });
+        assert_eq!(verdict(composed, &old).await, Verdict::Wrong, "the hash does not tell its other forms");
+        for typed in [composed, decomposed] {
+            assert_eq!(verdict(typed, &new).await, Verdict::Right { outdated: false });
         }
     }
 

@@ -4,8 +4,13 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 use zxcvbn::{Score, feedback::Feedback, zxcvbn};
 
+use super::{
+    predictability::unpredictable_part,
+    typed_password::{NormalFormError, NormalPassword},
+};
 use crate::{
     store::{self, Kind, Record},
     users,
@@ -39,6 +44,8 @@ pub enum PasswordRejection {
     TooShort { min: usize },
     #[error("it has more than {LONGEST} bytes")]
     TooLong,
+    #[error("it has a character that passwords cannot have")]
+    Character,
     /// With the library's warning and suggestions, if any.
     #[error("it is too easy to guess")]
     Weak(Option<Feedback>),
@@ -50,6 +57,7 @@ impl PasswordRejection {
         match self {
             Self::TooShort { .. } => "password_too_short",
             Self::TooLong => "password_too_long",
+            Self::Character => "password_invalid_character",
             Self::Weak(_) => "password_too_weak",
         }
     }
@@ -66,17 +74,28 @@ impl Password {
 }
 
 impl PasswordRules {
-    /// Checks a new password. The user's data in `known` does not make it stronger.
-    pub fn check(&self, password: &str, known: &[&str]) -> Result<(), PasswordRejection> {
-        if password.len() > LONGEST {
+    /// Checks a new password and returns its normal form. The user's data in `known` does not make it stronger.
+    pub fn check(&self, typed: &str, known: &[&str]) -> Result<NormalPassword, PasswordRejection> {
+        let password = NormalPassword::parse(typed).map_err(|error| match error {
+            NormalFormError::Empty => PasswordRejection::TooShort { min: self.min_length },
+            NormalFormError::Character => PasswordRejection::Character,
+        })?;
+        let text = password.as_str();
+        if text.len() > LONGEST {
             return Err(PasswordRejection::TooLong);
         }
-        if password.chars().count() < self.min_length {
+        if text.chars().count() < self.min_length {
             return Err(PasswordRejection::TooShort { min: self.min_length });
         }
-        let entropy = zxcvbn(password, known);
-        if entropy.score() < STRONG_ENOUGH { Err(PasswordRejection::Weak(entropy.feedback().cloned())) } else { Ok(()) }
+        check_strength(text, known)?;
+        check_strength(&Zeroizing::new(unpredictable_part(text)), known)?;
+        Ok(password)
     }
+}
+
+fn check_strength(password: &str, known: &[&str]) -> Result<(), PasswordRejection> {
+    let entropy = zxcvbn(password, known);
+    if entropy.score() < STRONG_ENOUGH { Err(PasswordRejection::Weak(entropy.feedback().cloned())) } else { Ok(()) }
 }
 
 /// Shows no hash, since it allows guessing.
@@ -104,10 +123,44 @@ mod tests {
         assert_eq!(rules.check(password, &["ada@example.com"]).unwrap_err().to_string(), why);
     }
 
+    /// zxcvbn alone accepts most of these.
+    #[rstest]
+    #[case::unit(&"4/".repeat(9))]
+    #[case::unit_with_slips("4/4/44/4/4/4/44/4/4/")]
+    #[case::letters(&"abc".repeat(12))]
+    #[case::keyboard_run(&"qwer".repeat(8))]
+    #[case::other_case(&"xQ7xq7".repeat(5))]
+    #[case::varied_unit("dog1dog2dog3dog4dog5")]
+    #[case::doubled("aabbccddeeffgghhiijj")]
+    #[case::interleaved("a1b2c3d4e5f6g7h8i9")]
+    #[case::columns("1qaz2wsx3edc4rfv5tgb")]
+    #[case::rows("qwertyuiopasdfghjklzxcvbnm")]
+    #[case::sequence("abcdefghijklmnopqrstuvwxyz")]
+    #[case::numbers("12345678901234567890")]
+    #[case::unicode(&"é€".repeat(10))]
+    fn a_short_unit_is_too_easy_to_guess_however_often_it_is_repeated(#[case] password: &str) {
+        let rejection = PasswordRules { min_length: 12 }.check(password, &[]).expect_err(password);
+        assert_eq!(rejection.reason(), "password_too_weak");
+    }
+
+    #[rstest]
+    #[case("violin-otter-97-gravel")]
+    #[case("correct horse battery staple")]
+    #[case("the cat and the dog and the very old bird")]
+    #[case("kT8#vq2!Lw9z")]
+    #[case("9f86d081884c7d659a2feaa0c55ad015")]
+    #[case("Zwölf Boxkämpfer jagen Viktor")]
+    fn a_password_with_enough_that_is_unpredictable_is_accepted(#[case] password: &str) {
+        assert!(PasswordRules { min_length: 12 }.check(password, &["ada@example.com"]).is_ok());
+    }
+
     #[test]
-    fn a_long_phrase_is_accepted() {
+    fn length_is_that_of_the_normal_form() {
         let rules = PasswordRules { min_length: 12 };
-        assert!(rules.check("violin-otter-97-gravel", &["ada@example.com"]).is_ok());
+        let reason = |typed: &str| rules.check(typed, &[]).map_or_else(|rejection| rejection.reason(), |_| "accepted");
+        assert_eq!(reason("ke\u{301}ve\u{301}ze\u{301}"), "password_too_short", "six characters");
+        assert_eq!(reason(""), "password_too_short");
+        assert_eq!(reason("violin\u{0}otter-97-gravel"), "password_invalid_character");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::{
     email,
     hasher::{QueueKind, Verdict},
     password::Password,
+    typed_password::PasswordForms,
 };
 use crate::{
     metrics::LoginOutcome,
@@ -109,11 +110,15 @@ impl Accounts {
         let known = self.users.find(LOCAL, &email).await?;
         let user = known.clone().unwrap_or_else(|| account.to_hex());
         let (identity, stored) = self.account(&user).await?;
+        let password = PasswordForms::of(&password);
         let verdict = place.verify(password.clone(), stored.as_ref().map(|stored| &stored.value)).await?;
         let (Some(identity), Some(stored), Verdict::Right { outdated }) = (identity, stored, verdict) else {
             return Err(PasswordLoginError::Wrong { user: known });
         };
-        let renewed = if outdated { Some(place.hash(password, stored.value.set).await?) } else { None };
+        let renewed = match password.into_preferred().filter(|_| outdated) {
+            Some(password) => Some(place.hash(password, stored.value.set).await?),
+            None => None,
+        };
         let sign_in = VerifiedLogin { identity, sid: None, logout: Logout::default(), browser, prior_access: PriorAccess::Keep };
         let entered = self.enter(&user, &sign_in, &stored, renewed.as_ref()).await?;
         Ok(PasswordLogin { login: entered, device: attempts::device_cookie(self.ring(), &account) })
@@ -137,11 +142,11 @@ impl Accounts {
         {
             return Err(PasswordChangeError::TooMany { retry_after });
         }
-        if place.verify(current, Some(&stored.value)).await? == Verdict::Wrong {
+        if place.verify(PasswordForms::of(&current), Some(&stored.value)).await? == Verdict::Wrong {
             return Err(PasswordChangeError::Wrong);
         }
-        self.settings.passwords.check(&new, &[&identity.subject])?;
-        let password = place.hash(new, self.clock.now()).await?;
+        let new = self.settings.passwords.check(&new, &[&identity.subject])?;
+        let password = place.hash(new.into_text(), self.clock.now()).await?;
         let key = Password::key(user);
         let set = self.users.end_sessions_with(user, kept, |_, change| {
             Ok::<_, store::Error>(change.expect_version(&key, stored.version).put(&key, &password, Ttl::Forever))

@@ -1,5 +1,7 @@
 //! Local accounts on the memory store: invitations, acceptance, logins with a password, and limits on guessing.
 
+mod normal_form;
+
 use rstest::rstest;
 use zeroize::Zeroizing;
 

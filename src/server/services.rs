@@ -23,7 +23,7 @@ use crate::{
     config::{self, Config, RoleMapSource},
     files::FileWatch,
     gateway::secret::GatewayAuthentication,
-    http::{AppKeySettings, CookieNames, Services, Site, health::Readiness},
+    http::{AppKeySettings, CookieNames, FormTokens, Services, Site, health::Readiness},
     kubernetes::{RoleMapWatch, TokenAuthority},
     login::Login,
     metrics::Metrics,
@@ -110,6 +110,7 @@ impl Parts {
         let login = Login::new(Arc::clone(&providers), flows, Arc::clone(&users), Arc::clone(clock), Arc::clone(&metrics));
         let services = Services {
             site: Arc::new(site(config, limits, ring)),
+            form_tokens: Arc::new(FormTokens::new(records.clone(), Arc::clone(clock))),
             login: Arc::new(login),
             checker: Arc::new(checker),
             users,
@@ -252,6 +253,7 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
     Site {
         contact: config.contact.clone(),
         local_accounts: config.local_accounts.enabled,
+        session_writes: config.api.session_writes,
         public_url: config.public_url.clone(),
         cookies,
         limits,

@@ -119,6 +119,7 @@ password-problem-short = The password is too short. Use at least { $minimum ->
    *[other] { $minimum } characters
 }.
 password-problem-long = The password is too long. Use at most 128 characters; accented letters count as more than one.
+password-problem-character = The password has an invisible character. Use letters, digits, symbols and spaces.
 password-problem-weak = The password is too easy to guess.
 password-problem-mismatch = The passwords do not match. Enter the same password twice.
 password-problem-many = Too many attempts. Wait { $time }, then try again.
@@ -459,6 +460,14 @@ error-store-away-next = You were not signed out. Wait a moment and try again.
 error-foreign-form-title = Nothing was changed
 error-foreign-form-happened = The request did not come from a page of this site, so it was rejected.
 error-foreign-form-next = If you want to make this change, make it on this site.
+
+error-form-used-title = This form was already sent
+error-form-used-happened = Each form can be sent once, within 12 hours after its page was opened. Sending it again changed nothing.
+error-form-used-next = Check whether your change was made. If it was not, try again.
+
+error-not-in-a-tab-title = Open this page in a tab
+error-not-in-a-tab-happened = A script or a frame requested this page. To protect your account, it is only shown in a tab of its own.
+error-not-in-a-tab-next = Open the page from your account.
 
 error-sign-in-again-title = Sign in again
 error-sign-in-again-happened = This action requires a recent sign-in. Your session has ended, or your last sign-in was too long ago.

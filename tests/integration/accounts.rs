@@ -5,3 +5,4 @@ mod administration;
 mod bootstrap;
 mod passwords;
 mod search;
+mod session_writes;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod applications;
+mod hostile;
 mod pages;
 mod readme;
 

@@ -114,6 +114,7 @@ class Fleet:
             "VESTIBULE_CHECK_SERVERS": f"server {release}-check:4181;",
             "VESTIBULE_UPSTREAM": upstream,
             "VESTIBULE_GATEWAY_SECRET": self.gateway_secret,
+            "VESTIBULE_ALLOW_SERVICE_WORKERS": "",
         }
         site = re.sub(r"\$\{(VESTIBULE_\w+)\}", lambda found: values[found[1]], TEMPLATE.read_text())
         self.namespace.secret(name, **self.authority.issue(HOST), **{"nginx.conf": NGINX, "vestibule.conf": site})

@@ -85,6 +85,8 @@ class Controller:
     def install(cls):
         made = Release(cls.fleet, cls.RELEASE, cls.controller.gateway, replicaCount=2, roleMap={"document": ROLE_MAP},
                        config={"store": {"key_prefix": f"vestibule:{cls.RELEASE}-{secrets.token_hex(3)}:"},
+                               # The test creates its key by JSON.
+                               "api": {"session_writes": True},
                                "upstream_credential": UPSTREAM_CREDENTIAL},
                        extraVolumes=[{"name": "upstream", "secret": {"secretName": OWN}}],
                        extraVolumeMounts=[{"name": "upstream", "mountPath": OWN_FOLDER, "readOnly": True}])

@@ -3,7 +3,8 @@
 //   node upstream.mjs <port> [<address to listen on>]
 //
 // The response is HTML, or with `Accept: application/json` all received headers, for tests. A WebSocket client receives them
-// as the first message, and the connection is closed.
+// as the first message, and the connection is closed. `/custom?header=<name>:<value>&body=<text>` answers with these headers and
+// this body, for pages and scripts of tests.
 
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -57,8 +58,18 @@ function page({ method, url, headers }) {
 </main></body></html>`;
 }
 
+function custom(url, res) {
+  const { searchParams } = new URL(url, 'http://upstream');
+  const headers = searchParams.getAll('header').map((header) => header.split(/:(.*)/s).slice(0, 2));
+  res.writeHead(200, { 'content-type': 'text/html', ...Object.fromEntries(headers) }).end(searchParams.get('body') ?? '');
+}
+
 const server = createServer((req, res) => {
   req.resume();
+  if (req.url.startsWith('/custom?')) {
+    custom(req.url, res);
+    return;
+  }
   const json = (req.headers.accept ?? '').includes('application/json');
   const type = json ? 'application/json' : 'text/html; charset=utf-8';
   const { method, url, headers, rawHeaders } = req;

@@ -19,6 +19,8 @@ pub(in crate::http) enum ApiError {
     Authentication(AuthenticationError),
     #[error("a change by cookie that is not from our own page")]
     ForeignOrigin,
+    #[error("a session would create a credential or a right")]
+    SessionWrite,
     #[error("the sign-in is not fresh")]
     StaleSignIn,
     #[error("the body is not JSON")]
@@ -82,6 +84,7 @@ impl ApiError {
             Self::Authentication(AuthenticationError::Unauthenticated(why)) => why.reason(),
             Self::Authentication(AuthenticationError::Unavailable(_)) => "store_unavailable",
             Self::ForeignOrigin => "foreign_origin",
+            Self::SessionWrite => "session_not_allowed",
             Self::StaleSignIn => "sign_in_not_recent",
             Self::NotJson => "body_not_json",
             Self::TooLarge => "body_too_large",

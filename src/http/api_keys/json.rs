@@ -10,7 +10,7 @@ use crate::{
     http::{
         Services,
         api::{
-            ApiError, Body, Endpoint, Intent, answer, caller,
+            ApiError, Body, Endpoint, Intent, SignInAge, answer, caller,
             fields::{self, FieldError, Fields},
             json, read_fields,
         },
@@ -38,7 +38,7 @@ pub(in crate::http) fn regenerate() -> Endpoint {
 }
 
 async fn create(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = caller(&request, &services, Intent::ShowSecret).await?;
+    let caller = caller(&request, &services, Intent::Grant(SignInAge::Recent)).await?;
     let wish = read_wish(read_fields(&request, body, &caller)?, &services.checker)?;
     let made = services.keys.create(&manager(&caller), &wish).await?;
     Ok(json(StatusCode::CREATED, with_secret(&made, &services.checker)))
@@ -58,7 +58,7 @@ async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, 
 
 /// Adds restrictions to a key (RFC 5789). No field ever removes one.
 async fn restrict(request: HttpRequest, id: Path<String>, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = caller(&request, &services, Intent::Change).await?;
+    let caller = caller(&request, &services, Intent::Revoke(SignInAge::Any)).await?;
     let mut fields = read_fields(&request, body, &caller)?;
     let restrictions = read_restrictions(&mut fields, &services.checker)?;
     fields.finish()?;
@@ -67,7 +67,7 @@ async fn restrict(request: HttpRequest, id: Path<String>, body: Body, services: 
 }
 
 async fn revoke(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = caller(&request, &services, Intent::Change).await?;
+    let caller = caller(&request, &services, Intent::Revoke(SignInAge::Any)).await?;
     let key = services.keys.revoke(&manager(&caller), KeyId::parse(&id).ok_or(ApiError::NotFound)?).await?;
     Ok(json(StatusCode::OK, value!({"token_id": key.id.to_string(), "deleted": true})))
 }
@@ -78,7 +78,7 @@ async fn regenerate_one(
     body: Body,
     services: Services,
 ) -> Result<HttpResponse, ApiError> {
-    let caller = caller(&request, &services, Intent::ShowSecret).await?;
+    let caller = caller(&request, &services, Intent::Grant(SignInAge::Recent)).await?;
     let mut fields = read_fields(&request, body, &caller)?;
     let regeneration = Regeneration {
         grace_period: fields.parse_field("overlap", fields::parse_duration)?,

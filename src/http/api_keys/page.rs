@@ -33,6 +33,9 @@ const DEFAULT_LIFETIME: &str = "30d";
 /// Grace periods that the form offers, in hours. Those above `keys.overlap_max` are left out.
 const GRACE_PERIODS: [u64; 3] = [1, 24, 168];
 
+/// The actions that take access away.
+const REMOVING: [&str; 3] = ["narrow", "forget", "revoke"];
+
 #[derive(Deserialize)]
 struct ListQuery {
     after: Option<String>,
@@ -51,7 +54,7 @@ async fn show(request: HttpRequest, query: Query<ListQuery>, services: Services)
 }
 
 async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services) -> PageResult {
-    let page = KeysRequest(PageRequest::authenticate_form(&request, &services, SitePage::Keys, &form).await?);
+    let page = KeysRequest(PageRequest::authenticate_form(&request, &services, SitePage::Keys, &form, &REMOVING).await?);
     let outcome = match form.one("action") {
         Some("make") => {
             page.0.require_fresh_sign_in()?;

@@ -6,7 +6,7 @@ use serde_json::json as value;
 use crate::http::{
     Services,
     api::{
-        ApiError, Endpoint, Intent, answer, caller,
+        ApiError, Endpoint, Intent, SignInAge, answer, caller,
         fields::{Fields, required_text},
         json, require_session,
     },
@@ -27,7 +27,7 @@ async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, 
 
 /// Removes an address, and the user is asked again before it receives a key. An address that is not trusted is no error.
 async fn forget(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = require_session(caller(&request, &services, Intent::Change).await?)?;
+    let caller = require_session(caller(&request, &services, Intent::Revoke(SignInAge::Any)).await?)?;
     let mut query = Fields::parse_query(request.query_string()).ok_or(ApiError::Malformed)?;
     let redirect_uri = required_text(&mut query, "redirect_uri")?;
     query.finish()?;

@@ -136,6 +136,7 @@ impl Failure {
         let description = match unfit {
             PasswordRejection::TooShort { min } => format!("{field} must have at least {min} characters."),
             PasswordRejection::TooLong => format!("{field} must have at most 128 bytes."),
+            PasswordRejection::Character => format!("{field} must not have control characters or invisible ones."),
             PasswordRejection::Weak(feedback) => guessable(field, feedback.as_ref()),
         };
         Self::new(StatusCode::BAD_REQUEST, "weak_password", description).problem(password_problem(unfit).field("new_password"))
@@ -155,6 +156,7 @@ fn password_problem(unfit: &PasswordRejection) -> Problem {
     match unfit {
         PasswordRejection::TooShort { min } => Problem::of("password-problem-short").with("minimum", Value::Count(*min as u64)),
         PasswordRejection::TooLong => Problem::of("password-problem-long"),
+        PasswordRejection::Character => Problem::of("password-problem-character"),
         PasswordRejection::Weak(feedback) => {
             let warning = feedback.iter().filter_map(Feedback::warning).map(password_strength::warning);
             let suggestions = feedback.iter().flat_map(Feedback::suggestions).copied().map(password_strength::suggestion);

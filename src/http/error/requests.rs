@@ -7,7 +7,7 @@ use actix_web::{
 };
 
 use super::Failure;
-use crate::http::{Services, Site, api::api_error::ApiError};
+use crate::http::{Services, Site, api::api_error::ApiError, form_token::FormTokenError};
 
 /// RFC 9470.
 const CHALLENGE_FRESH: HeaderValue =
@@ -24,6 +24,7 @@ impl From<&ApiError> for Failure {
             ApiError::Authentication(error) => error.into(),
             ApiError::StaleSignIn => sign_in_again(),
             ApiError::ForeignOrigin => foreign_form(),
+            ApiError::SessionWrite => session_write(),
             ApiError::NotJson => {
                 Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", "The body must be of type application/json.")
             }
@@ -54,6 +55,16 @@ impl From<&ApiError> for Failure {
             ApiError::SignIn(error) => error.into(),
             ApiError::Acceptance(error) => error.into(),
             ApiError::Password(error) => error.into(),
+        }
+    }
+}
+
+impl From<&FormTokenError> for Failure {
+    fn from(refused: &FormTokenError) -> Self {
+        match refused {
+            FormTokenError::Foreign => foreign_form(),
+            FormTokenError::Expired | FormTokenError::Used => Self::of_page(StatusCode::FORBIDDEN, "error-form-used"),
+            FormTokenError::Store(error) => error.into(),
         }
     }
 }
@@ -94,6 +105,19 @@ pub(in crate::http) fn no_local_accounts() -> Failure {
 /// A change that does not come from our own page.
 pub(in crate::http) fn foreign_form() -> Failure {
     Failure::forbidden("A browser must send this request from a page of this site.").page("error-foreign-form")
+}
+
+/// A script or a frame of this origin requests a page of a session.
+pub(in crate::http) fn navigation_required() -> Failure {
+    Failure::forbidden("With a session, a browser must open this address in a tab.")
+        .page("error-not-in-a-tab")
+        .action("action-account", ACCOUNT)
+}
+
+/// A call with a session that would create a credential or a right.
+fn session_write() -> Failure {
+    let description = "A session may not do this by the API: use the page, or send an API key (see api.session_writes).";
+    Failure::new(StatusCode::FORBIDDEN, "session_not_allowed", description)
 }
 
 /// The session has ended, or its sign-in is not fresh enough. A form can't be redirected to the identity provider, because

@@ -10,6 +10,7 @@ use crate::{
     administration::AdministrationError,
     api_keys::KeysError,
     http::{
+        form_token::FormTokenError,
         pages::text::{self, Text},
         role_map::ExplanationError,
     },
@@ -66,6 +67,7 @@ fn failures() -> Vec<Failure> {
         PasswordChangeError::Wrong,
         PasswordChangeError::TooMany { retry_after },
         PasswordChangeError::Password(PasswordRejection::TooLong),
+        PasswordChangeError::Password(PasswordRejection::Character),
         PasswordChangeError::Password(weak_password()),
         PasswordChangeError::Busy,
     ];
@@ -100,6 +102,8 @@ fn request_failures() -> Vec<Failure> {
         administrators_only(),
         no_local_accounts(),
         foreign_form(),
+        Failure::from(&FormTokenError::Used),
+        navigation_required(),
         sign_in_again(),
         unknown_provider(),
         other_browser(),

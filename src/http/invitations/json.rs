@@ -9,7 +9,7 @@ use crate::{
     http::{
         Services, Site,
         api::{
-            ApiError, Body, Endpoint, Intent, administrator, answer, caller,
+            ApiError, Body, Endpoint, Intent, SignInAge, administrator, answer, caller,
             fields::{self, Fields, required_text},
             json, local_accounts, read_fields,
         },
@@ -33,7 +33,7 @@ pub(in crate::http) fn one() -> Endpoint {
 }
 
 async fn create(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = caller(&request, &services, Intent::ShowSecret).await?;
+    let caller = caller(&request, &services, Intent::Grant(SignInAge::Recent)).await?;
     let by = administrator(&services, &caller)?;
     let wanted = read_wanted(read_fields(&request, body, &caller)?, &services.checker)?;
     let accounts = local_accounts(&services)?;
@@ -55,7 +55,7 @@ async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, 
 }
 
 async fn revoke(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = caller(&request, &services, Intent::Change).await?;
+    let caller = caller(&request, &services, Intent::Revoke(SignInAge::Any)).await?;
     let by = administrator(&services, &caller)?;
     let id = InvitationId::parse(&id).ok_or(InvitationError::NotFound)?;
     local_accounts(&services)?.revoke(id, by).await?;

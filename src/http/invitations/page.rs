@@ -71,7 +71,7 @@ async fn show(request: HttpRequest, query: Query<ListQuery>, services: Services)
 }
 
 async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services) -> PageResult {
-    let page = InvitationsRequest::of(PageRequest::authenticate_form(&request, &services, PLACE, &form).await?)?;
+    let page = InvitationsRequest::of(PageRequest::authenticate_form(&request, &services, PLACE, &form, &["withdraw"]).await?)?;
     match form.one("action") {
         Some("make") => page.create(&form).await,
         Some("withdraw") => page.revoke(&form).await,

@@ -11,7 +11,7 @@ use crate::{
             ApiError, Body, Endpoint, answer, body_error, fields::required_text, is_same_origin, json, local_accounts,
             read_json_fields,
         },
-        csrf::is_browser,
+        fetch_metadata::is_browser,
         passwords::origin,
         request::browser,
     },

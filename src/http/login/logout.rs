@@ -5,7 +5,15 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::{
-    http::{FormTargets, Scripts, Services, Site, csrf, error::Failure, page, page_request::account, page_with, redirect},
+    http::{
+        FormTargets, Scripts, Services, Site,
+        error::{self, Failure},
+        fetch_metadata,
+        form_token::FormId,
+        page,
+        page_request::account,
+        page_with, redirect,
+    },
     metrics::Outcome,
     pages::{self, Frame, ProviderLogout, SignOutPage, SignedOutPage},
     principal::{Evaluation, LOCAL},
@@ -29,6 +37,7 @@ pub(super) async fn show(request: HttpRequest, services: Services) -> HttpRespon
     let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(site) };
     let Ok(token) = checker.credentials().parse_session(&cookie) else { return signed_out(site) };
     match checker.load_session(&token).await {
+        Ok(Some(_)) if !fetch_metadata::is_navigation(&request) => error::navigation_required().respond(&request, site),
         Ok(Some((signed_in, evaluation))) => confirm(&services, &cookie, &signed_in, &evaluation),
         Ok(None) => signed_out(site),
         Err(unanswered) => unavailable(&request, site, &unanswered.to_string()),
@@ -37,7 +46,7 @@ pub(super) async fn show(request: HttpRequest, services: Services) -> HttpRespon
 
 /// The page that asks before the session is ended.
 fn confirm(services: &Services, cookie: &str, signed_in: &UserSession, evaluation: &Evaluation) -> HttpResponse {
-    let Services { site, login, .. } = services;
+    let Services { site, login, form_tokens, .. } = services;
     let provider = login.providers().get(&signed_in.session.provider);
     let elsewhere = provider.and_then(|provider| Some((provider, provider.end_session_endpoint()?)));
     let at_provider = match &elsewhere {
@@ -47,7 +56,7 @@ fn confirm(services: &Services, cookie: &str, signed_in: &UserSession, evaluatio
     };
     let body = pages::render(&SignOutPage {
         frame: Frame::of(&site.brand),
-        csrf: csrf::token(&site.ring, FORM, cookie),
+        csrf: form_tokens.issue_for_session_end(FormId { purpose: FORM, bound_to: cookie }),
         account: account(evaluation),
         at_provider,
         action: PATH.to_owned(),
@@ -60,7 +69,8 @@ fn confirm(services: &Services, cookie: &str, signed_in: &UserSession, evaluatio
 pub(super) async fn submit(request: HttpRequest, form: Form<Confirmation>, services: Services) -> HttpResponse {
     let site = &services.site;
     let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(site) };
-    if !csrf::is_own_form(&request, site) || !csrf::matches(&site.ring, FORM, &cookie, &form.csrf) {
+    let form_id = FormId { purpose: FORM, bound_to: &cookie };
+    if !services.form_tokens.accepts_session_end(&request, site, form_id, &form.csrf) {
         tracing::warn!(reason = "foreign_form", suppressed = tracing::field::Empty, "logout refused");
         return refusal().respond(&request, site);
     }

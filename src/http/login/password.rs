@@ -29,7 +29,7 @@ pub(super) async fn sign_in(request: HttpRequest, form: Form<FormFields>, servic
     let Some(accounts) = services.local_accounts.as_deref() else { return error::no_page().respond(&request, site) };
     let page = SignInRequest { request: &request, services: &services, target: &target };
     let email = form.one("user_email").unwrap_or_default();
-    if !is_own_form(&request, site, form.one("csrf").unwrap_or_default()) {
+    if !is_own_form(&request, &services, form.one("csrf").unwrap_or_default()) {
         tracing::warn!(reason = "foreign_form", suppressed = tracing::field::Empty, "login refused");
         return page.show(StatusCode::FORBIDDEN, Some((email, Problem::of("sign-in-problem-cookies"))));
     }

@@ -25,7 +25,7 @@ impl SignInRequest<'_> {
         if login.providers().is_empty() && local_accounts.is_none() {
             return self.show_setup();
         }
-        let (csrf, new_cookie) = new_form_token(self.request, site);
+        let (csrf, new_cookie) = new_form_token(self.request, self.services);
         let password = local_accounts.is_some().then(|| self.password_form(csrf, refused));
         let new_cookie = new_cookie.filter(|_| password.is_some());
         let providers = login.providers().iter().map(|provider| self.link(provider)).collect();

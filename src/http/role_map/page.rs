@@ -37,7 +37,7 @@ async fn show(request: HttpRequest, services: Services) -> PageResult {
 }
 
 async fn submit(request: HttpRequest, posted: Form<FormFields>, services: Services) -> PageResult {
-    let page = PageRequest::authenticate_form(&request, &services, PLACE, &posted).await?.into_administrator()?;
+    let page = PageRequest::authenticate_form(&request, &services, PLACE, &posted, &[]).await?.into_administrator()?;
     let form = form(Some(&posted), &services.role_maps);
     match explain(&question(&posted), &services).await {
         Ok(answer) => Ok(render(&page, StatusCode::OK, form, None, Some(explained(answer, &services)))),

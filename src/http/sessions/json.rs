@@ -7,7 +7,7 @@ use super::end_own;
 use crate::{
     http::{
         Services, Site,
-        api::{ApiError, Endpoint, Intent, answer, caller, json, require_session},
+        api::{ApiError, Endpoint, Intent, SignInAge, answer, caller, json, require_session},
     },
     secret::Digest,
     users::SessionEntry,
@@ -32,7 +32,7 @@ async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, 
 }
 
 async fn delete(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = require_session(caller(&request, &services, Intent::Change).await?)?;
+    let caller = require_session(caller(&request, &services, Intent::Revoke(SignInAge::Any)).await?)?;
     let user = &caller.evaluation.identity.user;
     let session = Digest::from_hex(&id).ok_or(ApiError::NoSession)?;
     if !end_own(&services, user, &session).await? {
@@ -42,7 +42,7 @@ async fn delete(request: HttpRequest, id: Path<String>, services: Services) -> R
 }
 
 async fn delete_others(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = require_session(caller(&request, &services, Intent::Change).await?)?;
+    let caller = require_session(caller(&request, &services, Intent::Revoke(SignInAge::Any)).await?)?;
     let own = services.site.cookies.session_id_in(&request);
     services.users.end_sessions(&caller.evaluation.identity.user, own.as_ref()).await?;
     Ok(json(StatusCode::OK, value!({"deleted": true})))

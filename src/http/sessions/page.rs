@@ -37,7 +37,7 @@ async fn show(request: HttpRequest, services: Services) -> PageResult {
 
 /// A session that has ended already is no error: the page lists the sessions that there are.
 async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services) -> PageResult {
-    let page = PageRequest::authenticate_form(&request, &services, SitePage::Sessions, &form).await?;
+    let page = PageRequest::authenticate_form(&request, &services, SitePage::Sessions, &form, &["end", "end_others"]).await?;
     let ended = match (form.one("action"), form.one("session_id").and_then(Digest::from_hex)) {
         (Some("end"), Some(session)) => end_own(&services, page.user(), &session).await.map(drop),
         (Some("end"), None) => Ok(()),

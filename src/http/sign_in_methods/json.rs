@@ -8,7 +8,10 @@ use crate::{
     check::AuthenticatedCredential,
     http::{
         Services,
-        api::{ApiError, Body, Endpoint, Intent, answer, caller, fields::required_text, json, read_fields, require_session},
+        api::{
+            ApiError, Body, Endpoint, Intent, SignInAge, answer, caller, fields::required_text, json, read_fields,
+            require_session,
+        },
         browser_binding::binding,
         display_names::identity_json,
     },
@@ -37,7 +40,7 @@ async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, 
 
 /// Begins to link an identity and returns the URL for the browser.
 async fn link(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = require_session(caller(&request, &services, Intent::ShowSecret).await?)?;
+    let caller = require_session(caller(&request, &services, Intent::Grant(SignInAge::Recent)).await?)?;
     let mut fields = read_fields(&request, body, &caller)?;
     let provider = required_text(&mut fields, "provider")?;
     fields.finish()?;
@@ -52,7 +55,7 @@ async fn link(request: HttpRequest, body: Body, services: Services) -> Result<Ht
 }
 
 async fn remove(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = require_session(caller(&request, &services, Intent::ShowSecret).await?)?;
+    let caller = require_session(caller(&request, &services, Intent::Revoke(SignInAge::Recent)).await?)?;
     let mut fields = read_fields(&request, body, &caller)?;
     let issuer = required_text(&mut fields, "issuer")?;
     let subject = required_text(&mut fields, "subject")?;

@@ -47,7 +47,7 @@ async fn show(request: HttpRequest, services: Services) -> PageResult {
 }
 
 async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services) -> PageResult {
-    let page = MethodsRequest(PageRequest::authenticate_form(&request, &services, SitePage::SignIn, &form).await?);
+    let page = MethodsRequest(PageRequest::authenticate_form(&request, &services, SitePage::SignIn, &form, &["unlink"]).await?);
     match form.one("action") {
         Some("password") => page.change_password(&form).await,
         Some("link") => page.link(&form).await,

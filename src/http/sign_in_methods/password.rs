@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::http::{
     Services,
     api::{
-        ApiError, Body, Endpoint, Intent, answer, caller, fields::required_text, json, local_accounts, read_fields,
+        ApiError, Body, Endpoint, Intent, SignInAge, answer, caller, fields::required_text, json, local_accounts, read_fields,
         require_session,
     },
     passwords::origin,
@@ -18,7 +18,7 @@ pub(in crate::http) fn change() -> Endpoint {
 }
 
 async fn handle(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = require_session(caller(&request, &services, Intent::Change).await?)?;
+    let caller = require_session(caller(&request, &services, Intent::Grant(SignInAge::Any)).await?)?;
     let mut fields = read_fields(&request, body, &caller)?;
     let current = required_text(&mut fields, "current_password")?;
     let new = required_text(&mut fields, "new_password")?;

@@ -9,7 +9,7 @@ use crate::{
     check::{AuthenticatedPrincipal, Checker},
     http::{
         Services,
-        api::{ApiError, Body, Endpoint, Intent, administrator, answer, caller, fields::Fields, json, read_fields},
+        api::{ApiError, Body, Endpoint, Intent, SignInAge, administrator, answer, caller, fields::Fields, json, read_fields},
         display_names::identity_json,
         pagination::{PAGE_SIZE, page_size},
     },
@@ -72,7 +72,7 @@ async fn post(
     action: UserAction,
     services: Services,
 ) -> Result<HttpResponse, ApiError> {
-    let caller = caller(&request, &services, Intent::Change).await?;
+    let caller = caller(&request, &services, action.intent()).await?;
     read_fields(&request, body, &caller)?.finish()?;
     change(&caller, &id, action, &services).await
 }
@@ -83,7 +83,7 @@ async fn delete(
     action: UserAction,
     services: Services,
 ) -> Result<HttpResponse, ApiError> {
-    let caller = caller(&request, &services, Intent::Change).await?;
+    let caller = caller(&request, &services, action.intent()).await?;
     change(&caller, &id, action, &services).await
 }
 
@@ -100,6 +100,15 @@ async fn change(
         (None, _) => value!({"user_id": id, "sessions": 0}),
     };
     Ok(json(StatusCode::OK, body))
+}
+
+impl UserAction {
+    fn intent(self) -> Intent {
+        match self {
+            Self::Disable | Self::EndSessions | Self::Delete => Intent::Revoke(SignInAge::Any),
+            Self::Enable => Intent::Grant(SignInAge::Any),
+        }
+    }
 }
 
 /// Returns a user, as administrators see it.

@@ -25,6 +25,9 @@ use crate::{
 
 const PLACE: SitePage = SitePage::Users;
 
+/// The actions that take access away.
+const REMOVING: [&str; 3] = ["disable", "end_sessions", "delete"];
+
 #[derive(Deserialize)]
 struct ListQuery {
     after: Option<String>,
@@ -49,7 +52,8 @@ async fn show(request: HttpRequest, id: Path<String>, services: Services) -> Pag
 }
 
 async fn submit(request: HttpRequest, id: Path<String>, form: Form<FormFields>, services: Services) -> PageResult {
-    let page = UsersRequest(PageRequest::authenticate_form(&request, &services, PLACE, &form).await?.into_administrator()?);
+    let page =
+        UsersRequest(PageRequest::authenticate_form(&request, &services, PLACE, &form, &REMOVING).await?.into_administrator()?);
     let action = match form.one("action").unwrap_or_default() {
         "disable" => UserAction::Disable,
         "enable" => UserAction::Enable,

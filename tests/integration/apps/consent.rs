@@ -91,7 +91,12 @@ async fn the_consent_for_a_listed_host_applies_to_one_exact_url_and_one_user() {
     assert!(decide(&agent, &page, "allow").await.location().unwrap().as_str().contains("access_token=sk-"));
 
     let key_count = keys_made(&fleet).await;
-    let by_click = [("sec-fetch-user", "?1"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
+    let by_click = [
+        ("sec-fetch-user", "?1"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-mode", "navigate"),
+        ("referer", "https://app.example.com/"),
+    ];
     let on = agent.get_with(&fleet.pod(0).public(&path), &by_click).await;
     assert!(on.body.contains("Continue to <bdi>app.example.com</bdi>") && on.status == 200, "{}", on.body);
     assert_eq!(keys_made(&fleet).await, key_count, "a GET creates no key");
@@ -105,7 +110,13 @@ async fn the_consent_for_a_listed_host_applies_to_one_exact_url_and_one_user() {
         assert_eq!(page.status, 200, "{}", page.body);
         page.body.contains(">Authorize</button>") && !page.body.contains("<script")
     };
-    assert!(asks(&agent, &path, &[]).await, "without a click the user is asked");
+    assert!(asks(&agent, &path, &by_click[3..]).await, "without a click the user is asked");
+    for referer in ["", "https://evil.example/", "http://app.example.com/", "https://app.example.com:8443/", "null"] {
+        let elsewhere = [&by_click[..3], &[("referer", referer)]].concat();
+        assert!(asks(&agent, &path, &elsewhere).await, "after a click on {referer:?} the user is asked");
+    }
+    let mark = format!("{path}&from_application=AAAA");
+    assert!(asks(&agent, &mark, &by_click[..3]).await, "with a forged mark the user is asked");
     assert!(asks(&agent, &for_redirect("https://app.example.com/cb2"), &by_click).await, "another URL is asked about");
     let other = Agent::new();
     sign_in(fleet.idp(), &other, fleet.pod(0), BOB).await;

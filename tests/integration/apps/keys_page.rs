@@ -46,10 +46,10 @@ async fn a_form_of_another_site_changes_nothing_and_invalid_input_is_explained()
     let agent = Agent::new();
     sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
     let url = fleet.pod(0).public("/vestibule/keys");
-    let form = agent.get(&url).await.form();
     let foreign = agent.post(&url, &[("csrf", "AAAA"), ("action", "make"), ("key_alias", "x"), ("duration", "1d")]).await;
     assert_eq!(foreign.status, 403);
     for (name, duration) in [("", "1d"), ("x", "forever"), ("a\u{7}b", "1d"), (&"n".repeat(129), "1d")] {
+        let form = agent.get(&url).await.form();
         let page = agent.submit(&form, &[("action", "make"), ("key_alias", name), ("duration", duration)]).await;
         assert_eq!(page.status, 400, "{name:?} {duration}: {}", page.body);
         assert!(page.body.contains("role=\"alert\""));

@@ -44,7 +44,7 @@ async fn a_consent_given_on_one_pod_applies_on_another_and_is_withdrawn_on_a_thi
     let fleet = fleet().await;
     let agent = fleet.signed_in(ALICE).await;
     let path = for_redirect("https://app.example.com/cb");
-    let by_click = [("sec-fetch-user", "?1")];
+    let by_click = [("sec-fetch-user", "?1"), ("referer", "https://app.example.com/")];
     let page = agent.get_with(&fleet.pods[0].public(&path), &by_click).await;
     assert!(page.body.contains(">Authorize</button>"), "{}", page.body);
     decide(&agent, &page, "allow").await;

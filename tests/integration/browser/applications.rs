@@ -51,6 +51,9 @@ async fn a_user_gives_keys_to_applications_and_no_other_origin_gets_one() {
     assert_ne!(fields(web[0])["access_token"], fields(web[1])["access_token"]);
     assert_eq!(report["keysAfterScript"], 2, "a redirect without a click gets no key");
 
+    assert_eq!(report["keysAfterForeignClicks"], 2, "a click on a page of another origin gets no key");
+    assert_eq!(report["keysAfterSignIn"], 3, "a click in the application gets one, also if the user has to sign in");
+
     assert_foreign(&fleet, &report);
     let created: f64 = futures::future::join_all(
         fleet.pods.iter().map(async |pod| pod.metric("vestibule_key_changes_total", &[r#"change="made""#]).await),
@@ -58,14 +61,14 @@ async fn a_user_gives_keys_to_applications_and_no_other_origin_gets_one() {
     .await
     .iter()
     .sum();
-    assert_eq!(created, 5.0, "two on loopback, an editor's, two of the web application: {report}");
+    assert_eq!(created, 6.0, "two on loopback, an editor's, three of the web application: {report}");
 }
 
 /// All of these requests carried the session cookie and were refused.
 fn assert_foreign(fleet: &Fleet, report: &Value) {
     let responses = report["foreign"].as_array().unwrap();
     for (method, path, status) in
-        [("POST", "/sso/key/generate", 403), ("POST", "/vestibule/keys", 403), ("GET", "/sso/key/generate", 200)]
+        [("POST", "/sso/key/generate", 403), ("POST", "/vestibule/keys", 403), ("GET", "/sso/key/generate", 403)]
     {
         let found = responses.iter().find(|response| response["method"] == method && response["path"] == path);
         let found = found.unwrap_or_else(|| panic!("no {method} {path}: {report}"));

@@ -21,6 +21,7 @@ fn assert_headers(kind: Kind, page: &Page) {
         ("x-frame-options", "DENY"),
         ("referrer-policy", "no-referrer"),
         ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-embedder-policy", "require-corp"),
     ] {
         assert_eq!(page.header(name), Some(value), "{name} of {}", page.url);
     }

@@ -99,6 +99,7 @@ impl Site<'_> {
             ("CHECK_SERVERS", self.servers(|pod| pod.1)),
             ("UPSTREAM", format!("127.0.0.1:{}", self.upstream)),
             ("GATEWAY_SECRET", GATEWAY_SECRET.to_owned()),
+            ("ALLOW_SERVICE_WORKERS", String::new()),
         ];
         values.iter().fold(all, |text, (name, value)| text.replace(&format!("${{VESTIBULE_{name}}}"), value))
     }

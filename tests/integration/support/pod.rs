@@ -51,6 +51,8 @@ pub struct PodOptions {
     /// Additional top-level YAML.
     pub further: String,
     pub environment: Vec<(String, String)>,
+    /// True by default: most tests create keys and users by a session through the JSON API, which is faster than the pages.
+    pub session_writes: bool,
     pub ready: Ready,
 }
 
@@ -81,6 +83,7 @@ impl PodOptions {
             gateway_secret: None,
             further: String::new(),
             environment: Vec::new(),
+            session_writes: true,
             ready: Ready::Wait,
         }
     }
@@ -112,6 +115,10 @@ impl PodOptions {
         }
         if let Some(file) = role_map {
             push(&mut yaml, format_args!("role_map: {{file: {}}}", quoted(&file.to_string_lossy())));
+        }
+        // The first version does not know this section.
+        if self.session_writes && self.binary == built_binary() {
+            yaml.push_str("api: {session_writes: true}\n");
         }
         yaml.push_str(&self.further);
         yaml

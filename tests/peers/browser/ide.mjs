@@ -15,7 +15,8 @@ import { html, listen } from './server.mjs';
 
 const [base, user, password, artifacts] = process.argv.slice(2);
 const WEB_APP = 'https://app.example.com';
-const DONE = 'https://elsewhere.example/done';
+const ELSEWHERE = 'https://elsewhere.example';
+const DONE = `${ELSEWHERE}/done`;
 
 /** A self-signed certificate and its key. */
 function certificate() {
@@ -87,6 +88,15 @@ async function editor(context, report) {
   await page.close();
 }
 
+/** A click on a page of another origin, also through a sign-in, and a click without `Referer`: the user is asked. */
+async function clickElsewhere(page) {
+  for (const address of [ELSEWHERE, `${ELSEWHERE}/through-login`, `${WEB_APP}/noreferrer`]) {
+    await page.goto(address);
+    await page.getByRole('link', { name: 'Connect' }).click();
+    await heading(page, 'Authorize app.example.com?');
+  }
+}
+
 /** The user authorizes the application once. After that, a click is sufficient. */
 async function webApplication(page, report, shoot, requests) {
   await page.goto(`${WEB_APP}/`);
@@ -103,6 +113,16 @@ async function webApplication(page, report, shoot, requests) {
   await page.goto(`${WEB_APP}/led`);
   await heading(page, 'Authorize app.example.com?');
   report.keysAfterScript = requests.filter((url) => url.includes('access_token')).length;
+
+  await clickElsewhere(page);
+  report.keysAfterForeignClicks = requests.filter((url) => url.includes('access_token')).length;
+
+  // The session has ended. The click in the application still counts after the sign-in that it begins.
+  await page.context().clearCookies({ name: 'vestibule' });
+  await page.goto(`${WEB_APP}/`);
+  await page.getByRole('link', { name: 'Connect' }).click();
+  await page.waitForURL(`${WEB_APP}/cb?*`);
+  report.keysAfterSignIn = requests.filter((url) => url.includes('access_token')).length;
 
   await page.goto(`${base}/vestibule/keys`);
   await shoot('keys');
@@ -167,9 +187,16 @@ async function foreignOrigin(context, report) {
 }
 
 const link = keyRequestUrl(`${WEB_APP}/cb`, 'web');
-const web = await listen('127.0.0.1', (request, response) => html(response, request.url === '/led'
-  ? `<title>app</title><script>location.href = ${JSON.stringify(link)}</script>`
-  : `<title>app</title><a href="${link.replaceAll('&', '&amp;')}">Connect</a>`), certificate());
+// The product is on http here, to which browsers send no `Referer` from https by default.
+const REFERRER = '<meta name="referrer" content="origin">';
+const anchor = (href, attributes = '') => (
+  `<title>app</title>${REFERRER}<a href="${href.replaceAll('&', '&amp;')}" ${attributes}>Connect</a>`);
+const WEB_PAGES = {
+  '/led': `<title>app</title><script>location.href = ${JSON.stringify(link)}</script>`,
+  '/noreferrer': anchor(link, 'rel="noreferrer"'),
+  '/through-login': anchor(`${base}/sso/login?${new URLSearchParams({ provider: 'corp', rd: link.slice(base.length) })}`),
+};
+const web = await listen('127.0.0.1', (request, response) => html(response, WEB_PAGES[request.url] ?? anchor(link)), certificate());
 const names = `--host-resolver-rules=MAP app.example.com 127.0.0.1:${web.port}, MAP elsewhere.example 127.0.0.1:${web.port}`;
 await run(artifacts, { args: [...FLAGS, names], ignoreHTTPSErrors: true }, async ({ context, page, report, shoot }) => {
   await loopback(page, report, shoot);

@@ -65,7 +65,7 @@ impl<'a> OnboardingPageRequest<'a> {
 
     fn render(&self, status: StatusCode, invitation: Invitation, problem: Option<Problem>) -> HttpResponse {
         let site = &self.services.site;
-        let (csrf, cookie) = new_form_token(self.request, site);
+        let (csrf, cookie) = new_form_token(self.request, self.services);
         let body = pages::render(&OnboardingPage {
             frame: Frame::of(&site.brand),
             email: invitation.email,
@@ -86,7 +86,7 @@ impl<'a> OnboardingPageRequest<'a> {
     async fn submit(&self, form: &FormFields) -> HttpResponse {
         let site = &self.services.site;
         let field = |name| form.one(name).unwrap_or_default();
-        if !is_own_form(self.request, site, field("csrf")) {
+        if !is_own_form(self.request, self.services, field("csrf")) {
             tracing::warn!(reason = "foreign_form", suppressed = tracing::field::Empty, "invitation acceptance refused");
             return error::other_browser().respond(self.request, site);
         }

@@ -1,0 +1,111 @@
+//! Removes the characters of a password that those before them predict, so that only the rest counts for its strength.
+//!
+//! zxcvbn adds up the parts of a password that it recognizes. A short unit that is repeated many times consists of many parts, and
+//! so do several interleaved sequences (`aabbccdd`, `a1b2c3d4`) and walks over neighboring columns of a keyboard (`1qaz2wsx3edc`).
+
+/// The rows of a keyboard in the order of their keys. A column leans to the right, as its keys do.
+const KEYBOARD: [&str; 4] = ["`1234567890-=", " qwertyuiop[]\\", " asdfghjkl;'", " zxcvbnm,./"];
+
+/// A row of keys is this much further than the one above it, more than a row is long.
+const ROW: i32 = 100;
+
+/// The number of characters in a row that must repeat earlier ones. Fewer are a coincidence.
+const REPETITION: usize = 3;
+
+/// The number of characters in a row that must be equally far from earlier ones.
+const PROGRESSION: usize = 4;
+
+/// The largest distance between the characters of a progression that are compared.
+const LONGEST_PERIOD: usize = 8;
+
+/// Returns the characters that are neither part of a repetition nor of a progression. The work grows with the square of the length,
+/// which [`super::password::LONGEST`] bounds.
+pub fn unpredictable_part(password: &str) -> String {
+    let chars: Vec<char> = password.chars().collect();
+    let letters: Vec<Option<i32>> = chars.iter().map(|c| letter(*c)).collect();
+    let keys: Vec<Option<i32>> = chars.iter().map(|c| key(*c)).collect();
+    let mut is_predictable = vec![false; chars.len()];
+    for period in 1..chars.len() {
+        mark_runs(&letters, period, &mut is_predictable);
+        mark_runs(&keys, period, &mut is_predictable);
+    }
+    chars.iter().zip(is_predictable).filter(|(_, is_predictable)| !is_predictable).map(|(c, _)| c).collect()
+}
+
+/// Marks the characters in a row that all have the same distance to those one period before them.
+fn mark_runs(codes: &[Option<i32>], period: usize, is_predictable: &mut [bool]) {
+    let distance = |position: usize| Some(codes[position]? - codes[position - period]?);
+    let mut begin = period;
+    while begin < codes.len() {
+        let step = distance(begin);
+        let end = (begin + 1..codes.len()).find(|next| distance(*next) != step).unwrap_or(codes.len());
+        if step.is_some_and(|step| end - begin >= shortest_run(step, period)) {
+            is_predictable[begin..end].fill(true);
+        }
+        begin = end;
+    }
+}
+
+fn shortest_run(step: i32, period: usize) -> usize {
+    match step {
+        0 => REPETITION,
+        _ if period <= LONGEST_PERIOD => PROGRESSION,
+        _ => usize::MAX,
+    }
+}
+
+/// The place of a character in its alphabet, regardless of case.
+fn letter(c: char) -> Option<i32> {
+    i32::try_from(u32::from(c.to_lowercase().next().unwrap_or(c))).ok()
+}
+
+/// The place of a key on the keyboard.
+fn key(c: char) -> Option<i32> {
+    let c = c.to_ascii_lowercase();
+    (0..).zip(KEYBOARD).find_map(|(row, keys)| {
+        let column = keys.chars().position(|key| key == c && key != ' ')?;
+        Some(row * ROW + i32::try_from(column).ok()?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::repeated_unit("abcabcabcabc", "abc")]
+    #[case::repeated_character("aaaaaaaaaaaa", "a")]
+    #[case::near_repetition("abcXabcYabcZ", "abcXYZ")]
+    #[case::another_case("PassWORDpassword", "PassWORD")]
+    #[case::repeated_phrase("dog-cat-dog-cat-", "dog-cat-")]
+    #[case::sequence("abcdefghijkl", "a")]
+    #[case::backwards("987654321", "9")]
+    #[case::doubled_sequence("aabbccddeeff", "aa")]
+    #[case::interleaved_sequences("a1b2c3d4e5f6", "a1")]
+    #[case::keyboard_row("qwertyuiop", "q")]
+    #[case::keyboard_columns("1qaz2wsx3edc4rfv", "1qaz")]
+    #[case::phrase("violin-otter-97-gravel", "violin-otter-97-gravel")]
+    #[case::random("kT8#vq2!Lw9z", "kT8#vq2!Lw9z")]
+    #[case::empty("", "")]
+    fn only_the_characters_that_no_others_predict_remain(#[case] password: &str, #[case] expected: &str) {
+        assert_eq!(unpredictable_part(password), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn a_unit_that_is_repeated_counts_once(unit in "[ -~]{1,12}", times in 4_usize..10) {
+            prop_assert!(unpredictable_part(&unit.repeat(times)).chars().count() <= unit.len());
+        }
+
+        #[test]
+        fn the_rest_is_a_part_of_the_password_in_the_same_order(password in "\\PC{0,128}") {
+            let mut rest = password.chars();
+            for kept in unpredictable_part(&password).chars() {
+                prop_assert!(rest.any(|c| c == kept));
+            }
+        }
+    }
+}
