@@ -5,11 +5,13 @@
 mod api_key;
 mod credential;
 mod evaluation;
+mod own_credentials;
 mod query;
 
 pub use crate::access::CheckRequest;
 pub use credential::{Credential, CredentialError, CredentialParser, CredentialText, ParsedCredential, cookies, cookies_without};
 pub use evaluation::Evaluator;
+pub use own_credentials::{OwnCredentials, has_own_name};
 pub use query::{CheckQuery, CheckQueryError, Echo, RouteRestrictions};
 
 use std::sync::Arc;

@@ -8,6 +8,7 @@ pub enum CredentialSource {
     XLitellmApiKey,
     ApiKey,
     XGoogApiKey,
+    OcpApimSubscriptionKey,
     Session,
 }
 
@@ -16,8 +17,15 @@ pub enum CredentialSource {
 pub struct CredentialSources(u8);
 
 impl CredentialSource {
-    pub const ALL: [Self; 6] =
-        [Self::Authorization, Self::XApiKey, Self::XLitellmApiKey, Self::ApiKey, Self::XGoogApiKey, Self::Session];
+    pub const ALL: [Self; 7] = [
+        Self::Authorization,
+        Self::XApiKey,
+        Self::XLitellmApiKey,
+        Self::ApiKey,
+        Self::XGoogApiKey,
+        Self::OcpApimSubscriptionKey,
+        Self::Session,
+    ];
 
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|source| source.as_str() == name)
@@ -30,6 +38,7 @@ impl CredentialSource {
             Self::XLitellmApiKey => "x-litellm-api-key",
             Self::ApiKey => "api-key",
             Self::XGoogApiKey => "x-goog-api-key",
+            Self::OcpApimSubscriptionKey => "ocp-apim-subscription-key",
             Self::Session => "session",
         }
     }

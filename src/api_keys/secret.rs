@@ -67,6 +67,9 @@ impl fmt::Debug for KeySecret {
 }
 
 impl PresentedKey {
+    /// The number of characters of every key.
+    pub const TEXT_LEN: usize = TEXT_LEN;
+
     /// `None` if the text cannot be an API key of Vestibule.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != TEXT_LEN {

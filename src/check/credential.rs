@@ -2,6 +2,7 @@
 
 use std::{fmt, str, sync::Arc};
 
+use super::OwnCredentials;
 use crate::{
     access::{CredentialSource, CredentialSources},
     api_keys::{PREFIX, PresentedKey},
@@ -13,7 +14,12 @@ use crate::{
 };
 
 /// The headers that hold an API key or a token alone.
-const KEY_HEADERS: [CredentialSource; 3] = [CredentialSource::XApiKey, CredentialSource::ApiKey, CredentialSource::XGoogApiKey];
+const KEY_HEADERS: [CredentialSource; 4] = [
+    CredentialSource::XApiKey,
+    CredentialSource::ApiKey,
+    CredentialSource::XGoogApiKey,
+    CredentialSource::OcpApimSubscriptionKey,
+];
 
 /// The headers in which a scheme may precede the credential. LiteLLM accepts its own header with and without one.
 const SCHEME_HEADERS: [CredentialSource; 2] = [CredentialSource::Authorization, CredentialSource::XLitellmApiKey];
@@ -57,6 +63,7 @@ pub type ParsedCredential<'a> = Result<Option<Credential<'a>>, CredentialError>;
 /// Parses the credentials of requests, and counts those that are malformed.
 pub struct CredentialParser {
     ring: Arc<KeyRing>,
+    own: OwnCredentials,
     session_cookie: &'static str,
     metrics: Arc<Metrics>,
 }
@@ -71,7 +78,12 @@ pub enum CredentialText<'a> {
 
 impl CredentialParser {
     pub fn new(ring: Arc<KeyRing>, session_cookie: &'static str, metrics: Arc<Metrics>) -> Self {
-        Self { ring, session_cookie, metrics }
+        Self { own: OwnCredentials::new(Arc::clone(&ring)), ring, session_cookie, metrics }
+    }
+
+    /// Detects the credentials that no upstream may receive.
+    pub fn own(&self) -> &OwnCredentials {
+        &self.own
     }
 
     /// Parses the credential in the sources to read. `values` returns every value of the header of a source. The header of
@@ -206,14 +218,10 @@ pub fn cookies<'a>(header: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8
     })
 }
 
-/// Returns all cookies except those with these names, as one header.
-pub fn cookies_without<'a>(headers: impl Iterator<Item = &'a [u8]>, names: &[&str]) -> Vec<u8> {
+/// Returns all cookies except the removed ones, as one header.
+pub fn cookies_without<'a>(headers: impl Iterator<Item = &'a [u8]>, is_removed: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let pairs = headers.flat_map(|header| header.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
-    let is_named = |pair: &[u8]| {
-        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii_end();
-        names.iter().any(|known| known.as_bytes() == name)
-    };
-    let kept: Vec<&[u8]> = pairs.filter(|pair| !pair.is_empty() && !is_named(pair)).collect();
+    let kept: Vec<&[u8]> = pairs.filter(|pair| !pair.is_empty() && !is_removed(pair)).collect();
     kept.join(&b"; "[..])
 }
 
@@ -232,6 +240,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        check::has_own_name,
         clock::SystemClock,
         secret::{OpaqueToken, TokenKind},
     };
@@ -271,6 +280,7 @@ mod tests {
     #[case::litellm(&[("x-litellm-api-key", "sk-1")], header("sk-1"))]
     #[case::azure(&[("api-key", "sk-1")], header("sk-1"))]
     #[case::google(&[("x-goog-api-key", "sk-1")], header("sk-1"))]
+    #[case::azure_api_management(&[("ocp-apim-subscription-key", "sk-1")], header("sk-1"))]
     #[case::same_twice(&[("authorization", "Bearer sk-1"), ("x-api-key", "sk-1")], header("sk-1"))]
     #[case::two_headers(&[("authorization", "Bearer sk-1"), ("x-api-key", "sk-2")], Err(CredentialError::Ambiguous))]
     #[case::repeated_header(&[("authorization", "Bearer sk-1"), ("authorization", "Bearer sk-2")], Err(CredentialError::Ambiguous))]
@@ -316,11 +326,11 @@ mod tests {
     #[case(&["vestibule=s"], "")]
     #[case(&["vestibule=s; vestibule-login=l", "vestibule=t;a=1"], "a=1")]
     #[case(&["a=1", "b=2; vestibule =s"], "a=1; b=2")]
-    #[case(&["myvestibule=1; vestibule-x=2; Vestibule=3; a=vestibule=1"], "myvestibule=1; vestibule-x=2; Vestibule=3; a=vestibule=1")]
-    #[case(&["vestibule; a"], "a")]
+    #[case(&["myvestibule=1; vestibule-x=2; Vestibule=3; a=vestibule=1"], "myvestibule=1; vestibule-x=2; a=vestibule=1")]
+    #[case(&["vestibule; a"], "vestibule; a")]
     #[case(&[], "")]
-    fn cookies_with_given_names_are_removed(#[case] headers: &[&str], #[case] expected: &str) {
-        let kept = cookies_without(headers.iter().map(|header| header.as_bytes()), &["vestibule", "vestibule-login"]);
+    fn cookies_with_our_names_are_removed(#[case] headers: &[&str], #[case] expected: &str) {
+        let kept = cookies_without(headers.iter().map(|header| header.as_bytes()), has_own_name);
         assert_eq!(String::from_utf8(kept).unwrap(), expected);
     }
 

@@ -19,7 +19,7 @@ use crate::kubernetes::ConfigMapSource;
 use crate::oidc::{LoginFlowSettings, ProviderSettings};
 use crate::origin::PublicUrl;
 use crate::principal::Role;
-use crate::role_map::{ConfiguredNames, RoleMap};
+use crate::role_map::{self, ConfiguredNames, RoleMap};
 use crate::users::Limits;
 use crate::yaml::decode::{Declaration, Field, Kind, Section, describe, field};
 use crate::yaml::shown;
@@ -49,7 +49,7 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let sources = claim_sources(providers.as_deref(), token_issuers.as_deref(), local_accounts.as_ref());
     let upstream_credentials = upstream_credential.as_ref().map(UpstreamCredentials::names);
     let configured = ConfiguredNames { providers: sources, upstream_credentials };
-    let role_map = root.section("role_map", ROLE_MAP, |section| read_role_map(section, &configured));
+    let role_map = root.section("role_map", ROLE_MAP, |section| read_role_map(section, &configured, warnings));
     let (api, apps) = (root.section("api", api::DOC, api::read), root.section("apps", apps::DOC, apps::read));
     let (ui, log) = (root.section("ui", ui::DOC, ui::read), root.section("log", "The log on standard error.", read_log));
     let shutdown = root.section("shutdown", SHUTDOWN, read_shutdown);
@@ -336,7 +336,7 @@ const GRACE: Kind<Duration> = Kind {
 };
 
 /// Reads the section and validates the role map, so that all mistakes are reported together.
-fn read_role_map(section: &mut Section<'_>, configured: &ConfiguredNames) -> Option<RoleMapSource> {
+fn read_role_map(section: &mut Section<'_>, configured: &ConfiguredNames, warnings: &mut Vec<String>) -> Option<RoleMapSource> {
     let has_value = section.not_without_value("file");
     let file = section.optional(
         field(
@@ -363,9 +363,14 @@ fn read_role_map(section: &mut Section<'_>, configured: &ConfiguredNames) -> Opt
                 &values::NAME,
             )
         });
-    if let Some(Some(path)) = &file {
-        let mistakes = role_map_mistakes(path, configured);
-        mistakes.into_iter().for_each(|mistake| section.complain("file", mistake));
+    match &file {
+        Some(Some(path)) => match load_role_map(path, configured) {
+            Ok(map) => warnings.extend(configured.access_warning(&map)),
+            Err(mistakes) => mistakes.into_iter().for_each(|mistake| section.complain("file", mistake)),
+        },
+        // A ConfigMap is read later, and causes the same warning then.
+        Some(None) if config_map == Some(None) => warnings.extend(configured.access_warning(&RoleMap::default())),
+        _ => {}
     }
     has_value?;
     match (file?, config_map?, fragments?) {
@@ -415,12 +420,11 @@ const OBJECT_NAME: Kind<String> = Kind {
     },
 };
 
-fn role_map_mistakes(path: &Path, configured: &ConfiguredNames) -> Vec<String> {
-    let result = match std::fs::read_to_string(path) {
-        Err(error) => return vec![format!("{} can't be read: {error}", shown(&path.to_string_lossy()))],
-        Ok(text) => RoleMap::parse(&text).and_then(|map| map.check_configured(configured)),
-    };
-    result.err().map(|mistakes| mistakes.iter().map(ToString::to_string).collect()).unwrap_or_default()
+/// Returns the role map, or all its mistakes.
+fn load_role_map(path: &Path, configured: &ConfiguredNames) -> Result<RoleMap, Vec<String>> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| vec![format!("{} can't be read: {error}", shown(&path.to_string_lossy()))])?;
+    role_map::compile(&text, configured).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
 }
 
 fn read_log(section: &mut Section<'_>) -> Option<Log> {

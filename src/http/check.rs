@@ -22,9 +22,7 @@ use url::form_urlencoded;
 use allow_response::{ClientHeaders, allow};
 use refusal::Refusal;
 
-use super::{
-    CookieNames, RETURN_PARAMETER, connections::BusyConnection, credential_headers, drain::Drain, error, request_id::RequestId,
-};
+use super::{RETURN_PARAMETER, connections::BusyConnection, credential_headers, drain::Drain, error, request_id::RequestId};
 use crate::{
     access::CredentialSources,
     check::{CheckQuery, CheckRequest, Checker, Decision, UnavailableCause},
@@ -49,8 +47,6 @@ const SIGN_IN: HeaderName = HeaderName::from_static("x-vestibule-sign-in");
 /// The services of the check listener.
 pub struct CheckService {
     checker: Arc<Checker>,
-    /// The names of the cookies that the upstream must not receive.
-    our_cookies: [&'static str; 3],
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     drain: Drain,
@@ -101,8 +97,8 @@ async fn evaluate(request: &HttpRequest, service: &CheckService, label: &mut Cre
     };
     let decision = with_timeout(service.checker.decide(&original, &query.restrictions, find)).await;
     log_decision(&decision, RequestId::find(request.headers()));
-    let (outcome, mut response) =
-        respond(&decision, &ClientHeaders { headers: request.headers(), our_cookies: &service.our_cookies, echo: query.echo });
+    let client = ClientHeaders { headers: request.headers(), own: service.checker.credentials().own(), echo: query.echo };
+    let (outcome, mut response) = respond(&decision, &client);
     if outcome == CheckOutcome::Unauthenticated {
         add_sign_in_url(&mut response, &original);
     }
@@ -196,15 +192,13 @@ fn sign_in_url(target: Option<&str>) -> String {
 impl CheckService {
     pub fn new(
         checker: Arc<Checker>,
-        cookies: &CookieNames,
         hosts: ProtectedHosts,
         gateways: GatewayAuthentication,
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
         drain: Drain,
     ) -> Self {
-        let our_cookies = [cookies.session, cookies.login, cookies.device];
-        Self { checker, our_cookies, metrics, clock, drain, hosts, gateways }
+        Self { checker, metrics, clock, drain, hosts, gateways }
     }
 
     /// Verifies the gateway, parses what it says about the request, and requires that this is for the gateway's host.

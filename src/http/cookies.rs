@@ -124,6 +124,16 @@ mod tests {
     }
 
     #[test]
+    fn every_cookie_is_removed_before_the_upstream() {
+        for url in ["https://llm.example.com", "http://127.0.0.1:4180"] {
+            let names = names(url);
+            for name in [names.session, names.login, names.device, format!("{}x", names.target).as_str()] {
+                assert!(crate::check::has_own_name(format!("{name}=x").as_bytes()), "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn on_a_plain_loopback_origin_the_prefix_and_secure_are_dropped() {
         let cookie = names("http://127.0.0.1:4180").login_cookie("x").to_string();
         assert!(cookie.starts_with("vestibule-login=x") && !cookie.contains("Secure") && !cookie.contains("Max-Age"), "{cookie}");

@@ -9,6 +9,7 @@ const X_API_KEY: HeaderName = HeaderName::from_static(CredentialSource::XApiKey.
 const X_LITELLM_API_KEY: HeaderName = HeaderName::from_static(CredentialSource::XLitellmApiKey.as_str());
 const API_KEY: HeaderName = HeaderName::from_static(CredentialSource::ApiKey.as_str());
 const X_GOOG_API_KEY: HeaderName = HeaderName::from_static(CredentialSource::XGoogApiKey.as_str());
+const OCP_APIM_SUBSCRIPTION_KEY: HeaderName = HeaderName::from_static(CredentialSource::OcpApimSubscriptionKey.as_str());
 
 /// Returns the header of a credential source.
 pub(super) const fn header_of(source: CredentialSource) -> HeaderName {
@@ -18,6 +19,7 @@ pub(super) const fn header_of(source: CredentialSource) -> HeaderName {
         CredentialSource::XLitellmApiKey => X_LITELLM_API_KEY,
         CredentialSource::ApiKey => API_KEY,
         CredentialSource::XGoogApiKey => X_GOOG_API_KEY,
+        CredentialSource::OcpApimSubscriptionKey => OCP_APIM_SUBSCRIPTION_KEY,
         CredentialSource::Session => header::COOKIE,
     }
 }

@@ -70,10 +70,10 @@ impl RoleMaps {
     }
 
     /// Starts without a role map. Nothing is granted until the source loads a document.
-    pub fn unloaded(clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+    pub fn unloaded(configured: ConfiguredNames, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
         let current = ArcSwap::from_pointee(CurrentRoleMap { map: RoleMap::closed(), version: 0, since: clock.now() });
         let (source, refusals) = ("built in".to_owned(), Mutex::default());
-        Self { current, source, refusals, configured: ConfiguredNames::default(), clock, metrics }
+        Self { current, source, refusals, configured, clock, metrics }
     }
 
     /// Sets the description of the source.
@@ -142,9 +142,12 @@ impl RoleMaps {
 
     /// Puts a role map in force that the source has validated.
     pub fn activate(&self, map: RoleMap) {
-        let rules = map.rule_count();
+        let (rules, warning) = (map.rule_count(), self.configured.access_warning(&map));
         let version = self.replace(map);
         tracing::info!(version, rules, "role map updated");
+        if let Some(warning) = warning {
+            tracing::warn!(warning, "configuration warning");
+        }
     }
 
     /// Puts the closed role map in force, because the document and its restrictions are gone.
@@ -200,6 +203,18 @@ mod tests {
         let maps = maps(Some("{version: 1, default_role: customer}"));
         maps.apply("{version: 1, default_role: internal_user}");
         assert_eq!((maps.current().version, default_role(&maps).as_deref()), (2, Some("internal_user")));
+    }
+
+    #[test]
+    fn a_static_credential_without_access_rules_causes_a_warning() {
+        let warning = |names: &[&str], document: &str| {
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            let configured = ConfiguredNames { upstream_credentials: Some(names), ..ConfiguredNames::default() };
+            configured.access_warning(&RoleMap::parse(document).unwrap())
+        };
+        let (without, with) = ("{version: 1}", "{version: 1, access: [{paths: [/**]}]}");
+        assert!(warning(&["litellm", "assertion"], without).unwrap().starts_with("upstream_credential.static (litellm): "));
+        assert_eq!((warning(&["litellm"], with), warning(&["assertion"], without), warning(&[], without)), (None, None, None));
     }
 
     #[test]

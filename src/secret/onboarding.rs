@@ -24,6 +24,11 @@ pub fn verify_onboarding<T: DeserializeOwned>(ring: &KeyRing, audience: &str, to
     Some(jsonwebtoken::decode(token, &DecodingKey::from_secret(&*key), &validation).ok()?.claims)
 }
 
+/// True if the text has the form of an onboarding token, signed by anyone.
+pub fn is_onboarding_token(text: &str) -> bool {
+    jsonwebtoken::decode_header(text).is_ok_and(|header| header.typ.as_deref() == Some(TYPE))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

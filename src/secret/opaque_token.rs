@@ -33,6 +33,8 @@ pub struct OpaqueToken {
 pub struct OpaqueTokenError;
 
 impl TokenKind {
+    pub const ALL: [Self; 2] = [Self::Session, Self::Flow];
+
     fn label(self) -> &'static [u8] {
         match self {
             Self::Session => b"session",

@@ -459,7 +459,8 @@ async fn role_maps(
             Ok((maps, None))
         }
         RoleMapSource::ConfigMap(source) => {
-            let maps = RoleMaps::unloaded(Arc::clone(&clock), Arc::clone(&metrics)).with_source(source.description());
+            let maps = RoleMaps::unloaded(config.configured(), Arc::clone(&clock), Arc::clone(&metrics))
+                .with_source(source.description());
             let maps = Arc::new(maps);
             let watch = RoleMapWatch::new(source.clone(), config.configured(), Arc::clone(&maps), clock, metrics);
             Ok((maps, Some(watch.await.context("role_map.config_map")?)))

@@ -686,10 +686,11 @@ class Notes(unittest.TestCase):
 
 class Gateway(unittest.TestCase):
     HEADERS = {"User", "Email", "Preferred-Username", "Groups", "Role", "Key"}
-    CREDENTIALS = {"Authorization", "X-Vestibule-Assertion", "X-Api-Key", "X-Litellm-Api-Key", "Api-Key", "X-Goog-Api-Key", "Cookie"}
+    CREDENTIALS = {"Authorization", "X-Vestibule-Assertion", "X-Api-Key", "X-Litellm-Api-Key", "Api-Key", "X-Goog-Api-Key",
+                   "Ocp-Apim-Subscription-Key", "Cookie"}
     # Headers for gateways. The check's answer does not contain the client's values, so listing the headers removes them.
     OF_GATEWAYS = {"Proxy-Authorization", "X-Original-URL", "X-Original-Method", "X-Rewrite-URL", "X-Vestibule-Untouched",
-                   "X-Vestibule-Gateway-Secret"}
+                   "X-Vestibule-Removed", "X-Vestibule-Gateway-Secret"}
 
     def ingresses(self):
         found = pick(objects_of(CHART / "ci/deployment-values.yaml"), "Ingress")

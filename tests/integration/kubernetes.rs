@@ -63,6 +63,27 @@ async fn until_everywhere(pods: &[Pod], cookie: &str, expected: &str) -> Duratio
     pod::until_everywhere(pods, &what, PATIENCE, async |pod| role(pod, cookie).await == expected).await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watched_role_map_without_access_rules_causes_a_warning_about_static_credentials() {
+    let fleet = Fleet::shared().await;
+    let server = ApiServer::start(MayWriteEvents::Yes).await;
+    server.apply("roles", json!({}), BASE).await;
+    let mut options = pod_options(fleet, &server, 0);
+    options.further += "upstream_credential: {static: [{name: litellm, authorization: sk-of-the-upstream}]}\n";
+    let pod = Pod::start(options).await;
+    let warnings = || {
+        let log = pod.log();
+        let is_warning = |line: &&str| line.contains("configuration warning") && line.contains("upstream_credential.static");
+        log.lines().filter(is_warning).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let found = wait::until("the warning", PATIENCE, async || warnings().pop()).await;
+    assert!(found.contains("(litellm)") && found.contains("`access`") && !found.contains("sk-of"), "{found}");
+    server.apply("roles", json!({}), &format!("{BASE}access: [{{paths: [/**]}}]\n")).await;
+    let updated = async || (pod.log().matches("role map updated").count() >= 2).then_some(());
+    wait::until("the edited role map", PATIENCE, updated).await;
+    assert_eq!(warnings().len(), 1, "with access rules there is no warning");
+}
+
 fn fragment() -> serde_json::Value {
     json!({"vestibule/role-map": "fragment"})
 }

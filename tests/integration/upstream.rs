@@ -3,6 +3,7 @@
 mod assertion;
 mod fixed;
 mod litellm;
+mod own_credentials;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

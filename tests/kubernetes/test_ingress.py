@@ -31,7 +31,7 @@ ROLE_MAP = {
         {"paths": ["/**"]},
     ],
 }
-CREDENTIALS = ("authorization", "x-api-key", "x-litellm-api-key", "api-key", "x-goog-api-key")
+CREDENTIALS = ("authorization", "x-api-key", "x-litellm-api-key", "api-key", "x-goog-api-key", "ocp-apim-subscription-key")
 # Upstream credentials: the Secret, its mount path, and the file for each role.
 OWN, OWN_FOLDER = "upstream-credentials", "/etc/vestibule/upstream"
 FOR_ENGINEERS, FOR_OTHERS = "Basic ZW5naW5lZXJzOnVwc3RyZWFt", "Bearer sk-of-the-upstream-for-others"

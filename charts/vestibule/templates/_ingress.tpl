@@ -43,8 +43,8 @@ fit into the buffer.
 */}}
 {{- define "vestibule.ingress.check" -}}
 {{- $identity := list "User" "Email" "Preferred-Username" "Groups" "Role" "Key" -}}
-{{- $credentials := list "Authorization" "X-Vestibule-Assertion" "X-Api-Key" "X-Litellm-Api-Key" "Api-Key" "X-Goog-Api-Key" "Cookie" -}}
-{{- $gateways := list "Proxy-Authorization" "X-Original-URL" "X-Original-Method" "X-Rewrite-URL" "X-Vestibule-Untouched" "X-Vestibule-Gateway-Secret" -}}
+{{- $credentials := list "Authorization" "X-Vestibule-Assertion" "X-Api-Key" "X-Litellm-Api-Key" "Api-Key" "X-Goog-Api-Key" "Ocp-Apim-Subscription-Key" "Cookie" -}}
+{{- $gateways := list "Proxy-Authorization" "X-Original-URL" "X-Original-Method" "X-Rewrite-URL" "X-Vestibule-Untouched" "X-Vestibule-Removed" "X-Vestibule-Gateway-Secret" -}}
 nginx.ingress.kubernetes.io/auth-url: http://{{ include "vestibule.checkHost" .root }}:{{ .root.Values.ports.check }}/auth/nginx?host={{ .host }}&echo=true
 nginx.ingress.kubernetes.io/auth-response-headers: X-Auth-Request-{{ join ", X-Auth-Request-" $identity }}, {{ join ", " (concat $credentials $gateways) }}
 nginx.ingress.kubernetes.io/proxy-buffer-size: 16k

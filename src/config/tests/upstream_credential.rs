@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 
-use super::{config, mistakes};
+use super::{config, mistakes, parsed};
 use crate::access::UpstreamCredential;
 use crate::secret::{SigningAlgorithm, new_signing_key};
 
@@ -34,6 +34,25 @@ fn credentials_keep_their_order() {
     assert_eq!((read.fixed[0].roles.len(), read.fixed[0].teams.len()), (1, 1));
     assert_eq!(read.fixed[2].authorization.expose_initial(), "Basic YTpi");
     assert!(!format!("{read:?}").contains("sk-1"));
+}
+
+#[test]
+fn a_static_credential_without_access_rules_causes_a_warning_that_names_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let role_map = folder.path().join("roles.yaml");
+    let warnings = |text: String| parsed(&text, TRUSTED).unwrap().warnings;
+    let fixed = "upstream_credential: {static: [{name: litellm, authorization: sk-hidden}, {name: data, authorization: b}]}\n";
+    let file = format!("role_map: {{file: {}}}\n", role_map.display());
+    std::fs::write(&role_map, "version: 1").unwrap();
+    for text in [fixed.to_owned(), format!("{fixed}{file}")] {
+        let found = warnings(text);
+        assert!(found.len() == 1 && found[0].starts_with("upstream_credential.static (data, litellm): "), "{found:?}");
+        assert!(found[0].contains("`access`") && !found[0].contains("hidden"), "{found:?}");
+    }
+    assert_eq!(warnings(file.clone()), Vec::<String>::new());
+    assert_eq!(warnings(format!("{fixed}role_map: {{config_map: {{name: roles}}}}")), Vec::<String>::new(), "not loaded yet");
+    std::fs::write(&role_map, "version: 1\naccess: [{paths: [/**]}]").unwrap();
+    assert_eq!(warnings(format!("{fixed}{file}")), Vec::<String>::new());
 }
 
 #[test]

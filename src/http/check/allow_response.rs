@@ -5,15 +5,16 @@ use actix_web::{
     http::header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 
-use super::super::credential_headers::header_of;
+use super::super::credential_headers::{self, header_of};
 use crate::{
     access::{CredentialSource, CredentialSources},
-    check::{Echo, cookies_without},
+    check::{Echo, OwnCredentials},
     principal::IdentityHeaders,
     upstream::{Authorization, UpstreamHeaders},
 };
 
 const UNTOUCHED: HeaderName = HeaderName::from_static("x-vestibule-untouched");
+const REMOVED: HeaderName = HeaderName::from_static("x-vestibule-removed");
 const ASSERTION: HeaderName = HeaderName::from_static("x-vestibule-assertion");
 
 const USER: HeaderName = HeaderName::from_static("x-auth-request-user");
@@ -24,12 +25,13 @@ const ROLE: HeaderName = HeaderName::from_static("x-auth-request-role");
 const KEY: HeaderName = HeaderName::from_static("x-auth-request-key");
 
 const EMPTY: HeaderValue = HeaderValue::from_static("");
+const COOKIE: HeaderValue = HeaderValue::from_static("cookie");
 
 /// The client's request headers, and the settings for those that the response repeats.
 pub(super) struct ClientHeaders<'a> {
     pub headers: &'a HeaderMap,
-    /// The names of the cookies that the upstream must not receive.
-    pub our_cookies: &'a [&'static str],
+    /// Detects the credentials that the upstream must not receive.
+    pub own: &'a OwnCredentials,
     pub echo: Echo,
 }
 
@@ -60,27 +62,42 @@ pub(super) fn allow(
         Authorization::Value(value) => {
             response.insert_header((header::AUTHORIZATION, HeaderValue::from_str(value).unwrap_or(EMPTY)));
         }
+        Authorization::Passthrough if client.has_own_credential(CredentialSource::Authorization) => {
+            response.insert_header((header::AUTHORIZATION, EMPTY));
+        }
         Authorization::Passthrough => {}
     }
-    let passthrough = PassthroughHeaders { read, authorization: &sent.authorization };
+    let passthrough = PassthroughHeaders { read, authorization: &sent.authorization, client };
     if let Some(names) = passthrough.names() {
         response.insert_header((UNTOUCHED, names));
     }
-    if client.echo == Echo::Enabled {
-        client.echo(&passthrough, &mut response);
+    match client.echo {
+        Echo::Enabled => client.echo(&passthrough, &mut response),
+        // The gateway removes our cookies by name, and without this header it would pass other spellings.
+        Echo::Disabled if client.own.has_unusual_cookie(client.cookies()) => _ = response.insert_header((REMOVED, COOKIE)),
+        Echo::Disabled => {}
     }
     response.finish()
 }
 
 impl ClientHeaders<'_> {
     fn echo(&self, passthrough: &PassthroughHeaders<'_>, response: &mut HttpResponseBuilder) {
-        for name in passthrough.headers().map(header_of) {
-            let value = self.single_value(&name);
+        for source in passthrough.selected() {
+            let name = header_of(source);
+            let value = if self.has_own_credential(source) { EMPTY } else { self.single_value(&name) };
             response.insert_header((name, value));
         }
-        let sent = self.headers.get_all(header::COOKIE).map(|value| value.as_bytes());
-        let kept = cookies_without(sent, self.our_cookies);
+        let kept = self.own.other_cookies(self.cookies());
         response.insert_header((header::COOKIE, HeaderValue::from_bytes(&kept).unwrap_or(EMPTY)));
+    }
+
+    fn cookies(&self) -> impl Iterator<Item = &[u8]> {
+        self.headers.get_all(header::COOKIE).map(HeaderValue::as_bytes)
+    }
+
+    /// True if a value of the source's header contains a credential of Vestibule, which the upstream never receives.
+    fn has_own_credential(&self, source: CredentialSource) -> bool {
+        credential_headers::values(self.headers, source).any(|value| self.own.are_in(value))
     }
 
     /// Returns the value of a header. Several different values are ambiguous and count as none.
@@ -94,10 +111,12 @@ impl ClientHeaders<'_> {
 struct PassthroughHeaders<'a> {
     read: CredentialSources,
     authorization: &'a Authorization,
+    client: &'a ClientHeaders<'a>,
 }
 
 impl PassthroughHeaders<'_> {
-    fn headers(&self) -> impl Iterator<Item = CredentialSource> {
+    /// The headers that the rules select. Those with a credential of Vestibule are not passed on.
+    fn selected(&self) -> impl Iterator<Item = CredentialSource> {
         let is_passthrough = move |place: &CredentialSource| match place {
             CredentialSource::Session => false,
             CredentialSource::Authorization => *self.authorization == Authorization::Passthrough,
@@ -107,7 +126,8 @@ impl PassthroughHeaders<'_> {
     }
 
     fn names(&self) -> Option<HeaderValue> {
-        let names: Vec<_> = self.headers().map(CredentialSource::as_str).collect();
+        let passed = self.selected().filter(|source| !self.client.has_own_credential(*source));
+        let names: Vec<_> = passed.map(CredentialSource::as_str).collect();
         if names.is_empty() { None } else { HeaderValue::try_from(names.join(",")).ok() }
     }
 }

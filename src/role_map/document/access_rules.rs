@@ -10,7 +10,7 @@ use crate::yaml::decode::Section;
 use crate::yaml::shown;
 
 const KINDS: &str = "session, key or token";
-const PLACES: &str = "authorization, x-api-key, x-litellm-api-key, api-key, x-goog-api-key or session";
+const PLACES: &str = "authorization, x-api-key, x-litellm-api-key, api-key, x-goog-api-key, ocp-apim-subscription-key or session";
 
 pub(super) fn read(section: &mut Section<'_>, roles: &RoleList<'_>) -> Option<AccessRule> {
     let origin = roles.origin(section);

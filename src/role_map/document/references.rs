@@ -14,6 +14,21 @@ pub struct ConfiguredNames {
     pub upstream_credentials: Option<Vec<String>>,
 }
 
+impl ConfiguredNames {
+    /// Returns a warning if the upstream trusts a static credential and the role map does not limit the requests with it.
+    pub fn access_warning(&self, map: &RoleMap) -> Option<String> {
+        let names = self.upstream_credentials.iter().flatten();
+        let names: Vec<&str> = names.map(String::as_str).filter(|name| *name != UpstreamCredential::Assertion.as_str()).collect();
+        (!names.is_empty() && map.access().is_none()).then(|| {
+            format!(
+                "upstream_credential.static ({}): the role map has no `access` rules, so every user with a role can send any \
+                 request with this credential to the upstream; add `access` rules",
+                names.join(", ")
+            )
+        })
+    }
+}
+
 pub(in crate::role_map) fn check_configured(map: &RoleMap, configured: &ConfiguredNames) -> Result<(), Mistakes> {
     let mut mistakes = Vec::new();
     if let Some(ids) = &configured.providers {

@@ -51,7 +51,7 @@ pub(in crate::server) async fn build_for_invitations(
 ) -> anyhow::Result<(Accounts, Vec<FileWatch>)> {
     let StoreConnection { records, metrics, watches } = StoreConnection::open(config, clock).await?;
     let role_maps = match &config.role_map {
-        RoleMapSource::ConfigMap(_) => RoleMaps::unloaded(Arc::clone(clock), Arc::clone(&metrics)),
+        RoleMapSource::ConfigMap(_) => RoleMaps::unloaded(config.configured(), Arc::clone(clock), Arc::clone(&metrics)),
         RoleMapSource::BuiltIn => RoleMaps::new(None, config.configured(), Arc::clone(clock), Arc::clone(&metrics))?,
         RoleMapSource::File(path) => read_role_map_file(path, config, clock, &metrics)?.0,
     };

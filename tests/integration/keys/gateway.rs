@@ -15,13 +15,14 @@ const ACCESS: &str = "access:\n  - {paths: [/programs/**], credentials: [key]}\n
                       - {paths: [/**], allow: signed_in}\n";
 
 /// The credential headers of the documentation, each with the prefix of its value.
-const PLACES: [(&str, &str); 6] = [
+const PLACES: [(&str, &str); 7] = [
     ("authorization", "Bearer "),
     ("x-api-key", ""),
     ("x-litellm-api-key", ""),
     ("x-litellm-api-key", "Bearer "),
     ("api-key", ""),
     ("x-goog-api-key", ""),
+    ("ocp-apim-subscription-key", ""),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -141,8 +141,14 @@ async fn a_credential_never_reaches_the_upstream() {
 }
 
 /// Headers between clients and gateways: some frameworks use them for routing, after the check.
-const GATEWAY_HEADERS: [&str; 5] =
-    ["x-original-url", "x-original-method", "x-rewrite-url", "x-vestibule-untouched", "proxy-authorization"];
+const GATEWAY_HEADERS: [&str; 6] = [
+    "x-original-url",
+    "x-original-method",
+    "x-rewrite-url",
+    "x-vestibule-untouched",
+    "x-vestibule-removed",
+    "proxy-authorization",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gateway_headers_of_a_client_never_reach_the_upstream() {
@@ -169,7 +175,7 @@ async fn our_cookies_are_removed_and_all_others_are_kept() {
         ("a=1; vestibule-login=x; {}", "a=1"),
         ("vestibule-device=x; {}; a=1", "a=1"),
         ("__Host-vestibule=x; {}; __Host-vestibule-login=y; a=1; vestibule-login=z", "a=1"),
-        ("myvestibule=1; {}; vestibule-x=2; Vestibule=3", "myvestibule=1; vestibule-x=2; Vestibule=3"),
+        ("myvestibule=1; {}; vestibule-x=2", "myvestibule=1; vestibule-x=2"),
         ("a=vestibule=1; {}", "a=vestibule=1"),
         ("{}; {}; {}; {}; {}; {}; a=1", ""),
     ];

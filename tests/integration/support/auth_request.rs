@@ -10,7 +10,8 @@ pub const GATEWAY_SECRET: &str = "gateway-secret-of-the-tests-0123456789";
 pub const SECRET_HEADER: (&str, &str) = ("x-vestibule-gateway-secret", GATEWAY_SECRET);
 
 /// The headers in which clients send a credential.
-pub const CREDENTIAL_HEADERS: [&str; 5] = ["authorization", "x-api-key", "x-litellm-api-key", "api-key", "x-goog-api-key"];
+pub const CREDENTIAL_HEADERS: [&str; 6] =
+    ["authorization", "x-api-key", "x-litellm-api-key", "api-key", "x-goog-api-key", "ocp-apim-subscription-key"];
 
 /// Sends an auth request for `GET /ui/` with additional headers.
 pub async fn auth_request(pod: &Pod, headers: &[(&str, &str)]) -> Answer {

@@ -123,9 +123,13 @@ async fn no_client_header_replaces_litellms_own_key() {
     let behind = litellm_fleet().await;
     let key = behind.make_key().await;
     // LiteLLM prefers each of these to Authorization, or accepts it if Authorization is missing.
-    for (name, value) in
-        [("x-litellm-api-key", key.key.as_str()), ("x-api-key", &key.key), ("api-key", &key.key), ("x-goog-api-key", &key.key)]
-    {
+    for (name, value) in [
+        ("x-litellm-api-key", key.key.as_str()),
+        ("x-api-key", &key.key),
+        ("api-key", &key.key),
+        ("x-goog-api-key", &key.key),
+        ("ocp-apim-subscription-key", &key.key),
+    ] {
         let answer =
             raw_http::send(behind.nginx.port(), "GET", "/v1/models", &[("Accept", "application/json"), (name, value)]).await;
         assert_eq!(answer.status, 200, "{name}: {answer:?}");
