@@ -53,5 +53,6 @@ fn user(rules: usize) -> IdentityClaims {
         access_token: None,
         userinfo: None,
         verified_at: None,
+        user_claims: Default::default(),
     }
 }

@@ -37,7 +37,7 @@ pub const LEEWAY: Duration = Duration::from_secs(60);
 /// The authenticated principal of a bearer token.
 pub struct BearerPrincipal {
     token: Arc<CachedToken>,
-    /// The user who has signed in with the token's issuer and subject.
+    /// The user who has signed in with the token's issuer, and its subject or user claim.
     user: Option<Arc<CachedUser>>,
 }
 
@@ -119,14 +119,25 @@ impl BearerTokens {
         digest: Digest,
     ) -> Result<BearerPrincipal, BearerError> {
         token.issuer().review(token, text, digest).await?;
-        let user = if token.issuer().may_have_registered_users() {
-            self.principals.user_of_identity(token.identity_digest()).await.map_err(VerificationOutage::from)?
-        } else {
-            None
-        };
-        match user {
+        match self.find_user(token).await.map_err(VerificationOutage::from)? {
             Some(user) if user.disabled => Err(TokenRefusal::Disabled.into()),
             user => Ok(BearerPrincipal { token: Arc::clone(token), user }),
+        }
+    }
+
+    /// Finds the user by the token's subject, then by the issuer's user claim. An entry of the user claim that the user's record
+    /// does not confirm is left over.
+    async fn find_user(&self, token: &CachedToken) -> Result<Option<Arc<CachedUser>>, LookupError> {
+        if !token.issuer().may_have_registered_users() {
+            return Ok(None);
+        }
+        let by_subject = self.principals.user_of_identity(token.identity_digest()).await?;
+        match token.user_claim_digest() {
+            Some(claim) if by_subject.is_none() => {
+                let by_claim = self.principals.user_of_identity(claim).await?;
+                Ok(by_claim.filter(|user| user.has_user_claim(&claim)))
+            }
+            _ => Ok(by_subject),
         }
     }
 
@@ -170,9 +181,9 @@ impl BearerPrincipal {
         self.token.expires()
     }
 
-    /// True if the subject is a workload. Workloads never get the default role.
-    pub fn is_workload(&self) -> bool {
-        self.user.is_none() && self.token.issuer().unregistered_subjects() == UnregisteredSubjects::Workloads
+    /// Returns the kind of an unregistered subject; `None` if the token belongs to a user.
+    pub fn unregistered_subject(&self) -> Option<UnregisteredSubjects> {
+        self.user.is_none().then(|| self.token.issuer().unregistered_subjects())
     }
 
     /// Returns the cached evaluation of this token and user by this version of the role map, unless it is stale.

@@ -20,7 +20,7 @@ use crate::{
     access::{
         AccessRules, CredentialSources, MatchError, MatchedRules, PathError, PathInterpretations, Requirement, UnmetRequirement,
     },
-    bearer_tokens::{self, BearerError, BearerPrincipal, BearerTokens, Jwt},
+    bearer_tokens::{self, BearerError, BearerPrincipal, BearerTokens, Jwt, UnregisteredSubjects},
     principal::{CredentialKind, Evaluation, Grant, IdentityClaims, IdentityHeaders, Role, RuleName},
     principal_cache::{LookupError, Principals, RestrictedGrant, UserSession},
     role_map::{CurrentRoleMap, RoleMaps},
@@ -111,6 +111,8 @@ pub enum DenialReason {
     NoRole,
     #[error("no role is granted without the identities that were verified too long ago")]
     ExpiredClaims,
+    #[error("no user has signed in with the token's subject")]
+    UnregisteredSubject,
     #[error("the role map requires claims that are missing")]
     MissingSource,
     #[error("{rule} requires another {}", .requirement.as_str())]
@@ -127,6 +129,7 @@ impl DenialReason {
         match self {
             Self::NoRole => "no_role",
             Self::ExpiredClaims => "claims_expired",
+            Self::UnregisteredSubject => "subject_unregistered",
             Self::MissingSource => "claims_missing",
             Self::UnmetRequirement { .. } => "requirement_not_met",
             Self::RouteRestriction => "route_restriction",
@@ -238,11 +241,11 @@ impl Checker {
                 let upstream_headers = self.upstream.choose_headers(rules.as_ref(), Some(&evaluation));
                 Decision::Allow { evaluation, read, upstream_headers }
             }
-            Err(DenialReason::NoRole) if evaluation.has_expired_claims => {
-                let user = evaluation.identity.user.clone();
-                Decision::Forbidden { user, credential: credential.kind(), reason: DenialReason::ExpiredClaims }
-            }
-            Err(reason) => Decision::Forbidden { user: evaluation.identity.user.clone(), credential: credential.kind(), reason },
+            Err(reason) => Decision::Forbidden {
+                user: evaluation.identity.user.clone(),
+                credential: credential.kind(),
+                reason: explain_denial(reason, &evaluation, &credential),
+            },
         }
     }
 
@@ -337,6 +340,9 @@ impl Decision {
             Self::Forbidden { reason: DenialReason::ExpiredClaims, .. } => {
                 "No role is granted, because the claims of this user have expired. Sign in again."
             }
+            Self::Forbidden { reason: DenialReason::UnregisteredSubject, .. } => {
+                "No user with this token's subject has signed in. Sign in with a browser once."
+            }
             Self::Forbidden { reason: DenialReason::MissingSource, .. } => {
                 "No role is granted, because claims of this user are missing."
             }
@@ -392,6 +398,11 @@ impl AuthenticatedCredential {
             Self::ApiKey(_) => CredentialKind::Key,
             Self::Jwt(_) => CredentialKind::Token,
         }
+    }
+
+    /// True for the token of an unregistered subject whose issuer refuses these.
+    fn has_refused_subject(&self) -> bool {
+        matches!(self, Self::Jwt(bearer) if bearer.unregistered_subject() == Some(UnregisteredSubjects::Refused))
     }
 
     fn authorize_path(&self, paths: &PathResult<'_>) -> Result<(), DenialReason> {
@@ -472,6 +483,15 @@ fn authorize_grant(
         return Err(DenialReason::UnmetRequirement { rule: rule.clone(), requirement });
     }
     if restrictions.allow(grant) { Ok(()) } else { Err(DenialReason::RouteRestriction) }
+}
+
+/// Says why there is no role.
+fn explain_denial(reason: DenialReason, evaluation: &Evaluation, credential: &AuthenticatedCredential) -> DenialReason {
+    match reason {
+        DenialReason::NoRole if evaluation.has_expired_claims => DenialReason::ExpiredClaims,
+        DenialReason::NoRole if credential.has_refused_subject() => DenialReason::UnregisteredSubject,
+        reason => reason,
+    }
 }
 
 impl std::fmt::Display for Permission {

@@ -139,6 +139,8 @@ pub enum FailureReason {
     NoRole,
     #[error("the user is disabled")]
     Disabled,
+    #[error("user {owner} has the same value of a claim that identifies users (user_claim)")]
+    UserClaimTaken { owner: String },
     #[error("there are no claims from the {0}, which the role map requires")]
     MissingSource(Source),
     #[error("the user who links an identity is no longer signed in")]
@@ -298,6 +300,7 @@ impl FailureReason {
             Self::NoRoleMapYet => "role_map_not_loaded",
             Self::NoRole => "no_role",
             Self::Disabled => "user_disabled",
+            Self::UserClaimTaken { .. } => "user_claim_of_other_user",
             Self::MissingSource(_) => "claims_missing",
             Self::NotSignedIn => "not_signed_in",
             Self::Taken => "identity_linked_to_other_user",
@@ -348,6 +351,7 @@ impl From<LoginRefusal> for FailureReason {
         match refused {
             LoginRefusal::Disabled => Self::Disabled,
             LoginRefusal::NoRole => Self::NoRole,
+            LoginRefusal::UserClaimTaken { owner } => Self::UserClaimTaken { owner },
             LoginRefusal::MissingSource(source) => Self::MissingSource(source),
             LoginRefusal::Store(error) => Self::StoreAfter(error),
         }

@@ -2,6 +2,7 @@
 
 mod claim_path;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -81,6 +82,9 @@ pub struct IdentityClaims {
     pub access_token: Option<Claims>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub userinfo: Option<Claims>,
+    /// The claims by which token issuers find the user, with their values at the last login.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub user_claims: BTreeMap<String, String>,
     /// The time at which the provider last verified the identity, to the second. `None` if the claims are not stored, or were
     /// stored by a released version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -341,6 +345,7 @@ mod tests {
             access_token: optional(access_token),
             userinfo: optional(userinfo),
             verified_at: None,
+            user_claims: Default::default(),
         }
     }
 

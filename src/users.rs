@@ -3,6 +3,7 @@
 mod current_claims;
 mod generation;
 mod identities;
+mod identity_index;
 mod login;
 mod management;
 mod policy;

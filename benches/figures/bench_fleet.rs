@@ -95,7 +95,7 @@ pub fn with_all_cases(mut pod: PodOptions) -> PodOptions {
     pod.role_map = Some(rules + ACCESS);
     let assertion = json!({"assertion": {"audience": "bench", "keys": assertion_key()}});
     pod.further += &format!(
-        "workers: 1\ntoken_issuers:\n  - {{id: corp-api, provider: corp, audiences: [litellm]}}\nupstream_credential: {assertion}\n"
+        "workers: 1\ntoken_issuers:\n  - {{id: corp-api, provider: corp, audiences: [litellm], unregistered: allow}}\nupstream_credential: {assertion}\n"
     );
     pod
 }

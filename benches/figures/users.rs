@@ -75,6 +75,7 @@ pub fn identity(provider: &str, number: usize) -> IdentityClaims {
         access_token: Some(claims(access_token)),
         userinfo: None,
         verified_at: None,
+        user_claims: Default::default(),
     }
 }
 

@@ -36,6 +36,8 @@ pub struct CachedToken {
     identity: IdentityClaims,
     /// The digest of issuer and subject, by which each check looks up the user.
     identity_digest: Digest,
+    /// The digest of the claim that identifies the user, for tokens with another subject than the user's logins.
+    user_claim_digest: Option<Digest>,
     user: String,
     issued: Option<Timestamp>,
     until: f64,
@@ -87,10 +89,12 @@ impl CachedToken {
             access_token: Some(without_token_claims(claims)),
             userinfo: None,
             verified_at: None,
+            user_claims: Default::default(),
         };
+        let user_claim_digest = issuer.user_claim_digest(&identity);
         let length = u32::try_from(length).unwrap_or(u32::MAX);
         let (reviewed, evaluation) = (Mutex::default(), ArcSwapOption::empty());
-        Self { issuer, keys, identity, identity_digest, user, issued, until, length, reviewed, evaluation }
+        Self { issuer, keys, identity, identity_digest, user_claim_digest, user, issued, until, length, reviewed, evaluation }
     }
 
     pub(super) fn issuer(&self) -> &Arc<Issuer> {
@@ -103,6 +107,10 @@ impl CachedToken {
 
     pub(super) fn identity_digest(&self) -> Digest {
         self.identity_digest
+    }
+
+    pub(super) fn user_claim_digest(&self) -> Option<Digest> {
+        self.user_claim_digest
     }
 
     pub(super) fn issued(&self) -> Option<Timestamp> {

@@ -19,9 +19,11 @@ use crate::{
     kubernetes::{ReviewResult, TokenAuthority, TokenAuthorityError},
     metrics::{Metrics, Outcome, ReviewOutcome, TokenResult},
     oidc::{FetchError, HttpClientError, IssuerKeys},
+    principal::IdentityClaims,
     refreshing::{Fetched, RefreshingValue},
     secret::Digest,
     single_flight::SingleFlight,
+    users::Identity,
 };
 
 /// The maximum age of a rejection by the API server, which also rejects valid tokens when it has internal errors.
@@ -145,6 +147,13 @@ impl Issuer {
     /// True if its subjects may have signed in to Vestibule.
     pub(super) fn may_have_registered_users(&self) -> bool {
         matches!(self.source, KeySource::Web { .. })
+    }
+
+    /// Returns the index digest of the claim that identifies the user of a token.
+    pub(super) fn user_claim_digest(&self, token: &IdentityClaims) -> Option<Digest> {
+        let claim = self.config.user_claim.as_ref()?;
+        let value = claim.single_value(token.access_token.as_ref()?)?;
+        Some(Identity::user_claim_digest(&token.issuer, &claim.to_string(), &value))
     }
 
     pub(super) fn count(&self, result: TokenResult) {

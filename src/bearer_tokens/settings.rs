@@ -18,6 +18,8 @@ pub struct IssuerSettings {
     pub audiences: Vec<String>,
     pub algorithms: Vec<Algorithm>,
     pub required_claims: Vec<RequiredClaim>,
+    /// The claim that identifies a user whose tokens have another subject than their logins.
+    pub user_claim: Option<ClaimPath>,
     /// The `client_id`s of all providers. A token with one of them as audience is an id_token.
     pub login_clients: Vec<String>,
     /// The time after which keys that could not be fetched again are no longer used.
@@ -43,6 +45,8 @@ pub struct IssuerAddress {
 /// The kind of an issuer's unregistered subjects, which are those that have never signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnregisteredSubjects {
+    /// They get no role.
+    Refused,
     /// Workloads, which never get the role map's default role.
     Workloads,
     Users,
@@ -71,6 +75,6 @@ impl IssuerSettings {
 
 impl RequiredClaim {
     pub fn holds(&self, claims: &Claims) -> bool {
-        matches!(self.claim.values(claims).as_slice(), [only] if *only == self.value)
+        self.claim.single_value(claims).is_some_and(|value| value == self.value)
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use jiff::Timestamp;
 
 use crate::{
-    bearer_tokens::BearerPrincipal,
+    bearer_tokens::{BearerPrincipal, UnregisteredSubjects},
     clock::Clock,
     principal::{CredentialKind, EmailTrust, Evaluation, Grant, IdentityClaims, IdentityHeaders},
     principal_cache::CachedUser,
@@ -49,9 +49,10 @@ impl Evaluator {
         let now = self.clock.now();
         let evaluation = bearer.evaluation(in_force.version, now).unwrap_or_else(|| {
             let BearerClaims { claims, valid_until } = self.token_claims(bearer, now);
-            let grant = match bearer.is_workload() {
-                true => in_force.map.evaluate_workload(&claims.identities),
-                false => claims.grant(&in_force.map),
+            let grant = match bearer.unregistered_subject() {
+                Some(UnregisteredSubjects::Refused) => Grant::default(),
+                Some(UnregisteredSubjects::Workloads) => in_force.map.evaluate_workload(&claims.identities),
+                Some(UnregisteredSubjects::Users) | None => claims.grant(&in_force.map),
             };
             let identity = self.identity(bearer.user(), &claims.identities, &grant);
             let has_expired_claims = claims.has_expired;

@@ -39,6 +39,8 @@ pub fn read(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<Provider
         ca_file,
         max_claims,
         authorization_params,
+        // Those of `token_issuers`, which are read later.
+        user_claims: Vec::new(),
     })
 }
 

@@ -39,7 +39,7 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let store = root.section("store", store::DOC, |section| store::read(section, &mut scope));
     let providers = read_providers(root);
     let (public_url, origins) = origins.complete(root, public);
-    let token_issuers = read_token_issuers(root, public_url.as_ref(), providers.as_deref());
+    let (providers, token_issuers) = read_token_issuers(root, public_url.as_ref(), providers, warnings);
     let (logins, sessions) = read_logins_and_sessions(root);
     let cache = root.section("cache", CACHE, read_cache);
     let admin_roles = root.list(ADMIN_ROLES, &ROLE, &["proxy_admin"]);
@@ -225,13 +225,19 @@ fn read_providers(root: &mut Section<'_>) -> Option<Vec<ProviderSettings>> {
     root.sections("providers", provider::DOC, |section| provider::read(section, &mut ids))
 }
 
+/// Returns the providers with what the token issuers need of them.
 fn read_token_issuers(
     root: &mut Section<'_>,
     public_url: Option<&PublicUrl>,
-    providers: Option<&[ProviderSettings]>,
-) -> Option<Vec<IssuerSettings>> {
-    let (context, mut earlier) = (ValidationContext { public_url, providers }, EarlierIssuers::default());
-    root.sections("token_issuers", token_issuer::DOC, |section| token_issuer::read(section, &context, &mut earlier))
+    providers: Option<Vec<ProviderSettings>>,
+    warnings: &mut Vec<String>,
+) -> (Option<Vec<ProviderSettings>>, Option<Vec<IssuerSettings>>) {
+    let context = ValidationContext { public_url, providers: providers.as_deref() };
+    let mut earlier = EarlierIssuers::default();
+    let issuers =
+        root.sections("token_issuers", token_issuer::DOC, |section| token_issuer::read(section, &context, &mut earlier));
+    let providers = providers.map(|providers| token_issuer::relate(providers, issuers.as_deref(), warnings));
+    (providers, issuers)
 }
 
 fn read_local_accounts(root: &mut Section<'_>, providers: Option<&[ProviderSettings]>) -> Option<LocalAccounts> {

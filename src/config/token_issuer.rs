@@ -1,13 +1,16 @@
 //! The `token_issuers` section: issuers of accepted bearer JWTs.
 
 mod kinds;
+mod providers;
+
+pub use providers::relate;
 
 use std::{path::PathBuf, time::Duration};
 
 use url::Url;
 
-use self::kinds::{AUDIENCE, KIND, REVIEW_CACHE, claim_path};
-use super::provider::kinds::{ALGORITHM, ID, ISSUER};
+use self::kinds::{AUDIENCE, KIND, REVIEW_CACHE, UNREGISTERED, Unregistered, claim_path};
+use super::provider::kinds::{ALGORITHM, FIELD_PATH, ID, ISSUER};
 use super::values;
 use crate::bearer_tokens::{IssuerAddress, IssuerKind, IssuerSettings, RequiredClaim, Review, UnregisteredSubjects};
 use crate::jwt::Algorithm;
@@ -54,6 +57,8 @@ struct RawTokenIssuer {
     required_claims: Option<Vec<RequiredClaim>>,
     jwks_uri: Option<Option<Url>>,
     ca_file: Option<Option<PathBuf>>,
+    user_claim: Option<Option<ClaimPath>>,
+    unregistered: Option<Option<Unregistered>>,
     workload: Option<bool>,
     keys_max_age: Option<Option<Duration>>,
     review: Option<bool>,
@@ -62,9 +67,11 @@ struct RawTokenIssuer {
 
 const DEFAULT_KEYS_MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
-const OPEN_ID_CONNECT_ONLY: [(&str, &str); 5] = [
+const OPEN_ID_CONNECT_ONLY: [(&str, &str); 7] = [
     ("issuer", "is only for `kind: oidc`: the API server defines the issuer; remove it"),
     ("provider", "is only for `kind: oidc`: the API server is not an identity provider; remove it"),
+    ("user_claim", "is only for `kind: oidc`: a ServiceAccount is never a user; remove it"),
+    ("unregistered", "is only for `kind: oidc`: a ServiceAccount is always a workload; remove it"),
     ("jwks_uri", "is only for `kind: oidc`: the API server defines the keys; remove it"),
     ("ca_file", "is only for `kind: oidc`: the pod's ServiceAccount or the kubeconfig defines the CA certificates; remove it"),
     ("workload", "is only for `kind: oidc`: a ServiceAccount is always a workload; remove it"),
@@ -80,6 +87,12 @@ const DEFINED_BY_PROVIDER: [(&str, &str); 3] = [
     ("issuer", "can't be combined with `provider`, which defines the issuer; remove one of them"),
     ("jwks_uri", "can't be combined with `provider`, which defines the keys; remove one of them"),
     ("ca_file", "can't be combined with `provider`, which defines the CA certificates; remove one of them"),
+];
+
+/// Fields about the users of a provider.
+const PROVIDER_ONLY: [(&str, &str); 2] = [
+    ("user_claim", "requires `provider`, whose sign-ins define the users; remove it, or name the provider"),
+    ("unregistered", "requires `provider`: without one, every subject is unregistered; remove it, or name the provider"),
 ];
 
 /// Audiences that an API server gives to the default token of every pod.
@@ -131,8 +144,9 @@ impl RawTokenIssuer {
                 .unset("the system's CA certificates"),
             &values::CA_FILE,
         );
+        let (user_claim, unregistered) = read_registration(section);
         let workload = "Treats unregistered subjects, which have never signed in, as workloads. Workloads never get the role \
-                        map's `default_role`.";
+                        map's `default_role`. With `provider` it requires `unregistered: allow`.";
         let workload = section.or_default(field("workload", workload), &values::BOOLEAN, "true");
         let max_age = "Maximum age of the issuer's signing keys, from 2h to 30d. If they could not be fetched for this long, its \
                        tokens get 503, since withdrawn keys would still be accepted.";
@@ -154,6 +168,8 @@ impl RawTokenIssuer {
             required_claims,
             jwks_uri,
             ca_file,
+            user_claim,
+            unregistered,
             workload,
             keys_max_age,
             review,
@@ -176,7 +192,9 @@ impl RawTokenIssuer {
                 "is required: the audiences of accepted tokens, such as `public_url` or the name of your API",
             );
         }
-        let unregistered_subjects = if self.workload? { UnregisteredSubjects::Workloads } else { UnregisteredSubjects::Users };
+        let registration = self.unregistered_subjects(section);
+        // With a mistake in these fields, the others are validated too.
+        let unregistered_subjects = registration.unwrap_or(UnregisteredSubjects::Refused);
         let (address, provider, algorithms, keys_max_age) = match self.provider? {
             Some(id) => {
                 let no_duplicates = reject(section, &DEFINED_BY_PROVIDER);
@@ -196,7 +214,7 @@ impl RawTokenIssuer {
         };
         check_algorithms(section, &algorithms)?;
         check_issuer(section, &address.issuer, earlier)?;
-        fits?;
+        fits.and(registration)?;
         let kind = IssuerKind::OpenIdConnect(address);
         Some(IssuerSettings {
             id: String::new(),
@@ -205,8 +223,21 @@ impl RawTokenIssuer {
             audiences: self.audiences?,
             algorithms,
             required_claims: self.required_claims?,
+            user_claim: self.user_claim?,
             login_clients: Vec::new(),
             keys_max_age,
+        })
+    }
+
+    /// Returns the treatment of subjects that have never signed in.
+    fn unregistered_subjects(&self, section: &mut Section<'_>) -> Option<UnregisteredSubjects> {
+        let has_provider = self.provider.as_ref()?.is_some();
+        let fits = if has_provider { check_workload(section, self.unregistered?) } else { reject(section, &PROVIDER_ONLY) };
+        fits?;
+        Some(match self.workload? {
+            _ if has_provider && self.unregistered? != Some(Unregistered::Allow) => UnregisteredSubjects::Refused,
+            true => UnregisteredSubjects::Workloads,
+            false => UnregisteredSubjects::Users,
         })
     }
 
@@ -247,10 +278,34 @@ impl RawTokenIssuer {
             audiences,
             algorithms,
             required_claims: self.required_claims?,
+            user_claim: None,
             login_clients: Vec::new(),
             keys_max_age: self.keys_max_age?.unwrap_or(DEFAULT_KEYS_MAX_AGE),
         })
     }
+}
+
+type Registration = (Option<Option<ClaimPath>>, Option<Option<Unregistered>>);
+
+fn read_registration(section: &mut Section<'_>) -> Registration {
+    let user_claim = "With `provider`: claim (dot path) that identifies a user permanently in the provider's logins and in these \
+                      tokens, such as Entra ID's `oid`. It finds the user of a token whose `sub` differs from that of the login. \
+                      Only the provider may set it, and no two users may have the same value.";
+    let unregistered = "With `provider`: `refuse` answers 403 to tokens of subjects that have never signed in; `allow` accepts \
+                        them by the role map. Disabling a user does not end tokens that are accepted in this way.";
+    (
+        section.optional(field("user_claim", user_claim).unset("none: users are found by `sub`"), &FIELD_PATH),
+        section.optional(field("unregistered", unregistered).unset("`refuse` with `provider`"), &UNREGISTERED),
+    )
+}
+
+/// Rejects `workload` where no unregistered subject is accepted.
+fn check_workload(section: &mut Section<'_>, unregistered: Option<Unregistered>) -> Option<()> {
+    if unregistered == Some(Unregistered::Allow) || !section.is_given("workload") {
+        return Some(());
+    }
+    section.complain("workload", "has no effect unless `unregistered` is `allow`; set `unregistered`, or remove this field");
+    None
 }
 
 fn required_claim((path, value): (String, String)) -> Option<RequiredClaim> {

@@ -269,6 +269,7 @@ impl From<LoginRefusal> for AcceptanceError {
         match refused {
             LoginRefusal::Store(error) => Self::Store(error),
             LoginRefusal::Disabled => Self::Invalid("the user is disabled"),
+            LoginRefusal::UserClaimTaken { .. } => Self::Invalid("a claim of the identity belongs to another user"),
             LoginRefusal::NoRole | LoginRefusal::MissingSource(_) => Self::Invalid("the role map grants the user no role"),
         }
     }

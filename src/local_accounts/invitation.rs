@@ -160,6 +160,7 @@ impl Invitation {
             access_token: None,
             userinfo: None,
             verified_at: None,
+            user_claims: Default::default(),
         }
     }
 }

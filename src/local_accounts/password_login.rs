@@ -222,9 +222,10 @@ impl PasswordLoginError {
             Self::Refused(LoginRefusal::NoRole) => LoginOutcome::NoRole,
             Self::Refused(LoginRefusal::MissingSource(_)) => LoginOutcome::MissingSource,
             Self::Refused(LoginRefusal::Store(_)) | Self::Store(_) => LoginOutcome::StoreFailed,
-            Self::TooMany { .. } | Self::Busy | Self::NoRoleMapYet | Self::Refused(LoginRefusal::Disabled) => {
-                LoginOutcome::Refused
-            }
+            Self::TooMany { .. }
+            | Self::Busy
+            | Self::NoRoleMapYet
+            | Self::Refused(LoginRefusal::Disabled | LoginRefusal::UserClaimTaken { .. }) => LoginOutcome::Refused,
         }
     }
 }

@@ -166,6 +166,7 @@ impl OpenIdConnectProvider {
             access_token: access_token.map(without_token_claims),
             userinfo: userinfo.map(without_token_claims),
             verified_at: None,
+            user_claims: Default::default(),
         };
         VerifiedIdentity { identity, sid, logout }
     }

@@ -51,6 +51,7 @@ impl OAuth2Provider {
             access_token: None,
             userinfo: Some(without_token_claims(claims)),
             verified_at: None,
+            user_claims: Default::default(),
         };
         Ok(VerifiedIdentity { identity, sid: None, logout: Logout::default() })
     }

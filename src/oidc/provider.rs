@@ -1,6 +1,6 @@
 //! One identity provider of either protocol: the sign-in URL, the exchange of codes, and the end of the session there.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use openidconnect::{ClientId, EndSessionUrl, LogoutHint, LogoutRequest, PostLogoutRedirectUrl, RedirectUrl};
 use url::Url;
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock::Clock,
     metrics::{Metrics, Outcome},
-    principal::EmailTrust,
+    principal::{EmailTrust, IdentityClaims},
     secret::SecretCell,
     users::Logout,
 };
@@ -145,11 +145,27 @@ impl Provider {
 
     /// Redeems the code and returns the user's identity.
     pub async fn redeem(&self, code: &str, flow: &LoginFlow, clock: &dyn Clock) -> Result<VerifiedIdentity, ExchangeError> {
-        let verified = match &self.protocol {
+        let mut verified = match &self.protocol {
             Protocol::OpenIdConnect(protocol) => protocol.redeem(code, flow, clock).await,
             Protocol::OAuth2(protocol) => protocol.redeem(code, flow).await,
         }?;
         let (size, limit) = (claims::size(&verified.identity), self.config().max_claims);
-        if size > limit { Err(ExchangeError::TooLarge { size, limit }) } else { Ok(verified) }
+        if size > limit {
+            return Err(ExchangeError::TooLarge { size, limit });
+        }
+        verified.identity.user_claims = self.user_claims(&verified.identity);
+        Ok(verified)
+    }
+
+    /// Returns the claims by which token issuers find the user. The first source with a single value counts.
+    fn user_claims(&self, identity: &IdentityClaims) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        for claim in &self.config().user_claims {
+            match identity.sources().find_map(|source| claim.single_value(source)) {
+                Some(value) => drop(found.insert(claim.to_string(), value.into_owned())),
+                None => tracing::warn!(provider = self.id(), %claim, "login without the user claim of a token issuer"),
+            }
+        }
+        found
     }
 }

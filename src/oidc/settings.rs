@@ -20,6 +20,8 @@ pub struct ProviderSettings {
     /// Bytes of JSON.
     pub max_claims: usize,
     pub authorization_params: Vec<(String, String)>,
+    /// The claims by which token issuers find this provider's users.
+    pub user_claims: Vec<ClaimPath>,
 }
 
 /// The settings of login flows.

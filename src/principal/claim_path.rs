@@ -70,6 +70,12 @@ impl ClaimPath {
         found
     }
 
+    /// Returns the claim's value as text; `None` if there is no value or more than one.
+    pub fn single_value<'a>(&self, claims: &'a Claims) -> Option<Cow<'a, str>> {
+        let mut values = self.values(claims);
+        if values.len() == 1 { values.pop() } else { None }
+    }
+
     /// Returns the JSON value at this path; `None` if it is absent or if the path has `[]`.
     pub fn find<'a>(&self, claims: &'a Claims) -> Option<&'a Value> {
         self.further.iter().try_fold(claims.get(&*self.first)?, |value, step| match step {

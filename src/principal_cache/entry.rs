@@ -17,7 +17,7 @@ use crate::{
     principal::{Evaluation, IdentityClaims, PinnedGrant},
     secret::Digest,
     store::Shard,
-    users::{Generation, Session, User},
+    users::{Generation, Identity, Session, User},
 };
 
 /// A cached session, without the provider's hints, which only a logout needs.
@@ -43,6 +43,8 @@ pub struct CachedUser {
     pub id: String,
     /// As JSON. Values take eight times the memory, and they are needed only when the role map is evaluated.
     identities: Box<str>,
+    /// The digests of the claims by which token issuers find the user.
+    user_claims: Box<[Digest]>,
     pub pinned: Option<PinnedGrant>,
     /// The time of the latest verification of any identity.
     pub verified: Timestamp,
@@ -117,11 +119,13 @@ impl CachedUser {
     pub(super) fn new(user: User, read: ReadTime) -> Self {
         let verified = user.verified();
         let identities = serde_json::to_string(&user.dated_identities()).expect("claims are JSON").into();
+        let user_claims = user.identities.iter().flat_map(Identity::user_claim_digests).collect();
         let User { id, pinned, disabled, session_generation, key_generation, .. } = user;
         let (session_evaluation, key_evaluation) = Default::default();
         Self {
             id,
             identities,
+            user_claims,
             pinned,
             verified,
             disabled,
@@ -136,6 +140,11 @@ impl CachedUser {
     /// The claims that identity providers have verified, each with the time of its verification.
     pub fn identities(&self) -> Vec<IdentityClaims> {
         serde_json::from_str(&self.identities).expect("it was written from the same type")
+    }
+
+    /// True if one of the identities has the claim with this digest.
+    pub fn has_user_claim(&self, digest: &Digest) -> bool {
+        self.user_claims.contains(digest)
     }
 }
 

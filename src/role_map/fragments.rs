@@ -160,6 +160,7 @@ rules:
             access_token: None,
             userinfo: None,
             verified_at: None,
+            user_claims: Default::default(),
         };
         let role = documents.compile().evaluate(&[identity]).role;
         role.map_or_else(|| "-".to_owned(), |role| role.to_string())

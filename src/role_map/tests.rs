@@ -29,6 +29,7 @@ fn identity_of(provider: &str, id_token: Value) -> IdentityClaims {
         access_token: None,
         userinfo: None,
         verified_at: None,
+        user_claims: Default::default(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Links identities to users and unlinks them. A user links an identity by signing in with it.
 
-use super::{Generation, Identity, User, Users, is_pinned_by};
+use super::{Generation, User, Users, is_pinned_by};
 use crate::{
     principal::IdentityClaims,
     secret::Digest,
@@ -11,7 +11,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkOutcome {
     Linked,
-    /// The identity belongs to another user.
+    /// The identity, or a claim that identifies its user, belongs to another user.
     Taken,
     UnknownUser,
 }
@@ -28,7 +28,7 @@ pub enum UnlinkOutcome {
 impl Users {
     /// Links a verified identity to a user.
     ///
-    /// The index entry is written first. If the process stops in between, the next login with the identity adds it to the
+    /// The index entries are written first. If the process stops in between, the next login with the identity adds it to the
     /// user's record.
     pub async fn link(&self, user: &str, identity: &IdentityClaims) -> Result<LinkOutcome, store::Error> {
         if self.get(user).await?.is_none() {
@@ -51,7 +51,7 @@ impl Users {
 
     /// Unlinks an identity and ends all sessions except the kept one. The additions of `with` are in the same commit.
     ///
-    /// The index entry is removed first. If the process stops in between, the user's record still lists the identity, so that
+    /// The index entries are removed first. If the process stops in between, the user's record still lists the identity, so that
     /// the user can unlink it again.
     pub async fn unlink(
         &self,
@@ -73,7 +73,7 @@ impl Users {
                 Some(_) => !is_pinned_by(pinned, &identity),
                 None => position > 0,
             });
-            self.remove_identity(user, &identity).await?;
+            self.remove_identity(user, &identity, &record.identities).await?;
             record.session_generation = Generation::random();
             let change = with(self.keep(change, kept, &record).await?);
             let change = change.put(&key, &record, Ttl::Forever).revoke_user(user);
@@ -86,25 +86,5 @@ impl Users {
             }
             Err(kept) => Ok(kept),
         }
-    }
-
-    /// Points an identity's index entry to a user. Returns false if it belongs to another user. An entry of a deleted user, or
-    /// of one who has never completed a login, is free.
-    pub async fn assign_identity(&self, user: &str, identity: &IdentityClaims) -> Result<bool, store::Error> {
-        let digest = Identity::digest(&identity.issuer, &identity.subject);
-        let key = Identity::key(&digest);
-        let entry = Identity { user: user.to_owned() };
-        store::retry(async || {
-            let found = self.records.get::<Identity>(&key).await?;
-            let change = self.records.change(key.shard);
-            let change = match found {
-                Some(found) if found.value.user == user => return Ok(Ok(true)),
-                Some(found) if self.get(&found.value.user).await?.is_some() => return Ok(Ok(false)),
-                Some(found) => change.expect_version(&key, found.version),
-                None => change.expect_absent(&key),
-            };
-            Ok(change.put(&key, &entry, Ttl::Forever).drop_credential(&digest).commit().await?.map(|_| true))
-        })
-        .await
     }
 }

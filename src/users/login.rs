@@ -1,6 +1,6 @@
 //! Completes a login: evaluates the role map, updates the user's claims and opens a session, in one commit.
 
-use super::{Generation, Logout, Users, record::User, record::index_of_users, shard_of};
+use super::{Generation, Logout, Users, identity_index::Entry, record::User, record::index_of_users, shard_of};
 use crate::{
     principal::{CredentialKind, Grant, IdentityClaims, LOCAL, Role, RuleName, Source},
     role_map::RoleMap,
@@ -49,6 +49,8 @@ pub enum LoginRefusal {
     Disabled,
     #[error("the role map grants no role")]
     NoRole,
+    #[error("user {owner} has the same value of a claim that identifies users (user_claim)")]
+    UserClaimTaken { owner: String },
     #[error("there are no claims from the {0}, which the role map requires")]
     MissingSource(Source),
     #[error(transparent)]
@@ -61,6 +63,7 @@ impl LoginRefusal {
         match self {
             Self::Disabled => "user_disabled",
             Self::NoRole => "no_role",
+            Self::UserClaimTaken { .. } => "user_claim_of_other_user",
             Self::MissingSource(_) => "claims_missing",
             Self::Store(error) => error.reason(),
         }
@@ -73,6 +76,9 @@ impl Users {
     /// The claims are also written if the login is refused, since the new ones may grant less.
     pub async fn complete_login(&self, login: &VerifiedLogin) -> Result<CompletedLogin, LoginRefusal> {
         let id = self.find_or_assign_id(&login.identity.issuer, &login.identity.subject).await?;
+        if let Some(owner) = self.assign_user_claims(&id, &login.identity).await? {
+            return Err(LoginRefusal::UserClaimTaken { owner });
+        }
         // One role map for the whole login. Later edits apply from the next check on.
         let role_map = self.role_maps.current();
         self.report_missing_sources(&role_map.map, login);
@@ -98,6 +104,7 @@ impl Users {
         with: impl FnOnce(Change<'a>, &User) -> Change<'a>,
     ) -> Result<Result<CompletedLogin, Conflict>, LoginRefusal> {
         let stored = self.get(id).await?;
+        let former = stored.as_ref().map_or_else(Vec::new, |stored| entries(&stored.value));
         let mut user = self.apply_login(id, stored.as_ref(), login);
         let admission = self.admit(role_map, &mut user);
         let change = with(put_if_changed(self.records.change(shard_of(id)), stored, &user), &user);
@@ -114,6 +121,7 @@ impl Users {
             return Ok(Err(conflict));
         }
         self.end_in_another_shard(login.browser.replaces.as_ref(), shard_of(id)).await;
+        self.remove_outdated_entries(&user, former).await;
         self.report(&login.identity.provider, &user, &grant);
         Ok(Ok(CompletedLogin { user, grant, session_token }))
     }
@@ -143,6 +151,15 @@ impl Users {
         Ok(grant)
     }
 
+    /// Removes the index entries of claims whose values have changed. Those that are left over have no effect.
+    async fn remove_outdated_entries(&self, user: &User, mut former: Vec<Entry>) {
+        let current = entries(user);
+        former.retain(|entry| !current.contains(entry));
+        if let Err(error) = self.remove_entries(&user.id, former).await {
+            tracing::warn!(%error, user = user.id, "outdated index entry not removed");
+        }
+    }
+
     fn report(&self, provider: &str, user: &User, grant: &Grant) {
         let (role, rule) = (grant.role.as_ref().map(Role::as_str), grant.rule.as_ref().map(RuleName::as_str));
         self.metrics.login_with_role(provider, role.unwrap_or_default());
@@ -164,6 +181,10 @@ impl Users {
             tracing::warn!(provider, source, "login without claims from a source that the role map uses");
         }
     }
+}
+
+fn entries(user: &User) -> Vec<Entry> {
+    user.identities.iter().flat_map(Entry::of).collect()
 }
 
 /// Puts the user's record if it is new or changed.

@@ -2,9 +2,8 @@
 
 use futures::future::join_all;
 
-use super::{Generation, Identity, Session, User, Users, record::INDEX, record::index_of_users, sessions};
+use super::{Generation, Session, User, Users, record::INDEX, record::index_of_users, sessions};
 use crate::{
-    principal::IdentityClaims,
     secret::Digest,
     store::{self, Change, Edit, Ttl},
 };
@@ -75,25 +74,13 @@ impl Users {
     /// Removes the identities and sessions of a deleted user.
     async fn delete_leftovers(&self, record: &User) {
         for identity in &record.identities {
-            if let Err(error) = self.remove_identity(&record.id, identity).await {
+            if let Err(error) = self.remove_identity(&record.id, identity, &[]).await {
                 tracing::warn!(%error, user = record.id, "identity of deleted user not removed");
             }
         }
         if let Err(error) = self.delete_sessions(&record.id).await {
             tracing::warn!(%error, user = record.id, "records of deleted user not removed");
         }
-    }
-
-    pub(super) async fn remove_identity(&self, user: &str, identity: &IdentityClaims) -> Result<(), store::Error> {
-        let digest = Identity::digest(&identity.issuer, &identity.subject);
-        let key = Identity::key(&digest);
-        let removed = self.records.update(&key, async |found: Identity, change| {
-            Ok(match found.user == user {
-                true => Edit::Commit(change.delete(&key).revoke_credential(&digest), ()),
-                false => Edit::Keep(()),
-            })
-        });
-        removed.await.map(Option::unwrap_or_default)
     }
 
     async fn delete_sessions(&self, user: &str) -> Result<(), store::Error> {

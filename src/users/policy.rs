@@ -154,6 +154,7 @@ rules:
             access_token: None,
             userinfo: None,
             verified_at: None,
+            user_claims: Default::default(),
         });
         user
     }

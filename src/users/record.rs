@@ -39,7 +39,7 @@ pub struct User {
     pub key_generation: Generation,
 }
 
-/// The index entry from an (issuer, subject) to its user.
+/// The index entry from an (issuer, subject), or from a claim that identifies a user, to the user.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Identity {
     pub user: String,
@@ -75,6 +75,16 @@ impl Identity {
     /// The digest that is the key of the record and of the caches.
     pub fn digest(issuer: &str, subject: &str) -> Digest {
         Digest::of_parts(&[issuer, subject])
+    }
+
+    /// The digest for a claim of an issuer that identifies a user. It has more parts than that of a subject, so that the two
+    /// never collide.
+    pub fn user_claim_digest(issuer: &str, claim: &str, value: &str) -> Digest {
+        Digest::of_parts(&["user claim", issuer, claim, value])
+    }
+
+    pub fn user_claim_digests(identity: &IdentityClaims) -> impl Iterator<Item = Digest> {
+        identity.user_claims.iter().map(|(claim, value)| Self::user_claim_digest(&identity.issuer, claim, value))
     }
 
     pub fn key(digest: &Digest) -> Key {

@@ -529,6 +529,10 @@ error-disabled-title = Your account is disabled
 error-disabled-happened = You can't use this account until it is enabled again.
 error-disabled-next = Ask { $contact } to enable it.
 
+error-user-claim-taken-title = This account belongs to another user
+error-user-claim-taken-happened = Your account at { $provider } has the same identifier as another user here, so you are not signed in.
+error-user-claim-taken-next = Ask { $contact } to delete the other user, or to remove that sign-in method from it.
+
 error-missing-source-title = Your roles could not be read
 error-missing-source-happened = { $provider } confirmed your identity, but did not send all the data that determines your role.
 error-missing-source-next = Start again. If it happens again, tell { $contact } the request ID below.

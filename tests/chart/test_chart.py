@@ -262,6 +262,9 @@ class InvalidValues(unittest.TestCase):
             (issuers({"id": "ci", "issuer": "https://x"}), "token_issuers[0].audiences: is required"),
             (issuers({"id": "ci", "issuer": "http://x", "audiences": ["a"]}), "token_issuers[0].issuer: must be an https:// URL"),
             (issuers({"id": "ci", "audiences": ["a"]}), "token_issuers[0].issuer: is required"),
+            (issuers({"id": "ci", "issuer": "https://ci", "audiences": ["a"], "user_claim": "oid"}), "token_issuers[0].user_claim: requires provider"),
+            (over(provider(), issuers({"id": "ci", "provider": "corp", "audiences": ["a"], "workload": False})), "token_issuers[0].workload: requires unregistered: allow"),
+            (issuers({"id": "ci", "issuer": "https://ci", "audiences": ["a"], "keys_max_age": "1h"}), "token_issuers[0].keys_max_age: must be from 2h to 30d"),
             (issuers({"id": "ci", "provider": "x", "audiences": ["a"]}), "token_issuers[0].provider: x is not the id of a configured provider"),
             (issuers({"id": "ci", "issuer": "https://x", "audiences": ["a"], "review": True}), "review: requires kind: kubernetes"),
             (over(provider(), issuers({**CLUSTER, "audiences": ["vestibule"]})), "vestibule is also the client_id of a provider"),
@@ -549,7 +552,7 @@ class TokenIssuers(unittest.TestCase):
     def test_the_rendered_token_issuers_are_valid(self):
         values = over(provider(token_endpoint_auth_method="none"), issuers(
             {**CLUSTER, "review": True, "review_cache": "30s", "audiences": ["llm"]},
-            {"id": "staff", "provider": "corp", "audiences": ["api"], "workload": False},
+            {"id": "staff", "provider": "corp", "audiences": ["api"], "user_claim": "oid", "unregistered": "allow", "workload": False, "keys_max_age": "6h"},
             {"id": "ci", "issuer": "https://ci.example.com", "jwks_uri": "https://ci.example.com/keys", "audiences": ["llm"],
              "algorithms": ["RS256"], "required_claims": {"repository_owner": "acme"}},
         ))

@@ -1,6 +1,7 @@
 //! Bearer tokens instead of API keys: those of a real OpenID Provider here, those of ServiceAccounts in [`workloads`].
 
 mod key_age;
+mod pairwise;
 mod pods;
 mod workloads;
 
@@ -120,6 +121,12 @@ fn text(answer: &Value, name: &str) -> String {
     answer[name].as_str().unwrap_or_else(|| panic!("no {name} in {answer}")).to_owned()
 }
 
+/// The claims of a token, which is not verified.
+fn claims_of(token: &str) -> Value {
+    let payload = token.split('.').nth(1).expect("a JWT");
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).expect("base64url")).expect("claims are JSON")
+}
+
 async fn check_token(pod: &Pod, token: &str) -> Answer {
     auth_request(pod, &[("authorization", &format!("Bearer {token}"))]).await
 }
@@ -130,7 +137,7 @@ fn assert_refused(answer: &Answer) {
     assert!(answer.one("www-authenticate").contains("invalid_token"), "{answer:?}");
 }
 
-const OF_CORP: &str = "{id: corp-api, provider: corp, audiences: [litellm]}";
+const OF_CORP: &str = "{id: corp-api, provider: corp, audiences: [litellm], unregistered: allow}";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_jobs_token_passes_in_every_header_and_cached_tokens_cause_no_requests() {
@@ -187,7 +194,7 @@ async fn a_users_token_belongs_to_the_user_after_the_first_sign_in_and_an_id_tok
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_for_another_audience_or_of_an_unknown_issuer_is_refused_and_the_cookie_is_not_tried() {
-    let fleet = TokenFleet::start("{id: corp-api, provider: corp, audiences: [another-api]}").await;
+    let fleet = TokenFleet::start("{id: corp-api, provider: corp, audiences: [another-api], unregistered: allow}").await;
     let cookie = sign_in(fleet.idp(), &Agent::new(), fleet.pod(), ALICE).await;
     let cookie = format!("vestibule={cookie}");
     assert_eq!(auth_request(fleet.pod(), &[("cookie", &cookie)]).await.status, 200);
@@ -254,7 +261,7 @@ async fn a_users_token_gives_an_application_a_key_that_expires_with_it_and_canno
     sign_in(fleet.idp(), &agent, fleet.pod(), ALICE).await;
     let response = Agent::new().get_with(&url, &[("authorization", &bearer)]).await;
     assert_eq!(response.status, 200, "{}", response.body);
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap();
+    let claims = claims_of(&token);
     let life = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
     let remaining = response.json()["expires_in"].as_u64().unwrap();
     assert!(remaining <= life && remaining + 60 >= life, "{remaining} of {life}");

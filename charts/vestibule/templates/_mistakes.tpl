@@ -162,13 +162,15 @@ Values that the binary would reject at its start are rejected here first.
 {{- if eq ($issuer.kind | default "oidc") "kubernetes" -}}
 {{- $clusters = add1 $clusters -}}
 {{- if gt (int $clusters) 1 }}{{ $mistakes = append $mistakes (printf "%s.kind: only one token issuer may have kind: kubernetes, because there is one API server" $at) }}{{ end -}}
-{{- range $name := list "issuer" "provider" "jwks_uri" "ca_file" "workload" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: requires kind: oidc" $at $name) }}{{ end }}{{ end -}}
+{{- range $name := list "issuer" "provider" "jwks_uri" "ca_file" "user_claim" "unregistered" "workload" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: requires kind: oidc" $at $name) }}{{ end }}{{ end -}}
 {{- with $issuer.review_cache }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit 1000) (gt $limit 3600000) }}{{ $mistakes = append $mistakes (printf "%s.review_cache: must be from 1s to 1h" $at) }}{{ end }}{{ end -}}
 {{- if and (hasKey $issuer "review_cache") (not $issuer.review) }}{{ $mistakes = append $mistakes (printf "%s.review_cache: has no effect without review: true" $at) }}{{ end -}}
 {{- else -}}
 {{- if not $issuer.audiences }}{{ $mistakes = append $mistakes (printf "%s.audiences: is required; set the audience that the tokens must have" $at) }}{{ end -}}
 {{- range $name := list "review" "review_cache" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: requires kind: kubernetes" $at $name) }}{{ end }}{{ end -}}
+{{- if not $issuer.provider }}{{ range $name := list "user_claim" "unregistered" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: requires provider" $at $name) }}{{ end }}{{ end }}{{ end -}}
 {{- if $issuer.provider -}}
+{{- if and (hasKey $issuer "workload") (ne ($issuer.unregistered | default "refuse") "allow") }}{{ $mistakes = append $mistakes (printf "%s.workload: requires unregistered: allow" $at) }}{{ end -}}
 {{- range $name := list "issuer" "jwks_uri" "ca_file" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: cannot be combined with provider; remove one of them" $at $name) }}{{ end }}{{ end -}}
 {{- if not (has $issuer.provider $ids) }}{{ $mistakes = append $mistakes (printf "%s.provider: %s is not the id of a configured provider" $at $issuer.provider) }}{{ end -}}
 {{- $name := printf "provider %s" $issuer.provider -}}

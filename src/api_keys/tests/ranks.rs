@@ -15,6 +15,7 @@ impl Fixture {
             access_token: None,
             userinfo: None,
             verified_at: None,
+            user_claims: Default::default(),
         };
         self.put_user(id, |user| user.identities = vec![identity]).await;
     }

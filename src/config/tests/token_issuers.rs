@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rstest::rstest;
 
-use super::{config, mistakes};
+use super::{config, mistakes, parsed};
 use crate::bearer_tokens::{IssuerKind, Review, UnregisteredSubjects};
 use crate::jwt::Algorithm;
 
@@ -25,7 +25,7 @@ fn issuers_are_read_with_safe_defaults() {
     issuer: https://token.actions.githubusercontent.com
     audiences: [https://llm.example.com, llm]
     required_claims: {{repository_owner: acme, kubernetes\\.io.namespace: llm}}
-  - {{id: staff, provider: corp, audiences: [api], workload: false}}
+  - {{id: staff, provider: corp, audiences: [api], unregistered: allow, workload: false}}
   - {{id: staff-too, issuer: https://other.example, jwks_uri: https://other.example/keys, audiences: [api], algorithms: [EdDSA]}}
   - {{id: cluster, kind: kubernetes, review: true}}
 "
@@ -52,6 +52,38 @@ fn issuers_are_read_with_safe_defaults() {
         (review, &*cluster.audiences),
         (Review::Every(Duration::from_secs(60)), &["https://llm.example.com".to_owned()][..])
     );
+}
+
+#[test]
+fn a_providers_issuer_refuses_unregistered_subjects_and_names_a_claim_for_its_users() {
+    let text = |issuer: &str| format!("{PREAMBLE}  - {{id: staff, provider: corp, audiences: [api], {issuer}}}\n");
+    let registered = config(&text("user_claim: extension.oid, keys_max_age: 3h"), &[]);
+    let IssuerKind::OpenIdConnect(address) = &registered.token_issuers[0].kind else { panic!("{registered:?}") };
+    assert_eq!(address.unregistered_subjects, UnregisteredSubjects::Refused);
+    assert_eq!(registered.token_issuers[0].keys_max_age, Duration::from_secs(3 * 3600));
+    let claims = |place: usize| registered.providers[place].user_claims.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!((claims(0), claims(1)), (vec!["extension.oid".to_owned()], vec![]));
+    let allowed = config(&text("unregistered: allow"), &[]);
+    let IssuerKind::OpenIdConnect(address) = &allowed.token_issuers[0].kind else { panic!("{allowed:?}") };
+    assert_eq!(address.unregistered_subjects, UnregisteredSubjects::Workloads);
+    assert_eq!(allowed.token_issuers[0].keys_max_age, Duration::from_secs(24 * 3600));
+}
+
+#[test]
+fn an_issuer_that_does_not_name_its_provider_is_a_warning() {
+    let issuer = "{id: staff, issuer: https://idp.example.com, audiences: [api]}";
+    let warnings = parsed(&format!("{PREAMBLE}  - {issuer}\n"), &[]).expect("it is valid").warnings;
+    let expected = "token_issuers[0].issuer: is the issuer of provider corp";
+    assert!(warnings.iter().any(|warning| warning.starts_with(expected)), "{warnings:?}");
+    let other = parsed(&format!("{PREAMBLE}  - {}\n", issuer.replace("idp.", "ci.")), &[]).expect("it is valid").warnings;
+    assert!(!other.iter().any(|warning| warning.starts_with("token_issuers")), "{other:?}");
+}
+
+#[test]
+fn an_issuer_takes_the_maximum_age_of_its_providers_keys() {
+    let preamble = PREAMBLE.replace("algorithms: [ES256]", "algorithms: [ES256], keys_max_age: 6h");
+    let config = config(&format!("{preamble}  - {{id: staff, provider: corp, audiences: [api]}}\n"), &[]);
+    assert_eq!(config.token_issuers[0].keys_max_age, Duration::from_secs(6 * 3600));
 }
 
 #[rstest]
@@ -101,6 +133,22 @@ fn issuers_are_read_with_safe_defaults() {
 #[case("{id: a, provider: nobody, audiences: [api]}", "provider (line 8): `nobody` is not the `id` of a provider")]
 #[case("{id: a, provider: hub, audiences: [api]}", "provider (line 8): is a provider of `kind: oauth2`")]
 #[case("{id: a, issuer: 'https://a.example', audiences: [api], review: true}", "review (line 8): is only for `kind: kubernetes`")]
+#[case(
+    "{id: a, provider: corp, audiences: [api], workload: false}",
+    "workload (line 8): has no effect unless `unregistered` is `allow`"
+)]
+#[case("{id: a, provider: corp, audiences: [api], unregistered: maybe}", "unregistered (line 8): must be refuse or allow")]
+#[case("{id: a, provider: corp, audiences: [api], user_claim: 'oids[].id'}", "user_claim (line 8): must lead to a single value")]
+#[case("{id: a, issuer: 'https://a.example', audiences: [api], user_claim: oid}", "user_claim (line 8): requires `provider`")]
+#[case(
+    "{id: a, issuer: 'https://a.example', audiences: [api], unregistered: allow}",
+    "unregistered (line 8): requires `provider`"
+)]
+#[case(
+    "{id: a, issuer: 'https://a.example', audiences: [api], keys_max_age: 1h}",
+    "keys_max_age (line 8): must be from 2h to 30d"
+)]
+#[case("{id: a, kind: kubernetes, user_claim: sub}", "user_claim (line 8): is only for `kind: oidc`")]
 #[case("{id: a, kind: kubernetes, workload: false}", "workload (line 8): is only for `kind: oidc`")]
 #[case("{id: a, kind: kubernetes, issuer: 'https://a.example'}", "issuer (line 8): is only for `kind: oidc`")]
 #[case("{id: a, kind: kubernetes, review_cache: 30s}", "review_cache (line 8): has no effect without `review: true`")]

@@ -12,6 +12,18 @@ pub const KIND: Kind<KindName> = Kind {
     parse: |text| values::choice(text, &[("oidc", KindName::OpenIdConnect), ("kubernetes", KindName::Kubernetes)]),
 };
 
+/// The treatment of tokens of a provider whose subject has never signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unregistered {
+    Refuse,
+    Allow,
+}
+
+pub const UNREGISTERED: Kind<Unregistered> = Kind {
+    name: "`refuse` or `allow`",
+    parse: |text| values::choice(text, &[("refuse", Unregistered::Refuse), ("allow", Unregistered::Allow)]),
+};
+
 pub const AUDIENCE: Kind<String> = Kind { name: "text", parse: values::name };
 
 pub const REVIEW_CACHE: Kind<Duration> = Kind {

@@ -104,6 +104,7 @@ impl From<&FailureReason> for Failure {
             FailureReason::NoRoleMapYet => Self::sign_in_unavailable().page("error-no-role-map-yet"),
             FailureReason::NoRole => Self::forbidden("No role is granted to the user.").page("error-no-role"),
             FailureReason::Disabled => Self::forbidden("The user is disabled.").page("error-disabled"),
+            FailureReason::UserClaimTaken { .. } => Self::of_page(StatusCode::CONFLICT, "error-user-claim-taken"),
             FailureReason::MissingSource(_) => {
                 Self::forbidden("Claims that the role map requires are missing.").page("error-missing-source")
             }

@@ -62,6 +62,10 @@ impl Fixture {
     }
 
     async fn sign_in(&self, subject: &str) -> User {
+        self.sign_in_with(subject, &[]).await
+    }
+
+    async fn sign_in_with(&self, subject: &str, user_claims: &[(&str, &str)]) -> User {
         let identity = IdentityClaims {
             provider: "corp".to_owned(),
             issuer: ISSUER.to_owned(),
@@ -70,6 +74,7 @@ impl Fixture {
             access_token: None,
             userinfo: None,
             verified_at: None,
+            user_claims: user_claims.iter().map(|(claim, value)| ((*claim).to_owned(), (*value).to_owned())).collect(),
         };
         let (logout, browser) = (Logout::default(), Browser::default());
         let login = VerifiedLogin { identity, sid: None, logout, browser, prior_access: PriorAccess::Keep };
@@ -94,6 +99,23 @@ async fn an_identity_has_no_user_until_its_first_sign_in() {
     let user = fixture.sign_in("ada").await;
     fixture.until("ada", |found| found.is_some_and(|found| found.id == user.id)).await;
     assert!(fixture.user("bob").await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_has_no_user_until_a_sign_in_writes_it_and_is_confirmed_by_the_users_record() {
+    let fixture = Fixture::new();
+    let digest = Identity::user_claim_digest(ISSUER, "oid", "o-1");
+    let find = async || fixture.principals.user_of_identity(digest).await.expect("the store answers");
+    assert!(find().await.is_none() && find().await.is_none());
+    let user = fixture.sign_in_with("ada", &[("oid", "o-1")]).await;
+    let wait = async {
+        while find().await.is_none_or(|found| found.id != user.id || !found.has_user_claim(&digest)) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("the invalidation message arrives");
+    let other = Identity::user_claim_digest(ISSUER, "oid", "o-2");
+    assert!(find().await.is_some_and(|found| !found.has_user_claim(&other)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

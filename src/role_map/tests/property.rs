@@ -28,6 +28,7 @@ fn identity() -> impl Strategy<Value = IdentityClaims> {
         access_token,
         userinfo,
         verified_at: None,
+        user_claims: Default::default(),
     })
 }
 

@@ -32,6 +32,7 @@ fn identity(provider: &str, role: &str) -> IdentityClaims {
         access_token: None,
         userinfo: None,
         verified_at: None,
+        user_claims: Default::default(),
     }
 }
 

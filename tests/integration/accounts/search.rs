@@ -39,6 +39,7 @@ async fn create_users(fleet: &Fleet, numbers: std::ops::Range<usize>) {
             access_token: None,
             userinfo: None,
             verified_at: None,
+            user_claims: Default::default(),
         };
         let (logout, browser) = (Logout::default(), Browser::default());
         let login = VerifiedLogin { identity, sid: None, logout, browser, prior_access: PriorAccess::Keep };

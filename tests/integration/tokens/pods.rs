@@ -16,7 +16,7 @@ use crate::support::wait::until;
 async fn a_token_belongs_to_its_user_on_every_pod_and_is_refused_on_every_pod_when_the_user_is_disabled() {
     let secret = random_key();
     let accepting = |pod: &mut PodOptions| {
-        pod.further += "token_issuers:\n  - {id: corp-api, provider: corp, audiences: [litellm]}\n";
+        pod.further += "token_issuers:\n  - {id: corp-api, provider: corp, audiences: [litellm], unregistered: allow}\n";
     };
     let cli = client("cli", &secret, &[CLI.to_owned()], &[]);
     let fleet = Fleet::builder().pods(3).cluster().idp_with(|idp| idp.clients.push(cli)).config(accepting).start().await;

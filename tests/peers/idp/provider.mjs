@@ -1,7 +1,7 @@
 // The oidc-provider instance, configured like a Keycloak realm: PKCE required, `iss` in the callback,
 // roles only in the access token, `sid` in the id_token, no consent page.
 
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import Provider from 'oidc-provider';
@@ -62,6 +62,8 @@ function configuration(state) {
     cookies: { keys: [COOKIE_KEY] },
     enabledJWA: { idTokenSigningAlgValues: algorithms, userinfoSigningAlgValues: algorithms },
     pkce: { required: () => true },
+    subjectTypes: ['public', 'pairwise'],
+    pairwiseIdentifier: (_ctx, accountId, { clientId }) => createHash('sha256').update(`${clientId} ${accountId}`).digest('hex'),
     ttl: {
       AccessToken: 300,
       AuthorizationCode: 60,

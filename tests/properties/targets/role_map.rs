@@ -22,6 +22,7 @@ static USERS: LazyLock<[IdentityClaims; 2]> = LazyLock::new(|| {
         access_token: (provider == "corp").then(|| claims.clone()),
         userinfo: None,
         verified_at: None,
+        user_claims: Default::default(),
     })
 });
 

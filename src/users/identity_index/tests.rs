@@ -1,0 +1,146 @@
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    clock::{Clock, SystemClock},
+    metrics::Metrics,
+    principal::IdentityClaims,
+    role_map::{ConfiguredNames, RoleMaps},
+    secret::KeyRing,
+    store::{self, MemoryStore, Records, Ttl},
+    users::{
+        Browser, Identity, Limits, LinkOutcome, LoginRefusal, Logout, PriorAccess, UnlinkOutcome, User, Users, VerifiedLogin,
+    },
+};
+
+const ISSUER: &str = "https://idp.example.com";
+const DAY: Duration = Duration::from_secs(86_400);
+
+struct Fixture {
+    records: Records,
+    users: Users,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+        let records = Records::new(store, Arc::new(KeyRing::ephemeral(Arc::clone(&clock))), "");
+        let metrics = Arc::new(Metrics::new());
+        let role_maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&clock), Arc::clone(&metrics));
+        let role_maps = Arc::new(role_maps.expect("no document is invalid"));
+        let limits = Limits { idle: DAY, absolute: DAY, max_per_user: 100 };
+        let users = Users::new(records.clone(), role_maps, limits, DAY, clock, metrics);
+        Self { records, users }
+    }
+
+    async fn sign_in(&self, identity: IdentityClaims) -> Result<User, LoginRefusal> {
+        let (logout, browser) = (Logout::default(), Browser::default());
+        let login = VerifiedLogin { identity, sid: None, logout, browser, prior_access: PriorAccess::Keep };
+        Ok(self.users.complete_login(&login).await?.user)
+    }
+
+    async fn delete(&self, user: &User) {
+        let deleted = self.users.delete(&user.id, |_, change| Ok::<_, store::Error>(change)).await;
+        assert!(deleted.expect("the store answers").is_some());
+    }
+
+    /// The user that the index names for an `oid`.
+    async fn user_of(&self, oid: &str) -> Option<String> {
+        let key = Identity::key(&Identity::user_claim_digest(ISSUER, "oid", oid));
+        self.records.get::<Identity>(&key).await.unwrap().map(|found| found.value.user)
+    }
+
+    async fn user_of_subject(&self, subject: &str) -> Option<String> {
+        self.users.find(ISSUER, subject).await.unwrap()
+    }
+}
+
+fn identity(subject: &str, oid: &str) -> IdentityClaims {
+    IdentityClaims {
+        provider: "corp".to_owned(),
+        issuer: ISSUER.to_owned(),
+        subject: subject.to_owned(),
+        id_token: [("oid".to_owned(), oid.into())].into_iter().collect(),
+        access_token: None,
+        userinfo: None,
+        verified_at: None,
+        user_claims: [("oid".to_owned(), oid.to_owned())].into(),
+    }
+}
+
+fn without_claim(subject: &str) -> IdentityClaims {
+    IdentityClaims { user_claims: Default::default(), ..identity(subject, "-") }
+}
+
+#[tokio::test]
+async fn a_sign_in_writes_the_entry_of_the_claim_and_deleting_the_user_removes_it() {
+    let fixture = Fixture::new();
+    let ada = fixture.sign_in(identity("ada", "o-1")).await.unwrap();
+    assert_eq!(fixture.user_of("o-1").await.as_ref(), Some(&ada.id));
+    fixture.delete(&ada).await;
+    assert_eq!((fixture.user_of("o-1").await, fixture.user_of_subject("ada").await), (None, None));
+}
+
+#[tokio::test]
+async fn a_user_of_a_released_version_gets_the_entry_at_the_next_sign_in() {
+    let fixture = Fixture::new();
+    let ada = fixture.sign_in(without_claim("ada")).await.unwrap();
+    assert_eq!(fixture.user_of("o-1").await, None);
+    assert_eq!(fixture.sign_in(identity("ada", "o-1")).await.unwrap().id, ada.id);
+    assert_eq!(fixture.user_of("o-1").await, Some(ada.id));
+}
+
+#[tokio::test]
+async fn a_changed_value_moves_the_entry() {
+    let fixture = Fixture::new();
+    let ada = fixture.sign_in(identity("ada", "o-1")).await.unwrap();
+    fixture.sign_in(identity("ada", "o-2")).await.unwrap();
+    assert_eq!((fixture.user_of("o-1").await, fixture.user_of("o-2").await), (None, Some(ada.id)));
+}
+
+#[tokio::test]
+async fn another_user_with_the_same_value_is_refused_until_the_first_is_deleted() {
+    let fixture = Fixture::new();
+    let ada = fixture.sign_in(identity("ada", "o-1")).await.unwrap();
+    let refused = fixture.sign_in(identity("bob", "o-1")).await.unwrap_err();
+    assert!(matches!(refused, LoginRefusal::UserClaimTaken { owner } if owner == ada.id));
+    assert_eq!(fixture.user_of("o-1").await.as_ref(), Some(&ada.id));
+    fixture.delete(&ada).await;
+    let bob = fixture.sign_in(identity("bob", "o-1")).await.unwrap();
+    assert_eq!(fixture.user_of("o-1").await, Some(bob.id));
+}
+
+#[tokio::test]
+async fn an_entry_that_its_user_no_longer_confirms_is_free() {
+    let fixture = Fixture::new();
+    let ada = fixture.sign_in(identity("ada", "o-1")).await.unwrap();
+    // A pod of a released version drops the field when it writes the record.
+    let key = User::key(&ada.id);
+    let older = User { identities: vec![without_claim("ada")], ..ada };
+    let change = fixture.records.change(key.shard).put(&key, &older, Ttl::Forever);
+    change.commit().await.unwrap().unwrap();
+    let bob = fixture.sign_in(identity("bob", "o-1")).await.unwrap();
+    assert_eq!(fixture.user_of("o-1").await, Some(bob.id));
+}
+
+#[tokio::test]
+async fn an_identity_whose_claim_belongs_to_another_user_is_not_linked() {
+    let fixture = Fixture::new();
+    let ada = fixture.sign_in(identity("ada", "o-1")).await.unwrap();
+    let bob = fixture.sign_in(identity("bob", "o-2")).await.unwrap();
+    assert_eq!(fixture.users.link(&bob.id, &identity("ada-at-home", "o-1")).await.unwrap(), LinkOutcome::Taken);
+    assert_eq!((fixture.user_of("o-1").await, fixture.user_of_subject("ada-at-home").await), (Some(ada.id), None));
+}
+
+#[tokio::test]
+async fn unlinking_removes_the_entry_unless_another_identity_of_the_user_has_it_too() {
+    let fixture = Fixture::new();
+    let ada = fixture.sign_in(identity("ada", "o-1")).await.unwrap();
+    for (subject, oid) in [("same", "o-1"), ("other", "o-2")] {
+        assert_eq!(fixture.users.link(&ada.id, &identity(subject, oid)).await.unwrap(), LinkOutcome::Linked);
+    }
+    for (subject, oid, expected) in [("same", "o-1", Some(ada.id.clone())), ("other", "o-2", None)] {
+        let unlinked = fixture.users.unlink(&ada.id, (ISSUER, subject), None, |change| change).await.unwrap();
+        assert_eq!((unlinked, fixture.user_of(oid).await), (UnlinkOutcome::Unlinked, expected), "{subject}");
+    }
+}
