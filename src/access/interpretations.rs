@@ -67,6 +67,8 @@ pub enum PathError {
     TooManyLevels,
     #[error("has too many interpretations")]
     TooManyInterpretations,
+    #[error("is longer than {MAX_BYTES} bytes")]
+    TooLong,
 }
 
 const MAX_LEVELS: usize = 4;
@@ -80,6 +82,9 @@ const MAX_BYTES: usize = 64 * 1024;
 
 impl<'a> PathInterpretations<'a> {
     pub fn of(path: &'a str) -> Result<Self, PathError> {
+        if path.len() > MAX_BYTES {
+            return Err(PathError::TooLong);
+        }
         if is_plain(path) {
             return Ok(Self::Plain(path));
         }

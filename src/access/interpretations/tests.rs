@@ -114,6 +114,14 @@ fn a_long_path_may_have_fewer_interpretations() {
 }
 
 #[test]
+fn the_length_of_a_path_is_limited() {
+    let path = format!("/{}", "a".repeat(MAX_BYTES));
+    assert!(PathInterpretations::of(&path[1..]).is_err() && PathInterpretations::of(&path[..MAX_BYTES]).is_ok());
+    assert_eq!(PathInterpretations::of(&path).err(), Some(PathError::TooLong));
+    assert_eq!(PathInterpretations::of(&path.replace('a', "%61")).err(), Some(PathError::TooLong));
+}
+
+#[test]
 fn a_derivation_is_described_in_words() {
     let interpretations = PathInterpretations::of("/a/%2e%2e/b").unwrap().into_vec();
     let described: Vec<_> = interpretations.iter().map(|found| (found.path.as_str(), found.derivation.to_string())).collect();
