@@ -72,7 +72,7 @@ pub struct KeySettings {
     pub overlap_max: Duration,
     /// Keys are suspended when their owner has not signed in for this long.
     pub claims_max_age: Duration,
-    /// The maximum age of a sign-in for a new secret to be shown in that browser.
+    /// The maximum time since the user's authentication for a new secret to be shown in that browser.
     pub sign_in_within: Duration,
 }
 
@@ -200,9 +200,9 @@ impl Keys {
         &self.settings
     }
 
-    /// True if a sign-in at this time is recent enough for a new secret to be shown.
-    pub fn is_fresh(&self, signed_in: Timestamp) -> bool {
-        since(signed_in, self.clock.now()) < self.settings.sign_in_within
+    /// True if the user authenticated recently enough for a new secret to be shown. An unknown time is not recent.
+    pub fn is_fresh(&self, authenticated_at: Option<Timestamp>) -> bool {
+        authenticated_at.is_some_and(|at| since(at, self.clock.now()) < self.settings.sign_in_within)
     }
 
     /// Returns the number of whole seconds until the key expires.

@@ -139,6 +139,14 @@ pub fn text<'c>(claims: &'c Claims, claim: &'static str) -> Result<&'c str, JwtE
     }
 }
 
+/// Returns a time in seconds, possibly with a fraction (NumericDate, RFC 7519, section 2). Null counts as absent.
+pub fn time(claims: &Claims, claim: &'static str) -> Result<Option<f64>, JwtError> {
+    match claims.get(claim) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => value.as_f64().map(Some).ok_or_else(|| wrong_type(claim, value)),
+    }
+}
+
 /// The header fields that are needed. Other fields may have any value.
 #[derive(Deserialize)]
 struct Header {
@@ -226,12 +234,10 @@ impl Expectation<'_> {
         Ok(expires)
     }
 
-    /// Returns a time in seconds, possibly with a fraction (NumericDate, RFC 7519, section 2). Null counts as absent.
     fn time(&self, claims: &Claims, claim: &'static str) -> Result<Option<f64>, JwtError> {
-        match claims.get(claim) {
-            None | Some(Value::Null) if self.required_times.contains(&claim) => Err(JwtError::Missing(claim)),
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => value.as_f64().map(Some).ok_or_else(|| wrong_type(claim, value)),
+        match time(claims, claim)? {
+            None if self.required_times.contains(&claim) => Err(JwtError::Missing(claim)),
+            time => Ok(time),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     metrics::{LoginLimit, LoginOutcome, Metrics},
     oidc::{
         BeginFlowError, BrowserBinding, EncryptedTarget, ExchangeError, FlowLimit, LoginFlow, LoginFlows, PresentedFlow,
-        Provider, ProviderNotReadyError, Providers, TakeError, VerifiedIdentity,
+        Provider, ProviderNotReadyError, Providers, RequiredAuthentication, TakeError, VerifiedIdentity,
     },
     principal::{IdentityClaims, Source},
     return_to::ReturnTarget,
@@ -174,14 +174,16 @@ impl Login {
         provider: &Provider,
         browser: &BrowserBinding,
         continuation: Continuation,
+        authentication: RequiredAuthentication,
     ) -> Result<StartedLogin, BeginError> {
         // No flow is written for an unreachable provider.
         provider.ensure_ready().await?;
-        let begun = self.flows.begin(provider.id(), browser, continuation).await.inspect_err(|error| match error {
-            BeginFlowError::Limit(FlowLimit::Pending) => self.metrics.login_limited(LoginLimit::PendingLogins),
-            BeginFlowError::Limit(FlowLimit::Memory) => self.metrics.login_limited(LoginLimit::StoreMemory),
-            BeginFlowError::Store(_) => {}
-        })?;
+        let begun =
+            self.flows.begin(provider.id(), browser, continuation, authentication).await.inspect_err(|error| match error {
+                BeginFlowError::Limit(FlowLimit::Pending) => self.metrics.login_limited(LoginLimit::PendingLogins),
+                BeginFlowError::Limit(FlowLimit::Memory) => self.metrics.login_limited(LoginLimit::StoreMemory),
+                BeginFlowError::Store(_) => {}
+            })?;
         Ok(StartedLogin { url: provider.authorization_url(&begun)?, target: begun.target })
     }
 
@@ -245,9 +247,9 @@ impl Login {
 
     async fn open_session(&self, verified: VerifiedIdentity, browser: &CallbackBrowser) -> Result<OpaqueToken, FailureReason> {
         let replaces = browser.session.as_deref().and_then(|cookie| self.users.parse_session_token(cookie));
-        let VerifiedIdentity { identity, sid, logout } = verified;
+        let VerifiedIdentity { identity, sid, logout, authenticated_at } = verified;
         let browser = users::Browser { replaces, agent: browser.agent.clone() };
-        let login = VerifiedLogin { identity, sid, logout, browser, prior_access: PriorAccess::Keep };
+        let login = VerifiedLogin { identity, sid, logout, authenticated_at, browser, prior_access: PriorAccess::Keep };
         Ok(self.users.complete_login(&login).await?.session_token)
     }
 

@@ -1,6 +1,7 @@
 //! Identity providers: their endpoints and keys, login flows, and the verification of their tokens.
 
 mod access_token;
+mod authentication;
 mod claims;
 mod exchange;
 mod flow;
@@ -16,6 +17,7 @@ mod settings;
 mod token_expectation;
 mod userinfo;
 
+pub use authentication::{AuthTimeError, RequiredAuthentication};
 pub use claims::without_token_claims;
 pub use exchange::{ExchangeError, VerifiedIdentity};
 pub use flow::{

@@ -45,6 +45,7 @@ impl SignedInUsers {
             identity: identity(provider, number),
             sid: Some(format!("8f14e45f-ceea-467f-ab43-{number:012}")),
             logout: Logout { hint: Some(format!("person-{number}")), id_token: None },
+            authenticated_at: None,
             browser: Browser { replaces: None, agent: Some("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0".to_owned()) },
             prior_access: PriorAccess::Keep,
         };

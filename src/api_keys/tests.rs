@@ -333,9 +333,10 @@ fn a_sign_in_is_fresh_for_the_configured_time() {
     let fixture = runtime.block_on(Fixture::new());
     let signed_in = fixture.clock.now();
     fixture.clock.advance(Duration::from_secs(3599));
-    assert!(fixture.keys.is_fresh(signed_in));
+    assert!(fixture.keys.is_fresh(Some(signed_in)));
     fixture.clock.advance(Duration::from_secs(1));
-    assert!(!fixture.keys.is_fresh(signed_in));
+    assert!(!fixture.keys.is_fresh(Some(signed_in)));
+    assert!(!fixture.keys.is_fresh(None), "an unknown time");
 }
 
 #[test]

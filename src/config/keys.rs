@@ -28,7 +28,10 @@ pub fn read(section: &mut Section<'_>) -> Option<KeySettings> {
         "30d",
     );
     let sign_in_within = section.or_default(
-        field("sign_in_within", "Maximum time since sign-in for creating or regenerating a key in the browser."),
+        field(
+            "sign_in_within",
+            "Maximum time since the user last authenticated for creating or regenerating a key in the browser.",
+        ),
         &DURATION,
         "1h",
     );

@@ -26,7 +26,7 @@ pub fn read(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<Provider
     let protocol = protocol::read(section, kind_and_issuer);
     let response = read_response_settings(section);
     let ((id, name), (client_id, client_secret, method)) = (identity?, client?);
-    let ((scopes, authorization_params), (ca_file, trust_email, max_claims)) = (request?, response?);
+    let ((scopes, authorization_params), response) = (request?, response?);
     Some(ProviderSettings {
         name: name.unwrap_or_else(|| id.clone()),
         id,
@@ -35,9 +35,10 @@ pub fn read(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<Provider
         client_secret,
         token_endpoint_auth_method: method,
         scopes,
-        trust_email,
-        ca_file,
-        max_claims,
+        trust_email: response.trust_email,
+        trust_login_time: response.trust_login_time,
+        ca_file: response.ca_file,
+        max_claims: response.max_claims,
         authorization_params,
         // Those of `token_issuers`, which are read later.
         user_claims: Vec::new(),
@@ -122,7 +123,15 @@ fn check_scopes(section: &mut Section<'_>, scopes: Vec<String>, kind: ProtocolKi
     }
 }
 
-fn read_response_settings(section: &mut Section<'_>) -> Option<(Option<PathBuf>, bool, usize)> {
+/// The settings of the provider's responses.
+struct ResponseSettings {
+    ca_file: Option<PathBuf>,
+    trust_email: bool,
+    trust_login_time: bool,
+    max_claims: usize,
+}
+
+fn read_response_settings(section: &mut Section<'_>) -> Option<ResponseSettings> {
     let ca_file = section.optional(
         field("ca_file", "PEM file with the CA certificates that are trusted for the provider.")
             .unset("the system's CA certificates"),
@@ -133,12 +142,26 @@ fn read_response_settings(section: &mut Section<'_>) -> Option<(Option<PathBuf>,
         &values::BOOLEAN,
         "false",
     );
+    let trust_login_time = section.or_default(
+        field(
+            "trust_login_time",
+            "Treats every sign-in as a recent authentication if the id_token has no `auth_time`. Also a sign-in that the provider \
+             answers without asking the user then satisfies `keys.sign_in_within`. With `oauth2` this is always so.",
+        ),
+        &values::BOOLEAN,
+        "false",
+    );
     let max_claims = section.or_default(
         field("max_claims", "Maximum size of a user's claims as JSON. A login with larger claims is refused."),
         &MAX_CLAIMS,
         "64KiB",
     );
-    Some((ca_file?, trust_email?, max_claims?))
+    Some(ResponseSettings {
+        ca_file: ca_file?,
+        trust_email: trust_email?,
+        trust_login_time: trust_login_time?,
+        max_claims: max_claims?,
+    })
 }
 
 const CLIENT_SECRET: SecretFields = SecretFields {

@@ -81,7 +81,7 @@ fn authorize_session(
         return Err(ApiError::ForeignOrigin);
     }
     match age {
-        SignInAge::Recent if !keys.is_fresh(signed_in.session.created) => Err(ApiError::StaleSignIn),
+        SignInAge::Recent if !keys.is_fresh(signed_in.session.authenticated_at) => Err(ApiError::StaleSignIn),
         SignInAge::Recent | SignInAge::Any => Ok(()),
     }
 }

@@ -30,7 +30,7 @@ use super::{
     page_request::account,
     page_with,
     pages::{self, AppKeyPage, ConsentState, Frame, SitePage, text::Text},
-    paths::login_href,
+    paths::{LoginAuthentication, authenticating_href},
     redirect, security_headers,
 };
 use provenance::SignInTarget;
@@ -197,7 +197,9 @@ impl AppKeyRequest<'_> {
             Err(AuthenticationError::Unauthenticated(_)) => Err(FreshSessionError::SignInNeeded),
             Err(AuthenticationError::Unavailable(cause)) => Err(FreshSessionError::Unavailable(cause.to_string())),
             Ok(principal) => match &principal.credential {
-                AuthenticatedCredential::Session(signed_in) if self.services.keys.is_fresh(signed_in.session.created) => {
+                AuthenticatedCredential::Session(signed_in)
+                    if self.services.keys.is_fresh(signed_in.session.authenticated_at) =>
+                {
                     Ok(principal)
                 }
                 _ => Err(FreshSessionError::SignInNeeded),
@@ -207,14 +209,14 @@ impl AppKeyRequest<'_> {
 
     fn sign_in_again(&self, wanted: &KeyRequest) -> HttpResponse {
         error::sign_in_again()
-            .action("action-sign-in", login_href(&return_target(wanted), None))
+            .action("action-sign-in", recent_sign_in_href(&return_target(wanted)))
             .respond(self.request, &self.services.site)
     }
 
     /// Redirects to the sign-in, which returns to this request.
     fn redirect_to_sign_in(&self, wanted: &KeyRequest) -> HttpResponse {
         let SignInTarget { target, new_cookie } = provenance::sign_in_target(self.request, self.services, wanted);
-        let mut response = redirect(StatusCode::FOUND, &login_href(&target, None));
+        let mut response = redirect(StatusCode::FOUND, &recent_sign_in_href(&target));
         if let Some(value) = new_cookie {
             // Adding fails only for values that can't stand in a header; ours is base64url.
             let _ = response.add_cookie(&self.services.site.cookies.login_cookie(&value));
@@ -325,6 +327,11 @@ fn warning(wanted: &KeyRequest) -> Option<Text> {
         None => Some(Text::of("app-key-warning-shown-here")),
         Some(RedirectKind::Https) => None,
     }
+}
+
+/// The consent needs a recent sign-in, so a new one must be recent too.
+fn recent_sign_in_href(target: &ReturnTarget) -> String {
+    authenticating_href(target, None, LoginAuthentication::Recent)
 }
 
 fn return_target(wanted: &KeyRequest) -> ReturnTarget {

@@ -14,7 +14,7 @@ use super::{
     form_token::{FormId, FormTokenError},
     page_with,
     pages::{self, AccountSummary, Frame, Nav, SitePage},
-    paths::login_href,
+    paths::{LoginAuthentication, authenticating_href},
     redirect,
 };
 use crate::{
@@ -75,7 +75,7 @@ impl<'a> PageRequest<'a> {
     /// Authenticates the user. If nobody is signed in, the answer is a redirect to the sign-in, which leads back here. Only a
     /// browser that opens the page in a tab gets it, because scripts of this origin must not read it.
     pub async fn authenticate(request: &'a HttpRequest, services: &'a Services, place: SitePage) -> Result<Self, HttpResponse> {
-        let sign_in = || redirect(StatusCode::FOUND, &sign_in_href(request, place));
+        let sign_in = || redirect(StatusCode::FOUND, &sign_in_href(request, place, LoginAuthentication::Any));
         let session_token = services.site.cookies.session_in(request).ok_or_else(sign_in)?;
         let token = services.checker.credentials().parse_session(&session_token).map_err(|_| sign_in())?;
         match services.checker.authenticate(Ok(Some(Credential::Session(token)))).await {
@@ -167,7 +167,8 @@ impl<'a> PageRequest<'a> {
 
     /// The address of the sign-in, if the session is not fresh enough for irreversible changes.
     pub fn fresh_sign_in_href(&self) -> Option<String> {
-        (!self.services.keys.is_fresh(self.signed_in().session.created)).then(|| sign_in_href(self.request, self.place))
+        (!self.services.keys.is_fresh(self.signed_in().session.authenticated_at))
+            .then(|| sign_in_href(self.request, self.place, LoginAuthentication::Recent))
     }
 
     /// Refuses a form that requires a fresh sign-in. The form may have been opened while the sign-in was still fresh.
@@ -236,14 +237,14 @@ impl<'a> Deref for AdministratorRequest<'a> {
 }
 
 /// A sign-in that leads back to the requested address; after a form to its page, since the form itself is gone.
-fn sign_in_href(request: &HttpRequest, place: SitePage) -> String {
+fn sign_in_href(request: &HttpRequest, place: SitePage, authentication: LoginAuthentication) -> String {
     let requested = request
         .uri()
         .path_and_query()
         .filter(|_| request.method().is_safe())
         .map_or(place.href(), |requested| requested.as_str());
     let target = ReturnTarget::parse(requested, "").or_else(|_| ReturnTarget::parse(place.href(), ""));
-    login_href(&target.unwrap_or_else(|_| ReturnTarget::root()), None)
+    authenticating_href(&target.unwrap_or_else(|_| ReturnTarget::root()), None, authentication)
 }
 
 /// The user, by the best name that is known.

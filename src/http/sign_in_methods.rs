@@ -8,7 +8,7 @@ use super::Services;
 use crate::{
     continuation::Continuation,
     login::BeginError,
-    oidc::{BrowserBinding, Provider},
+    oidc::{BrowserBinding, Provider, RequiredAuthentication},
     pages::SitePage,
     principal::IdentityClaims,
     return_to::ReturnTarget,
@@ -28,7 +28,7 @@ async fn begin_link(
     user: &str,
 ) -> Result<url::Url, BeginError> {
     let retry = ReturnTarget::parse(SitePage::SignIn.href(), "").unwrap_or_else(|_| ReturnTarget::root());
+    let link = Continuation::Link { user: user.to_owned(), retry };
     // The retry target is short, so that the browser keeps no target.
-    let started = services.login.begin(provider, binding, Continuation::Link { user: user.to_owned(), retry }).await?;
-    Ok(started.url)
+    Ok(services.login.begin(provider, binding, link, RequiredAuthentication::Any).await?.url)
 }

@@ -125,6 +125,7 @@ impl Accounts {
             identity: invitation.claims(),
             sid: None,
             logout: Logout::default(),
+            authenticated_at: Some(self.clock.now()),
             browser: std::mem::take(&mut request.browser),
             prior_access: PriorAccess::Revoke,
         };

@@ -119,7 +119,14 @@ impl Accounts {
             Some(password) => Some(place.hash(password, stored.value.set).await?),
             None => None,
         };
-        let sign_in = VerifiedLogin { identity, sid: None, logout: Logout::default(), browser, prior_access: PriorAccess::Keep };
+        let sign_in = VerifiedLogin {
+            identity,
+            sid: None,
+            logout: Logout::default(),
+            authenticated_at: Some(self.clock.now()),
+            browser,
+            prior_access: PriorAccess::Keep,
+        };
         let entered = self.enter(&user, &sign_in, &stored, renewed.as_ref()).await?;
         Ok(PasswordLogin { login: entered, device: attempts::device_cookie(self.ring(), &account) })
     }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use openidconnect::{AccessToken, OAuth2TokenResponse};
 use url::Url;
 
 use super::{
     AuthorizationRequest, LoginFlow, ProviderNotReadyError, access_token,
+    authentication::{AuthTimeError, authentication_time},
     claims::{text, without_token_claims},
     id_token::{self, IdToken, IdTokenError},
     openid_connect::{Metadata, OpenIdConnectProvider},
@@ -25,6 +27,8 @@ pub struct VerifiedIdentity {
     pub identity: IdentityClaims,
     pub sid: Option<String>,
     pub logout: Logout,
+    /// The time at which the provider authenticated the user; `None` if it does not state one.
+    pub authenticated_at: Option<Timestamp>,
 }
 
 /// The reason why a code could not be exchanged for an identity. The texts are for the log and contain no token.
@@ -38,6 +42,8 @@ pub enum ExchangeError {
     NoIdToken,
     #[error("the id_token does not verify: {0}")]
     IdToken(#[from] IdTokenError),
+    #[error("the user did not authenticate recently: {0}")]
+    Authentication(#[from] AuthTimeError),
     #[error("the userinfo endpoint: {0}")]
     UserInfo(#[from] UserInfoError),
     #[error("the userinfo endpoint: the field that subject_field names {0}")]
@@ -54,6 +60,7 @@ impl ExchangeError {
             Self::Token(_) => "token_request_failed",
             Self::NoIdToken => "id_token_missing",
             Self::IdToken(error) => error.reason(),
+            Self::Authentication(error) => error.reason(),
             Self::UserInfo(error) => error.reason(),
             Self::Subject(_) => "subject_field_invalid",
             Self::TooLarge { .. } => "claims_too_large",
@@ -65,7 +72,9 @@ impl OpenIdConnectProvider {
     /// Returns the URL of the sign-in page, always with PKCE (S256), `state` and `nonce`.
     pub(super) fn authorization_url(&self, request: &AuthorizationRequest) -> Result<Url, ProviderNotReadyError> {
         let metadata = self.metadata()?;
-        Ok(self.registration.authorization_url(self.endpoints(&metadata), request, &[("nonce", &request.nonce)]))
+        let mut extra = request.authentication.parameters(&self.registration.config.authorization_params);
+        extra.push(("nonce", request.nonce.clone()));
+        Ok(self.registration.authorization_url(self.endpoints(&metadata), request, &extra))
     }
 
     /// Redeems the code and verifies the tokens.
@@ -91,9 +100,19 @@ impl OpenIdConnectProvider {
             }
             verified => (metadata, verified?),
         };
+        let authenticated_at = self.authenticated_at(&verified, flow, clock.now())?;
         let access_token = self.access_token_claims(&metadata, tokens.access_token(), &verified.subject, clock).await;
         let userinfo = self.userinfo_claims(&metadata, tokens.access_token(), &verified.subject, clock).await?;
-        Ok(self.build_identity(id_token, verified, access_token, userinfo))
+        Ok(VerifiedIdentity { authenticated_at, ..self.build_identity(id_token, verified, access_token, userinfo) })
+    }
+
+    /// Returns the time of the user's authentication, which is as recent as the login requires.
+    fn authenticated_at(&self, id_token: &IdToken, flow: &LoginFlow, now: Timestamp) -> Result<Option<Timestamp>, AuthTimeError> {
+        match authentication_time(&id_token.claims, flow.max_age, now)? {
+            None if self.registration.config.trust_login_time => Ok(Some(now)),
+            None if flow.max_age.is_some() => Err(AuthTimeError::Claim(JwtError::Missing("auth_time"))),
+            stated => Ok(stated),
+        }
     }
 
     /// Returns `None` if the token is opaque or does not verify. Its claims are then left out.
@@ -168,6 +187,6 @@ impl OpenIdConnectProvider {
             verified_at: None,
             user_claims: Default::default(),
         };
-        VerifiedIdentity { identity, sid, logout }
+        VerifiedIdentity { identity, sid, logout, authenticated_at: None }
     }
 }

@@ -15,7 +15,7 @@ use self::{
     capacity::{FlowCapacity, FlowStage},
     record::{FlowRecord, PendingLogin, TargetPlace},
 };
-use super::LoginFlowSettings;
+use super::{LoginFlowSettings, RequiredAuthentication};
 use crate::{
     clock::{self, Clock},
     continuation::Continuation,
@@ -46,6 +46,7 @@ pub struct AuthorizationRequest {
     pub state: String,
     pub nonce: String,
     pub verifier: String,
+    pub authentication: RequiredAuthentication,
     /// The return target, if the browser must keep it.
     pub target: Option<EncryptedTarget>,
 }
@@ -63,6 +64,8 @@ pub struct PresentedFlow<'a> {
 pub struct LoginFlow {
     pub nonce: String,
     pub verifier: String,
+    /// The maximum time since the user's authentication, if it is limited.
+    pub max_age: Option<Duration>,
     pub continuation: Continuation,
 }
 
@@ -109,6 +112,7 @@ impl LoginFlows {
         provider: &str,
         browser: &BrowserBinding,
         continuation: Continuation,
+        authentication: RequiredAuthentication,
     ) -> Result<AuthorizationRequest, BeginFlowError> {
         if !self.records.store().has_free_memory().await {
             return Err(FlowLimit::Memory.into());
@@ -117,7 +121,8 @@ impl LoginFlows {
         let (nonce, verifier) = (random_text(), random_text());
         let key = key(&state);
         let now = self.clock.now();
-        let flow = FlowRecord::new(now, continuation.clone(), PendingLogin::new(provider, &nonce, &verifier, browser));
+        let pending = PendingLogin::new(provider, &nonce, &verifier, browser).within(authentication.max_age());
+        let flow = FlowRecord::new(now, continuation.clone(), pending);
         let change = self.records.unsequenced_change(key.shard).put(&key, &flow, Ttl::For(LIFETIME));
         let change = change.within(self.capacity.enter(key.shard, FlowStage::Pending, now, LIFETIME));
         match change.commit().await {
@@ -128,7 +133,7 @@ impl LoginFlows {
         }
         let is_with_browser = flow.target == TargetPlace::Browser && split_hint(&state).is_none();
         let target = is_with_browser.then(|| EncryptedTarget::new(self.records.ring(), &state, continuation.retry_target()));
-        Ok(AuthorizationRequest { state, nonce, verifier, target })
+        Ok(AuthorizationRequest { state, nonce, verifier, authentication, target })
     }
 
     /// Takes a login flow. Every further attempt fails with [`TakeError::Finished`].
@@ -148,7 +153,10 @@ impl LoginFlows {
             return Err(TakeError::OtherProvider { continuation });
         }
         match self.bury(&key, &stored).await? {
-            Ok(()) => Ok(LoginFlow { nonce: pending.nonce.clone(), verifier: pending.verifier.clone(), continuation }),
+            Ok(()) => {
+                let (nonce, verifier) = (pending.nonce.clone(), pending.verifier.clone());
+                Ok(LoginFlow { nonce, verifier, max_age: pending.max_age(), continuation })
+            }
             Err(Conflict) => Err(TakeError::Finished { continuation }),
         }
     }
@@ -307,7 +315,7 @@ mod tests {
     #[tokio::test]
     async fn a_second_attempt_to_take_a_flow_fails_as_finished() {
         let Setup { flows, browser, .. } = setup();
-        let request = flows.begin("corp", &browser, to("/app?x=1")).await.unwrap();
+        let request = flows.begin("corp", &browser, to("/app?x=1"), RequiredAuthentication::Any).await.unwrap();
         let taken = flows.take(presented(&request, Some(&browser)), "corp").await.unwrap();
         assert_eq!((&taken.nonce, &taken.verifier), (&request.nonce, &request.verifier));
         assert_eq!(taken.continuation, to("/app?x=1"));
@@ -316,9 +324,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_flow_keeps_the_required_authentication() {
+        let Setup { flows, browser, .. } = setup();
+        let hour = Duration::from_secs(3600);
+        for (required, max_age) in [
+            (RequiredAuthentication::Any, None),
+            (RequiredAuthentication::Within(hour), Some(hour)),
+            (RequiredAuthentication::Again(hour), Some(hour)),
+        ] {
+            let request = flows.begin("corp", &browser, to("/"), required).await.unwrap();
+            assert_eq!(request.authentication, required);
+            assert_eq!(flows.take(presented(&request, Some(&browser)), "corp").await.unwrap().max_age, max_age);
+        }
+    }
+
+    #[tokio::test]
     async fn another_browser_or_provider_does_not_consume_the_flow() {
         let Setup { flows, browser, .. } = setup();
-        let request = flows.begin("corp", &browser, to("/")).await.unwrap();
+        let request = flows.begin("corp", &browser, to("/"), RequiredAuthentication::Any).await.unwrap();
         let other = BrowserBinding::parse_cookie(&BrowserBinding::new_cookie()).unwrap();
         assert!(matches!(flows.take(presented(&request, None), "corp").await, Err(TakeError::OtherBrowser { .. })));
         assert!(matches!(flows.take(presented(&request, Some(&other)), "corp").await, Err(TakeError::OtherBrowser { .. })));
@@ -329,7 +352,7 @@ mod tests {
     #[tokio::test]
     async fn the_target_is_known_after_the_flow_has_expired() {
         let Setup { flows, browser, clock } = setup();
-        let request = flows.begin("corp", &browser, to("/app?x=1")).await.unwrap();
+        let request = flows.begin("corp", &browser, to("/app?x=1"), RequiredAuthentication::Any).await.unwrap();
         clock.advance(LIFETIME);
         let expired = flows.take(presented(&request, Some(&browser)), "corp").await;
         assert!(matches!(expired, Err(TakeError::Unknown { retry: Some(retry) }) if retry.as_str() == "/app?x=1"));
@@ -338,7 +361,7 @@ mod tests {
     #[tokio::test]
     async fn a_foreign_or_altered_state_is_unknown() {
         let Setup { flows, browser, .. } = setup();
-        let request = flows.begin("corp", &browser, to("/")).await.unwrap();
+        let request = flows.begin("corp", &browser, to("/"), RequiredAuthentication::Any).await.unwrap();
         let altered = format!("{}A", request.state);
         for state in ["", "x", &"A".repeat(66), &altered, "a.b"] {
             let presented = PresentedFlow { state, browser: Some(&browser), target: None };
@@ -351,7 +374,7 @@ mod tests {
         let Setup { flows, browser, .. } = setup();
         for (length, is_in_cookie) in [(200, false), (257, true), (4000, true)] {
             let long = format!("/{}", "a".repeat(length - 1));
-            let request = flows.begin("corp", &browser, to(&long)).await.unwrap();
+            let request = flows.begin("corp", &browser, to(&long), RequiredAuthentication::Any).await.unwrap();
             assert_eq!(request.target.is_some(), is_in_cookie, "{length}");
             assert!(request.state.len() < 500, "{}", request.state.len());
             let stored = flows.records.store().get(&key(&request.state)).await.unwrap().unwrap();
@@ -367,7 +390,10 @@ mod tests {
     async fn a_browser_that_has_lost_its_target_is_sent_to_the_root_and_no_other_target_is_accepted() {
         let Setup { flows, browser, .. } = setup();
         let [one, other] = ["/one", "/other"].map(|path| to(&format!("{path}{}", "a".repeat(1000))));
-        let requests = [flows.begin("corp", &browser, one).await.unwrap(), flows.begin("corp", &browser, other).await.unwrap()];
+        let requests = [
+            flows.begin("corp", &browser, one, RequiredAuthentication::Any).await.unwrap(),
+            flows.begin("corp", &browser, other, RequiredAuthentication::Any).await.unwrap(),
+        ];
         for (request, target) in [(&requests[0], None), (&requests[1], requests[0].target.as_ref().map(|of| of.text.as_str()))] {
             let presented = PresentedFlow { state: &request.state, browser: Some(&browser), target };
             assert_eq!(flows.take(presented, "corp").await.unwrap().continuation, to("/"));
@@ -378,7 +404,7 @@ mod tests {
     async fn fill(flows: &LoginFlows, browser: &BrowserBinding) -> Vec<AuthorizationRequest> {
         let mut begun = Vec::new();
         loop {
-            match flows.begin("corp", browser, to("/")).await {
+            match flows.begin("corp", browser, to("/"), RequiredAuthentication::Any).await {
                 Ok(request) => begun.push(request),
                 Err(BeginFlowError::Limit(FlowLimit::Pending)) => return begun,
                 Err(error) => panic!("{error}"),
@@ -395,7 +421,7 @@ mod tests {
         for request in &begun {
             flows.take(presented(request, Some(&browser)), "corp").await.unwrap();
         }
-        assert!(flows.begin("corp", &browser, to("/")).await.is_ok(), "finished flows make room");
+        assert!(flows.begin("corp", &browser, to("/"), RequiredAuthentication::Any).await.is_ok(), "finished flows make room");
         let _ = fill(&flows, &browser).await;
         clock.advance(LIFETIME + Duration::from_secs(60 + 120));
         assert!(fill(&flows, &browser).await.len() >= 16, "expired flows make room");
@@ -406,7 +432,7 @@ mod tests {
         let Setup { flows, browser, .. } = setup();
         let (mut finished, mut unknown) = (0, 0);
         for _ in 0..2000 {
-            let request = flows.begin("corp", &browser, to("/")).await.unwrap();
+            let request = flows.begin("corp", &browser, to("/"), RequiredAuthentication::Any).await.unwrap();
             flows.take(presented(&request, Some(&browser)), "corp").await.unwrap();
             match flows.take(presented(&request, Some(&browser)), "corp").await.err() {
                 Some(TakeError::Finished { .. }) => finished += 1,

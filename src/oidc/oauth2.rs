@@ -16,6 +16,7 @@ use super::{
     userinfo,
 };
 use crate::{
+    clock::Clock,
     principal::{ClaimPath, Claims, IdentityClaims},
     users::Logout,
 };
@@ -38,7 +39,12 @@ impl OAuth2Provider {
     }
 
     /// Redeems the code and fetches the claims of the access token's user.
-    pub(super) async fn redeem(&self, code: &str, flow: &LoginFlow) -> Result<VerifiedIdentity, ExchangeError> {
+    pub(super) async fn redeem(
+        &self,
+        code: &str,
+        flow: &LoginFlow,
+        clock: &dyn Clock,
+    ) -> Result<VerifiedIdentity, ExchangeError> {
         let token = self.exchange(code, flow).await?;
         let response = userinfo::fetch(&self.registration.http, &self.settings.userinfo_endpoint, &token).await?.json()?;
         let subject = subject(&response, &self.settings.subject_field)?;
@@ -53,7 +59,9 @@ impl OAuth2Provider {
             verified_at: None,
             user_claims: Default::default(),
         };
-        Ok(VerifiedIdentity { identity, sid: None, logout: Logout::default() })
+        // The protocol has no other time. The provider may have answered from its own session.
+        let authenticated_at = Some(clock.now());
+        Ok(VerifiedIdentity { identity, sid: None, logout: Logout::default(), authenticated_at })
     }
 
     fn endpoints(&self) -> FlowEndpoints<'_> {

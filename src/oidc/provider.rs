@@ -147,7 +147,7 @@ impl Provider {
     pub async fn redeem(&self, code: &str, flow: &LoginFlow, clock: &dyn Clock) -> Result<VerifiedIdentity, ExchangeError> {
         let mut verified = match &self.protocol {
             Protocol::OpenIdConnect(protocol) => protocol.redeem(code, flow, clock).await,
-            Protocol::OAuth2(protocol) => protocol.redeem(code, flow).await,
+            Protocol::OAuth2(protocol) => protocol.redeem(code, flow, clock).await,
         }?;
         let (size, limit) = (claims::size(&verified.identity), self.config().max_claims);
         if size > limit {

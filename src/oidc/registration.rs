@@ -91,7 +91,12 @@ impl Registration {
     }
 
     /// Returns the URL of the sign-in page, with `state`, PKCE (S256) and the configured scopes.
-    pub fn authorization_url(&self, endpoints: FlowEndpoints<'_>, request: &AuthorizationRequest, extra: &[(&str, &str)]) -> Url {
+    pub fn authorization_url(
+        &self,
+        endpoints: FlowEndpoints<'_>,
+        request: &AuthorizationRequest,
+        extra: &[(&str, String)],
+    ) -> Url {
         let client = self.client(endpoints);
         let verifier = PkceCodeVerifier::new(request.verifier.clone());
         let state = CsrfToken::new(request.state.clone());
@@ -100,9 +105,10 @@ impl Registration {
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
             .add_scopes(self.config.scopes.iter().cloned().map(Scope::new));
         for (name, value) in extra {
-            builder = builder.add_extra_param(*name, *value);
+            builder = builder.add_extra_param(*name, value);
         }
-        for (name, value) in &self.config.authorization_params {
+        let is_own = |name: &str| extra.iter().any(|(own, _)| *own == name);
+        for (name, value) in self.config.authorization_params.iter().filter(|(name, _)| !is_own(name)) {
             builder = builder.add_extra_param(name, value);
         }
         builder.url().0

@@ -16,6 +16,8 @@ pub struct ProviderSettings {
     pub token_endpoint_auth_method: AuthMethod,
     pub scopes: Vec<String>,
     pub trust_email: bool,
+    /// Counts the time of a login as that of the user's authentication if the provider states none.
+    pub trust_login_time: bool,
     pub ca_file: Option<PathBuf>,
     /// Bytes of JSON.
     pub max_claims: usize,

@@ -36,6 +36,8 @@ pub struct PasswordForm {
     pub csrf: String,
     /// The return target, which the form sends back as `rd`.
     pub rd: Option<String>,
+    /// The authentication that the links to providers require. The form sends it back, for the page of a refused attempt.
+    pub authenticate: Option<&'static str>,
     /// The email of a refused attempt.
     pub email: String,
     pub problem: Option<Problem>,

@@ -25,6 +25,8 @@ pub struct CachedSession {
     pub user: String,
     pub provider: String,
     pub created: Timestamp,
+    /// The time at which the user last authenticated; `None` if it is unknown.
+    pub authenticated_at: Option<Timestamp>,
     pub(super) generation: Generation,
     pub(super) shard: Shard,
     pub(super) read: ReadTime,
@@ -103,6 +105,7 @@ impl CachedSession {
             user: session.user.clone(),
             provider: session.provider.clone(),
             created: session.created,
+            authenticated_at: session.authenticated_at,
             generation: session.generation,
             shard,
             read,

@@ -1,5 +1,7 @@
 //! Completes a login: evaluates the role map, updates the user's claims and opens a session, in one commit.
 
+use jiff::Timestamp;
+
 use super::{Generation, Logout, Users, identity_index::Entry, record::User, record::index_of_users, shard_of};
 use crate::{
     principal::{CredentialKind, Grant, IdentityClaims, LOCAL, Role, RuleName, Source},
@@ -14,6 +16,8 @@ pub struct VerifiedLogin {
     /// The provider's own session id.
     pub sid: Option<String>,
     pub logout: Logout,
+    /// The time at which the user authenticated; `None` if the provider does not state it.
+    pub authenticated_at: Option<Timestamp>,
     pub browser: Browser,
     pub prior_access: PriorAccess,
 }

@@ -33,6 +33,9 @@ pub struct Session {
     /// The user's session generation at sign-in. The session ends when the user's generation changes.
     #[serde(rename = "epoch", default)]
     pub generation: Generation,
+    /// The time at which the user last authenticated, at the provider or with a password; `None` if it is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authenticated_at: Option<Timestamp>,
     /// The browser's `User-Agent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
@@ -159,6 +162,13 @@ mod tests {
     }
 
     #[test]
+    fn a_session_of_a_released_version_has_no_time_of_authentication() {
+        let text = r#"{"user": "u", "created": "2026-11-28T06:15:13Z", "last_seen": "2026-11-28T06:15:13Z", "provider": "p"}"#;
+        let session: Session = serde_json::from_str(text).unwrap();
+        assert_eq!(session.authenticated_at, None);
+    }
+
+    #[test]
     fn debug_shows_no_hint() {
         let now = SystemClock.now();
         let logout = Logout { hint: Some("hidden".into()), id_token: Some("hidden".into()) };
@@ -170,6 +180,7 @@ mod tests {
             sid: Some("hidden".into()),
             logout,
             generation: Generation::random(),
+            authenticated_at: None,
             agent: Some("hidden".into()),
         };
         assert!(!format!("{session:?}").contains("hidden"));

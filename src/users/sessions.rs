@@ -145,6 +145,7 @@ impl Users {
             sid: login.sid.clone(),
             logout: login.logout.clone(),
             generation: user.session_generation,
+            authenticated_at: login.authenticated_at,
             agent: login.browser.agent.clone(),
         };
         let change = change.put(&Session::key(shard, &digest), &session, session.ttl(self.limits, now));

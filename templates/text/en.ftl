@@ -541,6 +541,10 @@ error-too-large-title = Too much account data
 error-too-large-happened = { $provider } sent more data about your account than this site accepts, for example a very long list of groups.
 error-too-large-next = Ask your administrator to reduce the data that the identity provider sends, or to raise max_claims.
 
+error-not-authenticated-recently-title = Recent sign-in not confirmed
+error-not-authenticated-recently-happened = { $provider } did not confirm that you signed in there a moment ago, so the sign-in was not accepted.
+error-not-authenticated-recently-next = Start again, and sign in at { $provider } when it asks you to. If it happens again, tell your administrator the request ID below.
+
 error-not-confirmed-title = Sign-in could not be confirmed
 error-not-confirmed-happened = The response of { $provider } could not be confirmed, so you are not signed in.
 error-not-confirmed-next = Start again. If it happens again, tell your administrator the request ID below.

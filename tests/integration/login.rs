@@ -8,6 +8,7 @@ mod identity;
 mod misused;
 mod oauth2;
 mod providers;
+mod recent_sign_in;
 mod refresh;
 mod refusals;
 mod repeated;

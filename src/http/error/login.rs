@@ -8,7 +8,7 @@ use super::{Failure, other_browser};
 use crate::{
     http::{
         pages::text::{Value, text},
-        paths::login_href,
+        paths::{LoginAuthentication, authenticating_href, login_href},
     },
     login::{BeginError, FailureReason, LoginFailure},
     oidc::ExchangeError,
@@ -84,6 +84,10 @@ impl From<&LoginFailure> for Failure {
             FailureReason::NoRole | FailureReason::Disabled => failure.action("action-other-account", again),
             FailureReason::NotSignedIn => failure.action("action-sign-in", "/sso/login"),
             FailureReason::Taken => failure.action("action-methods", "/vestibule/sign-in"),
+            FailureReason::Exchange(ExchangeError::Authentication(_)) => {
+                let again = authenticating_href(&target, Some(failed.provider.id()), LoginAuthentication::Again);
+                failure.action("action-start-again", again)
+            }
             _ => failure.action("action-start-again", again),
         }
     }
@@ -110,6 +114,9 @@ impl From<&FailureReason> for Failure {
             }
             FailureReason::Exchange(ExchangeError::NotReady(_)) => Self::provider_unavailable(),
             FailureReason::Exchange(ExchangeError::TooLarge { .. }) => unconfirmed().page("error-too-large"),
+            FailureReason::Exchange(ExchangeError::Authentication(_)) => {
+                Self::of_page(StatusCode::BAD_GATEWAY, "error-not-authenticated-recently")
+            }
             FailureReason::Exchange(_) => unconfirmed().page("error-not-confirmed"),
             FailureReason::NotSignedIn => Self::of_page(StatusCode::UNAUTHORIZED, "error-link-signed-out"),
             FailureReason::Taken => Self::of_page(StatusCode::CONFLICT, "error-link-taken"),

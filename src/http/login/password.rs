@@ -11,6 +11,7 @@ use crate::{
         error::{self, Failure},
         page_request::FormFields,
         passwords::origin,
+        paths::LoginAuthentication,
         redirect,
         request::browser,
     },
@@ -27,7 +28,8 @@ pub(super) async fn sign_in(request: HttpRequest, form: Form<FormFields>, servic
         Err(error) => return Failure::from(error).respond(&request, site),
     };
     let Some(accounts) = services.local_accounts.as_deref() else { return error::no_page().respond(&request, site) };
-    let page = SignInRequest { request: &request, services: &services, target: &target };
+    let authentication = LoginAuthentication::parse(form.one("authenticate"));
+    let page = SignInRequest { request: &request, services: &services, target: &target, authentication };
     let email = form.one("user_email").unwrap_or_default();
     if !is_own_form(&request, &services, form.one("csrf").unwrap_or_default()) {
         tracing::warn!(reason = "foreign_form", suppressed = tracing::field::Empty, "login refused");

@@ -1,5 +1,7 @@
 //! `/sso/login` and `/sso/callback`: the redirect to the provider and its callback.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::StatusCode,
@@ -14,12 +16,12 @@ use crate::{
         Services, Site, app_keys,
         browser_binding::binding,
         error::{self, Failure},
-        paths::login_href,
+        paths::{LoginAuthentication, authenticating_href},
         redirect,
         request::user_agent,
     },
     login::{Callback, CallbackBrowser, FinishedLogin, LoginEffect},
-    oidc::{EncryptedTarget, Provider},
+    oidc::{EncryptedTarget, Provider, RequiredAuthentication},
     return_to::{ReturnTarget, ReturnTargetError},
 };
 
@@ -27,6 +29,7 @@ use crate::{
 pub(super) struct BeginQuery {
     rd: Option<String>,
     provider: Option<String>,
+    authenticate: Option<String>,
 }
 
 /// The extractor refuses repeated parameters (RFC 6749, section 3.1).
@@ -44,6 +47,7 @@ pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, servic
         Ok(target) => target,
         Err(error) => return Failure::from(error).respond(&request, &services.site),
     };
+    let authentication = LoginAuthentication::parse(query.authenticate.as_deref());
     let provider = match query.provider.as_deref() {
         None if services.local_accounts.is_some() => None,
         None => services.login.providers().single(),
@@ -53,8 +57,10 @@ pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, servic
         },
     };
     match provider {
-        Some(provider) => redirect_to_provider(&request, &services, provider, target).await,
-        None => SignInRequest { request: &request, services: &services, target: &target }.show(StatusCode::OK, None),
+        Some(provider) => redirect_to_provider(&request, &services, provider, target, authentication).await,
+        None => {
+            SignInRequest { request: &request, services: &services, target: &target, authentication }.show(StatusCode::OK, None)
+        }
     }
 }
 
@@ -69,10 +75,12 @@ async fn redirect_to_provider(
     services: &Services,
     provider: &Provider,
     target: ReturnTarget,
+    authentication: LoginAuthentication,
 ) -> HttpResponse {
-    let again = login_href(&target, Some(provider.id()));
+    let again = authenticating_href(&target, Some(provider.id()), authentication);
+    let required = required(authentication, services.keys.settings().sign_in_within);
     let (binding, new_cookie) = binding(request, &services.site);
-    match services.login.begin(provider, &binding, Continuation::ReturnTo(target.clone())).await {
+    match services.login.begin(provider, &binding, Continuation::ReturnTo(target.clone()), required).await {
         Ok(started) => {
             let mut response = redirect(StatusCode::FOUND, started.url.as_str());
             if let Some(value) = new_cookie {
@@ -91,6 +99,14 @@ async fn redirect_to_provider(
                 failure.retry_at(&again).respond(request, &services.site)
             })
         }
+    }
+}
+
+fn required(authentication: LoginAuthentication, max_age: Duration) -> RequiredAuthentication {
+    match authentication {
+        LoginAuthentication::Any => RequiredAuthentication::Any,
+        LoginAuthentication::Recent => RequiredAuthentication::Within(max_age),
+        LoginAuthentication::Again => RequiredAuthentication::Again(max_age),
     }
 }
 

@@ -5,7 +5,12 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 
 use crate::{
-    http::{Services, browser_binding::new_form_token, page, paths::login_href},
+    http::{
+        Services,
+        browser_binding::new_form_token,
+        page,
+        paths::{LoginAuthentication, authenticating_href},
+    },
     oidc::Provider,
     pages::{self, Frame, PasswordForm, Problem, ProviderLink, SetupPage, SignInPage},
     return_to::ReturnTarget,
@@ -16,6 +21,7 @@ pub(super) struct SignInRequest<'a> {
     pub request: &'a HttpRequest,
     pub services: &'a Services,
     pub target: &'a ReturnTarget,
+    pub authentication: LoginAuthentication,
 }
 
 impl SignInRequest<'_> {
@@ -46,7 +52,10 @@ impl SignInRequest<'_> {
     }
 
     fn link(&self, provider: &Arc<Provider>) -> ProviderLink {
-        ProviderLink { name: provider.name().to_owned(), href: login_href(self.target, Some(provider.id())) }
+        ProviderLink {
+            name: provider.name().to_owned(),
+            href: authenticating_href(self.target, Some(provider.id()), self.authentication),
+        }
     }
 
     fn password_form(&self, csrf: String, refused: Option<(&str, Problem)>) -> PasswordForm {
@@ -54,6 +63,7 @@ impl SignInRequest<'_> {
         PasswordForm {
             csrf,
             rd: (*self.target != ReturnTarget::root()).then(|| self.target.as_str().to_owned()),
+            authenticate: self.authentication.as_str(),
             email: email.unwrap_or_default().to_owned(),
             problem,
             contact: self.services.site.contact.clone(),

@@ -1,6 +1,6 @@
 //! The record of a login flow. It has a bounded size: a long return target stays with the browser.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,9 @@ pub(super) struct PendingLogin {
     pub nonce: String,
     pub verifier: String,
     browser: [u8; 32],
+    /// The maximum time since the user's authentication in seconds, if it is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_age: Option<u64>,
 }
 
 impl Record for FlowRecord {
@@ -88,7 +91,15 @@ impl TargetPlace {
 impl PendingLogin {
     pub(super) fn new(provider: &str, nonce: &str, verifier: &str, browser: &BrowserBinding) -> Self {
         let [provider, nonce, verifier] = [provider, nonce, verifier].map(str::to_owned);
-        Self { provider, nonce, verifier, browser: *browser.digest().as_bytes() }
+        Self { provider, nonce, verifier, browser: *browser.digest().as_bytes(), max_age: None }
+    }
+
+    pub(super) fn within(self, max_age: Option<Duration>) -> Self {
+        Self { max_age: max_age.map(|max_age| max_age.as_secs()), ..self }
+    }
+
+    pub(super) fn max_age(&self) -> Option<Duration> {
+        self.max_age.map(Duration::from_secs)
     }
 
     pub(super) fn is_of(&self, browser: &BrowserBinding) -> bool {
@@ -111,7 +122,8 @@ mod tests {
     /// With the longest id of a provider, and a browser binding whose digest is long in JSON.
     fn longest(continuation: Continuation) -> FlowRecord {
         let text = "x".repeat(43);
-        let pending = PendingLogin { provider: "p".repeat(32), nonce: text.clone(), verifier: text, browser: [255; 32] };
+        let pending =
+            PendingLogin { provider: "p".repeat(32), nonce: text.clone(), verifier: text, browser: [255; 32], max_age: None };
         FlowRecord::new(SystemClock.now(), continuation, pending)
     }
 
@@ -122,6 +134,9 @@ mod tests {
     #[test]
     fn every_record_is_within_the_limit() {
         for len in [1, 20, 30, 40, 50, 100, 1000, 4096] {
+            let limited = PendingLogin { max_age: Some(u64::MAX), ..longest(Continuation::ReturnTo(target(1))).pending.unwrap() };
+            let limited = FlowRecord::new(SystemClock.now(), Continuation::ReturnTo(target(len)), limited);
+            assert!(limited.json_len() <= LONGEST_JSON, "{len}: {}", limited.json_len());
             for continuation in [
                 Continuation::ReturnTo(target(len)),
                 Continuation::Link { user: "019ad0c3-7f5e-7a51-8c11-3a4b5c6d7e8f".into(), retry: target(len) },

@@ -39,7 +39,7 @@ pub fn provider() -> ProviderLink {
 }
 
 pub fn password_form(problem: Option<Problem>) -> PasswordForm {
-    PasswordForm { csrf: hostile(), rd: maybe(), email: hostile(), problem, contact: hostile() }
+    PasswordForm { csrf: hostile(), rd: maybe(), authenticate: Some("recent"), email: hostile(), problem, contact: hostile() }
 }
 
 pub fn home() -> AccountPage {

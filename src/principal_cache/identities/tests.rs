@@ -77,7 +77,8 @@ impl Fixture {
             user_claims: user_claims.iter().map(|(claim, value)| ((*claim).to_owned(), (*value).to_owned())).collect(),
         };
         let (logout, browser) = (Logout::default(), Browser::default());
-        let login = VerifiedLogin { identity, sid: None, logout, browser, prior_access: PriorAccess::Keep };
+        let login =
+            VerifiedLogin { identity, sid: None, logout, authenticated_at: None, browser, prior_access: PriorAccess::Keep };
         self.users.complete_login(&login).await.expect("every user is granted a role").user
     }
 

@@ -42,7 +42,8 @@ async fn create_users(fleet: &Fleet, numbers: std::ops::Range<usize>) {
             user_claims: Default::default(),
         };
         let (logout, browser) = (Logout::default(), Browser::default());
-        let login = VerifiedLogin { identity, sid: None, logout, browser, prior_access: PriorAccess::Keep };
+        let login =
+            VerifiedLogin { identity, sid: None, logout, authenticated_at: None, browser, prior_access: PriorAccess::Keep };
         let users = &users;
         async move { users.complete_login(&login).await.map(drop).expect("every user is granted a role") }
     });

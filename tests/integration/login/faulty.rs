@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::parameter;
+use super::{parameter, recent_sign_in::is_recent};
 use crate::support::agent::{Agent, Page};
 use crate::support::faulty_idp::FaultyIdp;
 use crate::support::fleet::Fleet;
 use crate::support::pod::{Pod, PodOptions, ProviderSection, random_key};
 use crate::support::steps::{
-    SESSION, assert_not_signed_in, assert_page, assert_signed_in, at, begin, restart_target, session_of,
+    SESSION, assert_not_signed_in, assert_page, assert_signed_in, at, begin, login_address, restart_target, session_of,
 };
 use crate::support::wait;
-use cases::{Case, faults_of_access_tokens, faults_that_end_the_login_flow, id_token};
+use cases::{Case, faults_of_access_tokens, faults_of_authentication_times, faults_that_end_the_login_flow, id_token};
 use metadata::large_key_set;
 
 /// The shortest interval between on-demand fetches of the keys.
@@ -54,6 +54,16 @@ impl FaultyFleet {
     /// Runs a login flow with the fault in the provider's answers.
     async fn log_in(&self, agent: &Agent, fault: &Value) -> Page {
         let page = begin(agent, self.pod(), "/ui/again?a=b").await;
+        self.complete(agent, page, fault).await
+    }
+
+    /// Runs a login flow that must be recent.
+    async fn log_in_recently(&self, agent: &Agent, fault: &Value) -> Page {
+        let page = agent.get(&format!("{}&authenticate=recent", login_address(self.pod(), "/ui/again?a=b"))).await;
+        self.complete(agent, page, fault).await
+    }
+
+    async fn complete(&self, agent: &Agent, page: Page, fault: &Value) -> Page {
         let question = page.location().expect("begin gives a redirect");
         let callback = agent.get(question.as_str()).await.location().expect("the provider shows no form");
         self.idp.fault(&parameter(&callback, "code"), fault).await;
@@ -206,4 +216,38 @@ async fn unusable_keys_do_not_replace_the_known_ones() {
     wait::until("a fetch to succeed", PATIENCE, async || (fetched("outcome=\"ok\"").await == 2.0).then_some(())).await;
     assert_eq!(fleet.role(&json!({})).await, "proxy_admin");
     assert_eq!(fleet.idp.requests("/elsewhere").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recent_sign_in_needs_a_recent_auth_time_and_no_other_login_needs_one() {
+    let fleet = FaultyFleet::start().await;
+    for Case(name, fault, reason) in faults_of_authentication_times() {
+        let (agent, known) = (Agent::new(), fleet.lines(FAILED).len());
+        let page = fleet.log_in_recently(&agent, &fault).await;
+        assert_page(&page, 502, "Recent sign-in not confirmed");
+        assert_not_signed_in(&page);
+        assert_eq!(restart_target(&page), "/ui/again?a=b", "{name}");
+        let lines = fleet.lines(FAILED).split_off(known);
+        assert!(lines.len() == 1 && lines[0].contains(reason), "{name}: {lines:?}");
+        assert_signed_in(&fleet.log_in(&agent, &fault).await);
+        assert!(!is_recent(&agent, fleet.pod()).await, "{name}");
+    }
+    let (agent, right) = (Agent::new(), id_token(json!({"auth_time": {"in": -10}})));
+    assert_signed_in(&fleet.log_in_recently(&agent, &right).await);
+    assert!(is_recent(&agent, fleet.pod()).await);
+    assert_signed_in(&fleet.log_in(&agent, &right).await);
+    assert!(is_recent(&agent, fleet.pod()).await, "a provider may state it in any login");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_states_no_auth_time_can_be_trusted() {
+    let idp = FaultyIdp::start().await;
+    let mut provider = ProviderSection::corp(idp.issuer(), random_key());
+    provider.further.push("trust_login_time: true".to_owned());
+    let fleet = FaultyFleet { fleet: Fleet::builder().provider(provider).start().await, idp };
+    let agent = Agent::new();
+    assert_signed_in(&fleet.log_in_recently(&agent, &json!({})).await);
+    assert!(is_recent(&agent, fleet.pod()).await);
+    let page = fleet.log_in_recently(&agent, &id_token(json!({"auth_time": {"in": -7200}}))).await;
+    assert_page(&page, 502, "Recent sign-in not confirmed");
 }

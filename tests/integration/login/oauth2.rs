@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::parameter;
+use super::{parameter, recent_sign_in::is_recent};
 use crate::support::agent::{Agent, Page};
 use crate::support::fleet::Fleet;
 use crate::support::idp::{IdpOptions, TokenFormat};
@@ -51,6 +51,14 @@ fn without_openid_connect(section: &mut ProviderSection) {
         "preferred_username_field: login".to_owned(),
         "scopes: [\"read:user\"]".to_owned(),
     ];
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_of_the_login_counts_as_that_of_the_authentication() {
+    let fleet = hub(|_| (), &[]).await;
+    let agent = Agent::new();
+    sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
+    assert!(is_recent(&agent, fleet.pod(0)).await);
 }
 
 /// The answer of GitHub without some thirty fields.

@@ -93,6 +93,21 @@ fn token_response_faults() -> Vec<Case> {
     ]
 }
 
+/// Times of the user's authentication that are not recent.
+pub fn faults_of_authentication_times() -> Vec<Case> {
+    vec![
+        Case("no time", json!({}), "authentication_time_missing"),
+        Case("null", id_token(json!({"auth_time": null})), "authentication_time_missing"),
+        Case("too long ago", id_token(json!({"auth_time": {"in": -7200}})), "authentication_not_recent"),
+        Case("the beginning of time", id_token(json!({"auth_time": 0})), "authentication_not_recent"),
+        Case("the future", id_token(json!({"auth_time": {"in": 600}})), "authentication_time_in_future"),
+        Case("the far future", id_token(json!({"auth_time": 1e300})), "authentication_time_in_future"),
+        Case("text", id_token(json!({"auth_time": "1700000000"})), "authentication_time_invalid"),
+        Case("a list", id_token(json!({"auth_time": []})), "authentication_time_invalid"),
+        Case("a boolean", id_token(json!({"auth_time": true})), "authentication_time_invalid"),
+    ]
+}
+
 /// Access tokens whose claims are ignored without any other effect. Those without a reason are not logged.
 pub fn faults_of_access_tokens() -> Vec<Case> {
     vec![
