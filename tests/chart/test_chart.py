@@ -65,6 +65,8 @@ KEYS = {"keys_file": "/etc/vestibule/secrets/keys.pem"}
 SECRETS = {"secrets": {"existingSecret": "door-secrets"}}
 GATEWAY = {"networkPolicy": {"gateway": [{"podSelector": {"matchLabels": {"app": "gateway"}}}]}}
 OPEN = {"networkPolicy": {"leaveCheckOpen": True}}
+# Without access rules a static credential is a configuration warning.
+ACCESS = {"roleMap": {"document": {"access": [{"paths": ["/**"]}]}}}
 
 
 def pod(objects):
@@ -417,13 +419,13 @@ class InvalidValues(unittest.TestCase):
             {"config": {"store": {"url": "redis-sentinel://a:26379,b/my.master_1"}}},
             {"config": {"sessions": {"idle": "1h30m", "absolute": "30d"}, "cache": {"revocation_grace": "1m30s"}}},
             {"config": REDIS, "keyRing": {"value": f"# new\n{binary.KEY}\n"}},
-            over(GATEWAY, SECRETS, upstream_credential(default="pass", static=[
+            over(GATEWAY, SECRETS, ACCESS, upstream_credential(default="pass", static=[
                 static(roles=["a"]), static(teams=["b"]), static(name="static"), static(name="other")])),
-            over(GATEWAY, SECRETS, upstream_credential(default="other", static=[static(name="other", roles=["a"], teams=["b"])])),
+            over(GATEWAY, SECRETS, ACCESS, upstream_credential(default="other", static=[static(name="other", roles=["a"], teams=["b"])])),
             over(SECRETS, upstream_credential(default="assertion", assertion={
                 **KEYS, "audience": "a", "issuer": "https://door.example.com", "authorization": True})),
             {"config": {"upstream_credential": {"static": [], "assertion": {}}}},
-            {"config": {"upstream_credential": {"static": [{"authorization_file": "/etc/vestibule/own/upstream"}]}, **SECRET_FILE}, **OPEN, **SECRETS,
+            {"config": {"upstream_credential": {"static": [{"authorization_file": "/etc/vestibule/own/upstream"}]}, **SECRET_FILE}, **OPEN, **SECRETS, **ACCESS,
              "extraVolumeMounts": [{"name": "own", "mountPath": "/etc/vestibule/own"}]},
         ):
             with self.subTest(right):

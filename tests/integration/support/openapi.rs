@@ -210,7 +210,7 @@ mod tests {
         let mut key = json!({
             "token_id": ID, "key_alias": null, "user_id": ID, "user_role": null, "teams": null, "paths": null, "further_paths": [],
             "manage_keys": false, "manage_people": false, "created_at": "2026-11-22T10:00:00Z", "expires": "2026-11-22T10:00:00Z",
-            "last_used": null, "parent": null, "application": null, "key": "sk-x",
+            "last_used": null, "parent": null, "application": null, "created_by": null, "key": "sk-x",
         });
         assert_answer_is_documented("POST", &format!("{API}keys"), 201, &key);
         key["created_at"] = json!("yesterday");
