@@ -166,6 +166,11 @@ impl BearerPrincipal {
         self.token.identity()
     }
 
+    /// The digest of the claim that identifies the token's user, if its issuer has one.
+    pub fn user_claim_digest(&self) -> Option<Digest> {
+        self.token.user_claim_digest()
+    }
+
     /// The user who has signed in with the token's identity; `None` for an unregistered subject.
     pub fn registered_user(&self) -> Option<&CachedUser> {
         self.user.as_deref()

@@ -10,7 +10,7 @@ use crate::{
     principal::{CredentialKind, EmailTrust, Evaluation, Grant, IdentityClaims, IdentityHeaders},
     principal_cache::CachedUser,
     role_map::CurrentRoleMap,
-    users::{ClaimsMaxAge, CurrentClaims, is_pinned_by},
+    users::{ClaimsMaxAge, CurrentClaims, Identity, is_pinned_by},
 };
 
 pub struct Evaluator {
@@ -90,7 +90,7 @@ impl Evaluator {
             return BearerClaims { claims: CurrentClaims::of_unstored(bearer.identity().clone()), valid_until: Timestamp::MAX };
         };
         let (linked, max_age) = (user.identities(), self.max_age.of(CredentialKind::Token));
-        let verified_at = bearer.issued().max(last_verification(&linked, bearer.identity()));
+        let verified_at = bearer.issued().max(last_verification(&linked, bearer));
         let own = IdentityClaims { verified_at, ..bearer.identity().clone() };
         let claims = CurrentClaims::select(vec![own], None, max_age, now);
         let linked = CurrentClaims::select(linked, user.pinned.as_ref(), max_age, now);
@@ -120,13 +120,11 @@ pub(super) fn is_suspended(evaluation: &Evaluation) -> bool {
     evaluation.has_expired_claims && evaluation.grant.role.is_none()
 }
 
-/// The time at which the identity of a token was last verified by a sign-in. A token whose subject differs from that of the
-/// sign-in has the time of its issuer.
-fn last_verification(linked: &[IdentityClaims], identity: &IdentityClaims) -> Option<Timestamp> {
-    let same_issuer = || linked.iter().filter(|known| known.issuer == identity.issuer);
-    let same_subject = same_issuer().find(|known| known.subject == identity.subject);
-    match same_subject {
-        Some(known) => known.verified_at,
-        None => same_issuer().filter_map(|known| known.verified_at).max(),
-    }
+/// The time at which the identity of a token was last verified by a sign-in. Another account of the user at the same issuer
+/// does not count.
+fn last_verification(linked: &[IdentityClaims], bearer: &BearerPrincipal) -> Option<Timestamp> {
+    let (subject, user_claim) = (bearer.identity(), bearer.user_claim_digest());
+    let is_subject = |known: &&IdentityClaims| known.issuer == subject.issuer && known.subject == subject.subject;
+    let has_claim = |known: &&IdentityClaims| Identity::user_claim_digests(known).any(|digest| Some(digest) == user_claim);
+    linked.iter().find(is_subject).or_else(|| linked.iter().find(has_claim))?.verified_at
 }
