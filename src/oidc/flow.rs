@@ -30,6 +30,9 @@ const LIFETIME: Duration = Duration::from_secs(600);
 /// Longer targets are left out of `state`, since some providers limit its length.
 const LONGEST_HINT: usize = 256;
 
+/// The number of shards that are tried for a new login flow.
+const SHARDS_TRIED: usize = 3;
+
 /// Identifies the browser that began a login: the digest of a cookie that all its tabs share.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BrowserBinding(Digest);
@@ -117,23 +120,31 @@ impl LoginFlows {
         if !self.records.store().has_free_memory().await {
             return Err(FlowLimit::Memory.into());
         }
-        let state = self.new_state(&continuation);
         let (nonce, verifier) = (random_text(), random_text());
-        let key = key(&state);
-        let now = self.clock.now();
         let pending = PendingLogin::new(provider, &nonce, &verifier, browser).within(authentication.max_age());
-        let flow = FlowRecord::new(now, continuation.clone(), pending);
-        let change = self.records.unsequenced_change(key.shard).put(&key, &flow, Ttl::For(LIFETIME));
-        let change = change.within(self.capacity.enter(key.shard, FlowStage::Pending, now, LIFETIME));
-        match change.commit().await {
-            // A key of 256 random bits is always new, so no version is expected.
-            Ok(_) => {}
-            Err(store::Error::Full) => return Err(FlowLimit::Pending.into()),
-            Err(error) => return Err(error.into()),
-        }
+        let flow = FlowRecord::new(self.clock.now(), continuation.clone(), pending);
+        let state = self.insert(&flow, &continuation).await?;
         let is_with_browser = flow.target == TargetPlace::Browser && split_hint(&state).is_none();
         let target = is_with_browser.then(|| EncryptedTarget::new(self.records.ring(), &state, continuation.retry_target()));
         Ok(AuthorizationRequest { state, nonce, verifier, authentication, target })
+    }
+
+    /// Stores a login flow under the digest of a new `state`, which determines its shard. A shard can be full before the others.
+    async fn insert(&self, flow: &FlowRecord, continuation: &Continuation) -> Result<String, BeginFlowError> {
+        let now = self.clock.now();
+        for _ in 0..SHARDS_TRIED {
+            let state = self.new_state(continuation);
+            let key = key(&state);
+            let change = self.records.unsequenced_change(key.shard).put(&key, flow, Ttl::For(LIFETIME));
+            let change = change.within(self.capacity.enter(key.shard, FlowStage::Pending, now, LIFETIME));
+            match change.commit().await {
+                // A key of 256 random bits is always new, so no version is expected.
+                Ok(_) => return Ok(state),
+                Err(store::Error::Full) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(FlowLimit::Pending.into())
     }
 
     /// Takes a login flow. Every further attempt fails with [`TakeError::Finished`].
