@@ -47,12 +47,12 @@ async fn an_invitation_is_opened_on_any_pod_and_accepted_once() {
     let body = json!({"invitation_link": link, "user_id": user, "password": PASSWORD, "key": true});
     let accepted = accept_with_token(fleet.pod(1), &token, body.clone()).await;
     assert_eq!(accepted.status(), 200, "{accepted:?}");
-    let body = accepted.json();
-    assert_eq!((&body["user_id"], &body["user_role"]), (&user, &json!("internal_user")));
+    let account = accepted.json();
+    assert_eq!((&account["user_id"], &account["user_role"]), (&user, &json!("internal_user")));
     let cookie = accepted.cookie("vestibule").expect("a session");
     assert_eq!(fleet.passing(&cookie).await, 3);
     for pod in &fleet.pods {
-        assert_eq!(key_status(pod, body["key"].as_str().expect("a key")).await, 200);
+        assert_eq!(key_status(pod, account["key"].as_str().expect("a key")).await, 200);
     }
     let me = get(fleet.pod(2), Auth::Session(&cookie), "/sso/session").await;
     assert_eq!((&me["teams"], &me["provider"]), (&json!(["research"]), &json!("local")));

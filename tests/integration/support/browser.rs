@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::auth_request::GATEWAY_SECRET;
 use super::heavy::wait_for_turn;
 use super::peer_file;
 use super::process::{Child, OnFailure};
@@ -18,7 +19,7 @@ pub async fn run(script: &str, arguments: &[&str]) -> Value {
     let _turn = wait_for_turn().await;
     let scratch = Scratch::new("browser");
     let mut command = Command::new("node");
-    command.arg(peer_file(&format!("browser/{script}"))).args(arguments);
+    command.arg(peer_file(&format!("browser/{script}"))).args(arguments).env("GATEWAY_SECRET", GATEWAY_SECRET);
     let log = scratch.path().join("browser.log");
     let mut child = Child::spawn(script, command, &log, OnFailure::Quiet);
     let status = child.wait_exit(DEADLINE).await;

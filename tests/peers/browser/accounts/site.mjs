@@ -35,7 +35,12 @@ export function runScenario(mode, addresses, run, scenario) {
 
 /** Sends an auth request like nginx, and returns the status and identity headers. */
 async function sendAuthRequest({ base, check }, path, headers) {
-  const requestHeaders = { ...headers, 'x-original-url': `${base}${path}`, 'x-original-method': 'GET' };
+  const requestHeaders = {
+    ...headers,
+    'x-original-url': `${base}${path}`,
+    'x-original-method': 'GET',
+    'x-vestibule-gateway-secret': process.env.GATEWAY_SECRET,
+  };
   const response = await fetch(`${check}/auth/nginx`, { headers: requestHeaders });
   const header = (name) => response.headers.get(`x-auth-request-${name}`);
   return { status: response.status, user: header('user'), email: header('email'), role: header('role'), teams: header('groups') };
