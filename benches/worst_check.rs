@@ -273,7 +273,7 @@ impl<'a> Search<'a> {
         time().min(time())
     }
 
-    /// Long runs that keep all places active, and then cases by chance.
+    /// Long runs that keep all places active, then random cases.
     fn starting_case(&mut self, number: usize) -> Case {
         let Some((pattern, path)) = [(("/**/a", "", 8), "/a"), (("*a", "b", 8), "a")].get(number).copied() else {
             return self.random_case();

@@ -126,7 +126,7 @@ impl BearerTokens {
     }
 
     /// Finds the user by the token's subject, then by the issuer's user claim. An entry of the user claim that the user's record
-    /// does not confirm is left over.
+    /// does not confirm is ignored.
     async fn find_user(&self, token: &CachedToken) -> Result<Option<Arc<CachedUser>>, LookupError> {
         if !token.issuer().may_have_registered_users() {
             return Ok(None);
@@ -171,7 +171,7 @@ impl BearerPrincipal {
         self.user.as_deref()
     }
 
-    /// The time at which the token was issued, if it says so.
+    /// The time at which the token was issued, if it has `iat`.
     pub fn issued(&self) -> Option<Timestamp> {
         self.token.issued()
     }

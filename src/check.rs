@@ -485,7 +485,7 @@ fn authorize_grant(
     if restrictions.allow(grant) { Ok(()) } else { Err(DenialReason::RouteRestriction) }
 }
 
-/// Says why there is no role.
+/// Returns the reason for the missing role.
 fn explain_denial(reason: DenialReason, evaluation: &Evaluation, credential: &AuthenticatedCredential) -> DenialReason {
     match reason {
         DenialReason::NoRole if evaluation.has_expired_claims => DenialReason::ExpiredClaims,

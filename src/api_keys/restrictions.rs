@@ -71,7 +71,7 @@ impl CombinedRestrictions {
         }
     }
 
-    /// True if the key is refused for every path because it has too many patterns. Only a record of an earlier version has.
+    /// True if the key is refused for every path because it has too many patterns. Only records of earlier versions can.
     pub fn are_too_large(&self) -> bool {
         matches!(self.paths, PathRestrictions::TooLarge)
     }

@@ -45,7 +45,7 @@ pub struct IssuerAddress {
 /// The kind of an issuer's unregistered subjects, which are those that have never signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnregisteredSubjects {
-    /// They get no role.
+    /// Unregistered subjects get no role.
     Refused,
     /// Workloads, which never get the role map's default role.
     Workloads,

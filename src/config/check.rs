@@ -6,14 +6,14 @@ use super::values;
 use crate::secret::{AcceptedSecrets, ConfiguredSecret};
 use crate::yaml::decode::{Section, field};
 
-/// Who may send auth requests.
+/// The clients that may send auth requests.
 #[derive(Clone, Debug)]
 pub enum CheckAccess {
     /// Gateways that present one of the secrets.
     GatewaySecret(ConfiguredSecret),
-    /// Everybody who reaches the check listener. The network admits only the gateway.
+    /// All clients that reach the check listener. The network admits only the gateway.
     Network,
-    /// Everybody who reaches the check listener. The answers hold nothing that is secret.
+    /// All clients that reach the check listener. The answers contain no secret.
     Open,
 }
 
@@ -53,7 +53,8 @@ pub fn read(section: &mut Section<'_>) -> Option<CheckAccess> {
     }
 }
 
-/// Requires a gateway secret if answers hold credentials of ours, since every program that reaches the check receives them.
+/// Requires a gateway secret if answers contain upstream credentials or assertions, because every program that reaches the check
+/// would receive them.
 pub fn require_secret(
     root: &mut Section<'_>,
     access: Option<&CheckAccess>,

@@ -6,7 +6,7 @@ use super::values;
 use crate::origin::{ProtectedHosts, PublicUrl};
 use crate::yaml::decode::{Field, Section, field};
 
-/// Where nothing is configured, people write these hosts for the same listener.
+/// The names of the loopback host. Without a configuration, users open the same listener with any of them.
 const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 const PUBLIC_URL: Field = field(

@@ -40,7 +40,7 @@ pub fn read(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<Provider
         ca_file: response.ca_file,
         max_claims: response.max_claims,
         authorization_params,
-        // Those of `token_issuers`, which are read later.
+        // `token_issuers` adds them later.
         user_claims: Vec::new(),
     })
 }

@@ -225,7 +225,7 @@ fn read_providers(root: &mut Section<'_>) -> Option<Vec<ProviderSettings>> {
     root.sections("providers", provider::DOC, |section| provider::read(section, &mut ids))
 }
 
-/// Returns the providers with what the token issuers need of them.
+/// Returns the providers with the claims that the token issuers need.
 fn read_token_issuers(
     root: &mut Section<'_>,
     public_url: Option<&PublicUrl>,

@@ -1,7 +1,7 @@
 //! The JSON API under `/vestibule/api/`: the authentication, fields and responses of all calls.
 //!
 //! A caller authenticates as in a check, with a header or the session cookie. Browsers send the cookie with requests of any
-//! page, so a change by cookie must come from our own origin. It can take access away, but not create any.
+//! page, so a change by cookie must come from our own origin. It can revoke access, but not grant any.
 
 pub(super) mod api_error;
 pub(super) mod endpoint;
@@ -36,7 +36,7 @@ pub(super) type Body = Result<Bytes, actix_web::Error>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Intent {
     Read,
-    /// Takes access away.
+    /// Revokes access.
     Revoke(SignInAge),
     /// Creates a credential or a right. With a session, users do this on a page, unless `api.session_writes` is set: a script of
     /// an upstream on the same origin cannot submit the page's form.

@@ -28,8 +28,8 @@ pub(super) fn new_form_token(request: &HttpRequest, services: &Services) -> (Str
     (token, cookie)
 }
 
-/// True if the anonymous form comes from a page that this browser has loaded. It may be sent again: nobody is signed in, and the
-/// password or link in the form is what grants access.
+/// True if the anonymous form comes from a page that this browser has loaded. It may be sent again, because no user is signed in,
+/// and the password or link in the form grants access.
 pub(super) fn is_own_form(request: &HttpRequest, services: &Services, token: &str) -> bool {
     let Services { site, form_tokens, .. } = services;
     let bound = site.cookies.binding_in(request).map(|binding| binding.fingerprint());

@@ -85,7 +85,7 @@ impl FormTokens {
         }
     }
 
-    /// True if this form's token is valid and at most this old. It stays valid.
+    /// True if this form's token is valid and at most this old. The token stays valid.
     pub(super) fn is_valid(&self, form: FormId<'_>, token: &str, max_age: Duration) -> bool {
         self.verify(form, token, max_age).is_ok()
     }

@@ -72,7 +72,7 @@ pub(super) fn answer(outcome: PageResult) -> HttpResponse {
 }
 
 impl<'a> PageRequest<'a> {
-    /// Authenticates the user. If nobody is signed in, the answer is a redirect to the sign-in, which leads back here. Only a
+    /// Authenticates the user. If no user is signed in, the answer is a redirect to the sign-in, which leads back here. Only a
     /// browser that opens the page in a tab gets it, because scripts of this origin must not read it.
     pub async fn authenticate(request: &'a HttpRequest, services: &'a Services, place: SitePage) -> Result<Self, HttpResponse> {
         let sign_in = || redirect(StatusCode::FOUND, &sign_in_href(request, place, LoginAuthentication::Any));
@@ -93,7 +93,7 @@ impl<'a> PageRequest<'a> {
         }
     }
 
-    /// Authenticates the user who has submitted a form of this page. `removing` are the actions that take access away.
+    /// Authenticates the user who has submitted a form of this page. `removing` are the actions that revoke access.
     pub async fn authenticate_form(
         request: &'a HttpRequest,
         services: &'a Services,
@@ -119,7 +119,7 @@ impl<'a> PageRequest<'a> {
         let token = form.one("csrf").unwrap_or_default();
         let accepted = self.services.form_tokens.accept(self.request, self.site(), self.form_id(), token).await;
         match accepted {
-            // Access can be taken away even if the store has no room for the id of the token.
+            // Access can be revoked even if the store has no room for the id of the token.
             Err(FormTokenError::Store(_)) if form.one("action").is_some_and(|action| removing.contains(&action)) => Ok(()),
             Err(FormTokenError::Store(error)) => Err(self.fail(&error)),
             Err(refused) => {

@@ -29,7 +29,7 @@ pub enum LoginAuthentication {
 }
 
 impl LoginAuthentication {
-    /// Any other text counts as absent. A session tells how recent it is, whatever its login required.
+    /// Any other text counts as absent. The session records the time of the authentication, regardless of the login's parameters.
     pub fn parse(text: Option<&str>) -> Self {
         [Self::Recent, Self::Again].into_iter().find(|known| known.as_str() == text).unwrap_or(Self::Any)
     }

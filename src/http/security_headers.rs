@@ -25,7 +25,7 @@ const FIRST_NOOPENER_VERSION: u32 = 119;
 pub(super) enum OpenerPolicy {
     /// No page that opens ours keeps a reference to it.
     NoOpener,
-    /// For browsers that do not know the other policy. A page of the same origin with the same policies keeps a reference.
+    /// For browsers without the other policy. A page of the same origin with the same policies keeps a reference.
     SameOrigin,
 }
 

@@ -1,12 +1,12 @@
 //! Removes the characters of a password that those before them predict, so that only the rest counts for its strength.
 //!
-//! zxcvbn adds up the parts of a password that it recognizes. A short unit that is repeated many times consists of many parts, and
-//! so do several interleaved sequences (`aabbccdd`, `a1b2c3d4`) and walks over neighboring columns of a keyboard (`1qaz2wsx3edc`).
+//! zxcvbn adds up the parts of a password that it recognizes. A repeated short unit, interleaved sequences (`aabbccdd`,
+//! `a1b2c3d4`) and walks over neighboring columns of a keyboard (`1qaz2wsx3edc`) all consist of many parts.
 
 /// The rows of a keyboard in the order of their keys. A column leans to the right, as its keys do.
 const KEYBOARD: [&str; 4] = ["`1234567890-=", " qwertyuiop[]\\", " asdfghjkl;'", " zxcvbnm,./"];
 
-/// A row of keys is this much further than the one above it, more than a row is long.
+/// The distance between the positions of two rows. It is larger than the length of a row.
 const ROW: i32 = 100;
 
 /// The number of characters in a row that must repeat earlier ones. Fewer are a coincidence.

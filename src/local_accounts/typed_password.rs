@@ -15,7 +15,7 @@ use super::password::LONGEST;
 #[derive(Clone, PartialEq, Eq)]
 pub struct NormalPassword(Zeroizing<String>);
 
-/// The forms in which the hash of a typed password may have been made, the normal form first. Versions until 0.2 hashed the text
+/// The forms in which the hash of a typed password may have been made, the normal form first. Earlier versions hashed the text
 /// as it was typed. There is none if the text is longer than any password.
 #[derive(Clone)]
 pub struct PasswordForms(Vec<Zeroizing<String>>);
@@ -88,7 +88,7 @@ fn plain_space(c: char) -> char {
 }
 
 /// The characters of PRECIS' FreeformClass (RFC 8264, section 4.3), without its rules about context: letters, marks, digits,
-/// symbols, punctuation and spaces. Others are invisible, or have no meaning of their own.
+/// symbols, punctuation and spaces. All other characters are invisible or have no meaning of their own.
 fn is_allowed(c: char) -> bool {
     let has_meaning = !matches!(
         category(c),

@@ -1,7 +1,7 @@
 //! The time of a user's authentication at the provider (`auth_time`; OpenID Connect Core, sections 2 and 3.1.2.1).
 //!
-//! A provider may answer a login from its own session, without asking the user. Only `auth_time` tells, since the browser can
-//! remove parameters from the request.
+//! A provider may answer a login from its own session, without asking the user. Only `auth_time` proves the
+//! authentication, because the browser can remove parameters from the request.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
     principal::Claims,
 };
 
-/// The age that a login accepts if any is good enough. A provider that receives `max_age` must state `auth_time`.
+/// The `max_age` of a login that accepts any age. A provider that receives `max_age` must state `auth_time`.
 const ANY_AGE: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// The authentication that a login requires of the provider.
@@ -74,8 +74,8 @@ impl AuthTimeError {
 
 /// Returns the time at which the provider authenticated the user; `None` if it does not state one.
 ///
-/// With a maximum age, a time that is unusable or too long ago is an error. Without, it counts as absent, because a claim that
-/// is not needed never fails a login.
+/// With a maximum age, a time that is unusable or too long ago is an error. Without a maximum age it counts as absent, because a
+/// claim that is not needed never fails a login.
 pub(super) fn authentication_time(
     claims: &Claims,
     max_age: Option<Duration>,
@@ -94,7 +94,7 @@ fn stated_time(claims: &Claims, now: Timestamp) -> Result<Option<Timestamp>, Aut
     if seconds > now.as_second() as f64 + LEEWAY.as_secs_f64() {
         return Err(AuthTimeError::InFuture);
     }
-    // Far in the past is as unusable as any other time that is too long ago.
+    // A time that is out of range is too long ago for every limit.
     let at = Timestamp::from_second(seconds as i64).unwrap_or(Timestamp::UNIX_EPOCH);
     Ok(Some(at.min(now)))
 }

@@ -161,8 +161,8 @@ impl LoginFlows {
         }
     }
 
-    /// Replaces a flow by its tombstone if it is still as it was read. Without room for a tombstone it deletes the flow: a further
-    /// attempt then finds none, instead of one that is finished.
+    /// Replaces a flow by its tombstone if it is still as it was read. Without room for a tombstone it deletes the flow: the next
+    /// attempt then finds no flow instead of a finished one.
     async fn bury(&self, key: &Key, stored: &StoredRecord<FlowRecord>) -> Result<Result<(), Conflict>, store::Error> {
         let (now, left) = (self.clock.now(), self.remaining(stored.value.begun));
         let capacity = self.capacity.enter(key.shard, FlowStage::Finished, now, left);

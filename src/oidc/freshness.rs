@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use openidconnect::http::{HeaderMap, HeaderName, header};
 
-/// Returns the rest of the lifetime that `Cache-Control: max-age` declares. Of several values the smallest counts.
+/// Returns the remaining lifetime that `Cache-Control: max-age` declares. Of several values the smallest counts.
 pub(super) fn remaining_freshness(headers: &HeaderMap) -> Option<Duration> {
     let directives = values(headers, header::CACHE_CONTROL).flat_map(|value| value.split(','));
     let max_age = directives.filter_map(max_age).min()?;

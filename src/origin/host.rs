@@ -197,7 +197,7 @@ mod tests {
             let _ = NamedHost::parse(text.into());
         }
 
-        /// Whatever nginx accepts as a host and normalizes is the same host here.
+        /// Every host that nginx accepts and normalizes is the same host here.
         #[test]
         fn case_port_and_final_dot_never_change_the_host(
             name in "[a-z0-9_-]{1,9}(\\.[a-z0-9_-]{1,9}){0,3}", dot in "\\.?", port in "(:[0-9]{1,4})?",

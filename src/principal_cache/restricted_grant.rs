@@ -20,8 +20,8 @@ pub struct RestrictedGrant {
     sources: GrantSources,
 }
 
-/// The entries of the cache that a grant is computed from. A grant is valid only for exactly these, so that whatever replaces
-/// one of them (a restriction of any ancestor, claims, the role map) outdates it on every pod.
+/// The entries of the cache that a grant is computed from. A grant is valid only for exactly these entries, so that a change of
+/// one of them (a restriction of any ancestor, claims, the role map) invalidates it on every pod.
 pub struct GrantSources {
     owner: Arc<Evaluation>,
     /// The oldest first, each with the evaluation of its owner.

@@ -1,4 +1,4 @@
-//! Secrets that another party presents, any of which is accepted. They can be replaced while the process runs.
+//! Lists of accepted secrets of another party. They can be replaced while the process runs.
 
 use std::fmt;
 

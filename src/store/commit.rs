@@ -26,17 +26,18 @@ pub enum Ttl {
 pub enum Sequencing {
     /// Advances the shard's sequence and publishes an invalidation message.
     Sequenced,
-    /// Does neither, since no pod caches these records. It also keeps no outcome of its operation: a retry finds its own token
-    /// in the first record that it puts, and is a conflict if that record has been replaced since.
+    /// Leaves the sequence unchanged and sends no message, because no pod caches these records. The outcome of the operation is
+    /// not stored: a retry finds its own token in the first record that it puts. If that record was replaced, the retry is a
+    /// conflict.
     Unsequenced,
 }
 
-/// The purpose of a commit, which decides about it when the store is out of memory.
+/// The purpose of a commit. It determines whether the commit is refused when the store is out of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommitIntent {
-    /// Is refused when the store is out of memory.
+    /// Grants or changes something. It is refused when the store is out of memory.
     Ordinary,
-    /// Takes access away, and is never refused for lack of memory.
+    /// Revokes access. It is never refused for lack of memory.
     Revocation,
 }
 

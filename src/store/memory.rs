@@ -162,7 +162,7 @@ impl Inner {
         used >= capacity.limit
     }
 
-    /// Counts the commit's record where it enters, and no longer where it leaves.
+    /// Adds the commit's record to the counter that it enters, and removes it from the counter that it leaves.
     fn count(&mut self, commit: &Commit, now: Timestamp) {
         if let Some(capacity) = &commit.capacity {
             let new = (1, now + capacity.ttl);

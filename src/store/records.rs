@@ -65,7 +65,7 @@ type Invalidate = dyn Fn(Shard, &[StaleEntry]) + Send + Sync;
 
 /// A commit that is being built.
 ///
-/// `drop_*` tells every pod that a cache entry is stale. `revoke_*` also declares that the commit takes access away: it waits for
+/// `drop_*` tells every pod that a cache entry is stale. `revoke_*` also declares that the commit revokes access: it waits for
 /// a replica, and is not refused when the store is out of memory. A commit that grants access must not use them.
 pub struct Change<'a> {
     records: &'a Records,
@@ -241,7 +241,7 @@ impl Change<'_> {
         self
     }
 
-    /// Declares that the change takes access away.
+    /// Declares that the change revokes access.
     pub fn as_revocation(mut self) -> Self {
         self.commit.intent = CommitIntent::Revocation;
         self.replicated()
@@ -271,17 +271,17 @@ impl Change<'_> {
         self
     }
 
-    /// Takes access away from a credential on every pod.
+    /// Revokes a credential on every pod.
     pub fn revoke_credential(self, digest: &Digest) -> Self {
         self.drop_credential(digest).as_revocation()
     }
 
-    /// Takes access away from a user on every pod.
+    /// Revokes the access of a user on every pod.
     pub fn revoke_user(self, id: &str) -> Self {
         self.drop_user(id).as_revocation()
     }
 
-    /// Takes access away from a key on every pod.
+    /// Revokes a key on every pod.
     pub fn revoke_key(self, id: &str) -> Self {
         self.drop_key(id).as_revocation()
     }

@@ -61,7 +61,7 @@ impl CurrentClaims {
         Self { has_expired: identities.len() < count, identities, valid_until, pinned }
     }
 
-    /// Claims that are not stored, and count as long as whatever they came from.
+    /// Claims that are not stored, and count as long as their source.
     pub fn of_unstored(identity: IdentityClaims) -> Self {
         Self { identities: vec![identity], valid_until: Timestamp::MAX, has_expired: false, pinned: None }
     }

@@ -1,7 +1,7 @@
 //! The index of identities: its entries lead from an issuer's subject, or from a claim that identifies a user, to the user.
 //!
 //! An entry is written before the user's record, which may be in another shard. An entry of a claim counts only if the user's
-//! record has the claim too. So an entry that is left over has no effect.
+//! record has the claim too, so an outdated entry has no effect.
 
 use super::{Identity, User, Users};
 use crate::{
@@ -16,7 +16,7 @@ pub(super) enum Entry {
     UserClaim(Digest),
 }
 
-/// The result of pointing an entry to a user.
+/// The result of assigning an entry to a user.
 enum Assignment {
     New,
     Known,
@@ -40,7 +40,8 @@ impl Entry {
         digest
     }
 
-    /// True if the user that the entry names keeps it. A subject of a user stays theirs even if the record does not list it yet.
+    /// True if the entry still belongs to the user that it names. A subject belongs to its user even if the record does not list
+    /// it yet.
     fn is_kept_by(self, owner: &User) -> bool {
         match self {
             Self::Subject(_) => true,
@@ -50,7 +51,7 @@ impl Entry {
 }
 
 impl Users {
-    /// Points the index entries of an identity to a user. Returns false, and changes no entry, if one of them belongs to another
+    /// Assigns the index entries of an identity to a user. Returns false, and changes no entry, if one of them belongs to another
     /// user. An entry of a deleted user, or of one who has never completed a login, is free.
     pub async fn assign_identity(&self, user: &str, identity: &IdentityClaims) -> Result<bool, store::Error> {
         Ok(self.assign_entries(user, Entry::of(identity)).await?.is_none())

@@ -155,7 +155,7 @@ impl Users {
         Ok(grant)
     }
 
-    /// Removes the index entries of claims whose values have changed. Those that are left over have no effect.
+    /// Removes the index entries of claims whose values have changed. An entry that cannot be removed has no effect.
     async fn remove_outdated_entries(&self, user: &User, mut former: Vec<Entry>) {
         let current = entries(user);
         former.retain(|entry| !current.contains(entry));

@@ -52,7 +52,7 @@ impl Users {
         updated.await
     }
 
-    /// Deletes a user, unless `with` refuses. Its additions are in the same commit. Leftovers that cannot be removed now have no
+    /// Deletes a user, unless `with` refuses. Its additions are in the same commit. Entries that cannot be removed now have no
     /// effect: a later login with one of the identities creates a new user.
     pub async fn delete<E: From<store::Error>>(
         &self,

@@ -1,4 +1,4 @@
-//! The policy for administrators: no administrator acts above their own role, and nobody manages their own account.
+//! The policy for administrators: administrators cannot act on users with a higher role, nor on their own account.
 
 use std::sync::Arc;
 

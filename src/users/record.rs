@@ -137,7 +137,7 @@ impl User {
     /// Adds or replaces an identity with newly verified claims. The times of all other identities stay. A time within
     /// `precision` stays too, so that repeated logins do not write the record.
     pub(super) fn update_identity(&mut self, identity: &IdentityClaims, now: Timestamp, precision: Duration) {
-        // Before the time of the login changes, which counts for identities that have no time of their own.
+        // Must precede the update of the login's time, which counts for identities without a time of their own.
         self.identities = self.dated_identities();
         let is_known = |known: &&mut IdentityClaims| known.issuer == identity.issuer && known.subject == identity.subject;
         let known = self.identities.iter_mut().find(is_known);

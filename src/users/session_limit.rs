@@ -27,7 +27,7 @@ pub(super) struct ExcessSessions {
 enum Member {
     Live(Digest, Box<StoredRecord<Session>>),
     Gone(String),
-    /// It counts neither as live nor as gone.
+    /// A session that counts neither as live nor as ended.
     Unreadable,
 }
 

@@ -245,8 +245,8 @@ keys-restrict-explained = You can add restrictions to a key, but you can't remov
 keys-restrict-button = Restrict <bdi>{ $name }</bdi>
 keys-created-by = Created by the administrator <bdi>{ $user }</bdi>.
 keys-rotate-explained = Rotating gives this key a new secret.
-keys-grace-period = The old secret stays valid for
-keys-grace-period-none = Not at all
+keys-grace-period = Grace period of the old secret
+keys-grace-period-none = None
 keys-keep-derived = Keep derived keys
 keys-keep-derived-hint = Otherwise, keys derived from this one end together with the old secret. With a grace period, they stay valid.
 keys-rotate-button = Rotate <bdi>{ $name }</bdi>
@@ -482,7 +482,7 @@ error-unknown-provider-happened = The link names an identity provider that is no
 error-unknown-provider-next = Choose one of the configured providers.
 
 error-login-limit-title = Too many sign-ins
-error-login-limit-happened = There is no room for another sign-in at the moment.
+error-login-limit-happened = No new sign-in can start at the moment.
 error-login-limit-next = Wait { $seconds } seconds, then try again. Users who are signed in are not affected.
 
 error-provider-away-title = Sign-in is not possible right now
@@ -531,7 +531,7 @@ error-disabled-next = Ask { $contact } to enable it.
 
 error-user-claim-taken-title = This account belongs to another user
 error-user-claim-taken-happened = Your account at { $provider } has the same identifier as another user here, so you are not signed in.
-error-user-claim-taken-next = Ask { $contact } to delete the other user, or to remove that sign-in method from it.
+error-user-claim-taken-next = Ask { $contact } to delete the other user, or to unlink that sign-in method.
 
 error-missing-source-title = Your roles could not be read
 error-missing-source-happened = { $provider } confirmed your identity, but did not send all the data that determines your role.

@@ -354,7 +354,7 @@ class InvalidValues(unittest.TestCase):
         self.refused(over(MINIMAL, {"networkPolicy": {"leaveCheckOpen": "true"}}), "networkPolicy/leaveCheckOpen", "want boolean")
 
     def test_an_upstream_credential_requires_a_gateway_secret_or_a_trusted_network(self):
-        """Whoever reaches the check would receive it."""
+        """Any client that reaches the check would receive it."""
         fixed, assertion = {"static": [static()]}, {"assertion": {**KEYS, "audience": "a"}}
         by_environment = {"extraEnv": [{"name": "VESTIBULE__UPSTREAM_CREDENTIAL__STATIC__0__AUTHORIZATION", "value": "x"}]}
         for gives in ({"config": {"upstream_credential": fixed}}, {"config": {"upstream_credential": assertion}}, by_environment):

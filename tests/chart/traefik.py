@@ -14,7 +14,7 @@ START = 60
 
 
 class Traefik:
-    """Uses the arguments of deploy/traefik, as far as they are not about ports."""
+    """Uses the arguments of deploy/traefik, except those about ports."""
 
     def __init__(self, server, namespace, folder):
         if not os.access(BINARY, os.X_OK):

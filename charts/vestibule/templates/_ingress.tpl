@@ -1,4 +1,4 @@
-{{/* The hosts of the Ingresses, as JSON. The first one is that of browsers' sign-in. */}}
+{{/* The hosts of the Ingresses, as JSON. Browsers sign in at the first one. */}}
 {{- define "vestibule.ingress.hosts" -}}
 {{- prepend (include "vestibule.furtherHosts" . | fromJsonArray) (default (include "vestibule.publicHost" .) .Values.ingress.host) | uniq | toJson -}}
 {{- end -}}
@@ -35,11 +35,13 @@ spec:
 {{- end -}}
 
 {{/*
-Annotations of ingress-nginx for the check. Parameters: root, host. The check's URL names the host: without it, a client could
-appear as another host, and get the access rules of that one. Each host has its own Ingress. The upstream would receive the client's own value of a header that is not listed. So
-the list contains every header that the check's answer may have: the identity, and the credentials and cookies for the upstream,
-which `echo` adds. Headers for gateways are listed too: the answer never has them, so nginx removes the client's. The answer must
-fit into the buffer.
+Annotations of ingress-nginx for the check. Parameters: root, host.
+
+The check's URL names the host, so that a client cannot name another host and get its access rules. Each host has its own Ingress.
+
+The upstream would receive the client's own value of a header that is not listed. The list therefore contains every header that
+the check's answer may have: the identity, and the credentials and cookies for the upstream, which `echo` adds. Headers for
+gateways are listed too: the answer does not contain them, so nginx removes the client's. The answer must fit into the buffer.
 */}}
 {{- define "vestibule.ingress.check" -}}
 {{- $identity := list "User" "Email" "Preferred-Username" "Groups" "Role" "Key" -}}

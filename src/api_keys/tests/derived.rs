@@ -143,7 +143,7 @@ async fn an_ended_secret_derives_no_key_that_outlives_the_regeneration() {
     let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
     let Family { top, child, .. } = fixture.family().await;
     fixture.keys.regenerate(&org_admin(), top.key.id, &Regeneration::default()).await.unwrap();
-    // Another pod has still cached the keys as they were.
+    // Another pod still caches the previous keys.
     for stale in [&top.key, &child.key] {
         let parameters = [KeyParameters::default(), for_user("bob")];
         for parameters in parameters {

@@ -1,4 +1,4 @@
-//! Tests that nobody acts on the keys of a user with a higher role, by any action and with any credential.
+//! Tests that administrators cannot act on the keys of a user with a higher role, by any action and with any credential.
 
 use super::*;
 use crate::principal::{Claims, IdentityClaims, LOCAL, ROLE_CLAIM};

@@ -65,7 +65,7 @@ fn is_own_name(name: &[u8]) -> bool {
     is_target || NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Removes quotes, underscores and what parsers turn into them or trim, from both ends.
+/// Removes all characters except letters and digits from both ends: quotes, underscores, and characters that parsers trim.
 fn trim_symbols(mut name: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = name
         && !first.is_ascii_alphanumeric()

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 const FIELD: &str = "suppressed";
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Kinds are static text, so this bound is not reached. A further reason would share the kind of its event.
+/// Kinds are static text, so this bound is not reached. Beyond it, a reason would share the kind of its event.
 const MAX_KINDS: usize = 512;
 
 /// Decides which events are written, and counts the others.
@@ -81,7 +81,7 @@ impl LineLimiter {
         self.report(INTERVAL);
     }
 
-    /// Writes a line for each kind that has suppressed lines. For the end of the process.
+    /// Writes a line for each kind that has suppressed lines, at the end of the process.
     pub fn report_all(&self) {
         self.report(Duration::ZERO);
     }

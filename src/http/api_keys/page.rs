@@ -33,7 +33,7 @@ const DEFAULT_LIFETIME: &str = "30d";
 /// Grace periods that the form offers, in hours. Those above `keys.overlap_max` are left out.
 const GRACE_PERIODS: [u64; 3] = [1, 24, 168];
 
-/// The actions that take access away.
+/// The actions that revoke access.
 const REMOVING: [&str; 3] = ["narrow", "forget", "revoke"];
 
 #[derive(Deserialize)]
@@ -167,7 +167,7 @@ impl KeysRequest<'_> {
         }
     }
 
-    /// A key that is gone already is no error: the page lists the keys that there are.
+    /// A key that no longer exists is not an error: the page lists the existing keys.
     async fn regenerate(&self, form: &FormFields) -> Result<HttpResponse, KeysError> {
         let Some(id) = form.one("token_id").and_then(KeyId::parse) else { return Ok(self.0.back()) };
         let grace_period = form.one("overlap").map(KeyDuration::parse).transpose();
@@ -245,7 +245,7 @@ impl KeysRequest<'_> {
         Ok(self.0.back())
     }
 
-    /// A key that is gone already is no error: the page lists the keys that there are.
+    /// A key that no longer exists is not an error: the page lists the existing keys.
     async fn revoke(&self, form: &FormFields) -> Result<HttpResponse, KeysError> {
         if let Some(id) = form.one("token_id").and_then(KeyId::parse) {
             match self.0.services.keys.revoke(&self.manager(), id).await {

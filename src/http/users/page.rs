@@ -25,7 +25,7 @@ use crate::{
 
 const PLACE: SitePage = SitePage::Users;
 
-/// The actions that take access away.
+/// The actions that revoke access.
 const REMOVING: [&str; 3] = ["disable", "end_sessions", "delete"];
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A record of version 0.2 is the hash of the text as it was typed.
+/// Records of earlier versions contain the hash of the text as it was typed.
 #[tokio::test]
 async fn a_hash_of_the_typed_text_signs_in_and_is_then_the_hash_of_the_normal_form() {
     let (composed, decomposed) = ("viol\u{ed}n-otter-97-gravel", "violi\u{301}n-otter-97-gravel");

@@ -1,4 +1,4 @@
-//! The record of a login flow. It has a bounded size: a long return target stays with the browser.
+//! The record of a login flow. Its size is bounded: the browser keeps a long return target.
 
 use std::{fmt, time::Duration};
 
@@ -17,7 +17,7 @@ pub(super) const LONGEST_RECORD: usize = 512;
 
 const LONGEST_JSON: usize = LONGEST_RECORD - Records::UNSEQUENCED_OVERHEAD;
 
-/// Version 0.1 reads these records and ignores `target`. It redirects to `/` after a login whose target is with the browser.
+/// Version 0.1 reads these records and ignores `target`. It redirects to `/` after a login whose target the browser keeps.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct FlowRecord {
     pub begun: Timestamp,

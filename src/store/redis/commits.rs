@@ -110,7 +110,7 @@ impl RedisStore {
         keys
     }
 
-    /// Classifies a failed commit. Only commands that the client never sent, or that the server rejected, did surely not run.
+    /// Classifies a failed commit. Only commands that the client never sent, or that the server rejected, certainly did not run.
     pub(super) fn commit_error(&self, error: &Error) -> StoreError {
         const REJECTIONS: [&str; 9] =
             ["NOREPLICAS", "OOM", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "NOPERM"];

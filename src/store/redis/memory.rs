@@ -1,4 +1,4 @@
-//! Reads how much of their memory the Redis servers use, at most once a second and only when somebody wants to know.
+//! Reads how much of their memory the Redis servers use, at most once a second and only on request.
 
 use std::{
     sync::{
@@ -19,7 +19,7 @@ use super::{connect::primaries, warnings::field};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// In percent of `maxmemory`. The rest is for users who are signed in.
+/// In percent of `maxmemory`. The rest is reserved for users who are signed in.
 const RESERVED_ABOVE: u64 = 90;
 
 #[derive(Default)]

@@ -55,7 +55,7 @@ impl CommitScripts {
         }
     }
 
-    /// Learns from the error of a server that could not compile the flags. Returns false for any other error.
+    /// Records that a server could not compile the flags. Returns false for any other error.
     pub(super) fn learn(&self, error: &str) -> bool {
         let has_refused_flags = error.contains("Error compiling script") && error.contains("near '#'");
         has_refused_flags && self.has_flags.swap(false, Ordering::Relaxed)

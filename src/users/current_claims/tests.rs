@@ -145,7 +145,7 @@ fn identities_of_a_released_version_count_from_the_last_login_before_the_first_n
 }
 
 proptest! {
-    /// Whatever identities expire, nothing is granted that the remaining ones alone do not grant.
+    /// Whichever identities expire, the grant is within the grant of the remaining ones alone.
     #[test]
     fn an_expired_identity_changes_no_grant(ages in prop::collection::vec((0_u64..7200, 0_usize..3), 1..6)) {
         let now = SystemClock.now();

@@ -1,4 +1,4 @@
-//! Without `api.session_writes`, a session creates no credential and no right by JSON, and still reads and takes access away.
+//! Without `api.session_writes`, a session creates no credential and no right by JSON, and can still read and revoke access.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -24,7 +24,7 @@ const REQUESTS: usize = 100;
 /// The number of keys in the longest chain of derived keys.
 const CHAIN: usize = 5;
 
-/// The begin, the repeated unit and the end of a pattern.
+/// The beginning, the repeated unit and the end of a pattern.
 const SHAPES: [(&str, &str, &str); 6] =
     [("/*", "a", "b"), ("", "/**/a", ""), ("/", "?", ""), ("/", "*a", "*b*"), ("", "/**/?*a", "/**"), ("/*", "?a", "*")];
 
@@ -91,7 +91,7 @@ async fn worst_keys(fleet: &Fleet, by: Auth<'_>) -> Vec<ApiKey> {
     keys
 }
 
-/// Tries to restrict each key further. Returns the number of accepted restrictions.
+/// Tries to add restrictions to each key. Returns the number of accepted restrictions.
 async fn exceed_budget(fleet: &Fleet, by: Auth<'_>, keys: &[ApiKey]) -> usize {
     let mut accepted = 0;
     for (number, key) in keys.iter().enumerate().take(SHAPES.len()) {

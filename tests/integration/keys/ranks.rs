@@ -1,4 +1,4 @@
-//! Nobody acts on the keys of a user with a higher role, by any route.
+//! Administrators cannot act on the keys of a user with a higher role, by any route.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -18,10 +18,10 @@ const FORMS: [(&str, &[(&str, &str)]); 3] =
 
 struct Ranks {
     fleet: Fleet,
-    /// A proxy_admin and their key.
+    /// A user with the role proxy_admin, and their key.
     top: LocalUser,
     target: ApiKey,
-    /// An org_admin, and their key that manages keys.
+    /// A user with the role org_admin, and their key that manages keys.
     lower: LocalUser,
     lower_key: ApiKey,
 }
@@ -79,7 +79,7 @@ async fn an_administrator_has_no_route_to_the_keys_of_a_user_with_a_higher_role(
         for (method, path, body) in calls(target) {
             let route = format!("{what}: {method} {path}");
             let refused = call(fleet.pod(0), by, method, &path, body).await;
-            // A key obtains the secret of no key that it did not create.
+            // A key cannot obtain the secret of a key that it did not create.
             assert!([403, 404].contains(&refused.status()), "{route}: {refused:?}");
             assert!(!refused.json().to_string().contains("sk-"), "{route}");
             ranks.assert_unchanged(&route).await;
@@ -93,7 +93,7 @@ async fn an_administrator_has_no_route_to_the_keys_of_a_user_with_a_higher_role(
     }
 }
 
-/// The same routes succeed downwards, so that each of them is one.
+/// The same routes succeed on users with a lower role, which proves that each route works.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_acts_on_the_keys_of_users_with_a_lower_role_by_every_route() {
     let ranks = Ranks::start().await;

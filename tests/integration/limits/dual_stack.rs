@@ -63,7 +63,7 @@ async fn behind_nginx_one_client_does_not_use_up_the_limits_of_another() {
     assert!(log.contains("client=127.0.0.2") && log.contains("client=127.0.0.3") && !log.contains("::ffff:"), "{log}");
 }
 
-/// The networks and the client's own forms of one address. Each pair is another client, so that each has a limit of its own.
+/// The networks and the client's own forms of one address. Each pair is another client with its own limit.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_notation_of_an_address_shares_one_limit() {
     for network in ["127.0.0.0/8", "'::ffff:127.0.0.0/104'"] {

@@ -1,4 +1,5 @@
-//! Floods of anonymous logins: they fill a bounded part of the store, and keep nobody from signing out, ending or disabling.
+//! Floods of anonymous logins: they fill a bounded part of the store, and do not prevent signing out, ending sessions or
+//! disabling users.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -233,7 +234,7 @@ fn statuses(answers: &[FloodAnswer]) -> BTreeMap<u16, usize> {
     })
 }
 
-/// Everything by which commits reach other pods.
+/// The sequences and messages by which commits reach other pods.
 #[derive(Debug, PartialEq)]
 struct Announcements {
     sequences: Vec<String>,
@@ -271,7 +272,7 @@ async fn assert_flows_are_bounded(node: &Node) {
     assert!(total > MAX_PENDING / 2 && by_shard.values().all(|flows| *flows <= PER_SHARD + 1), "{by_shard:?}");
 }
 
-/// Lets the time pass until all login flows and their counts have expired.
+/// Advances the time until all login flows and their counts have expired.
 async fn expire_flows(node: &Node) {
     for key in node.keys().await {
         let name = String::from_utf8(key).expect("our keys are text");
@@ -289,7 +290,7 @@ struct Victims {
     ada: crate::support::local_accounts::LocalUser,
     carl: crate::support::local_accounts::LocalUser,
     alice: Browser,
-    /// Of alice, whose session is ended by its id.
+    /// Alice's session, which is ended by its id.
     ended: String,
     keys: [crate::support::api::ApiKey; 3],
     invitation: String,
@@ -355,7 +356,7 @@ async fn until_everywhere(fleet: &Fleet, key: &str, status: u16) {
     }
 }
 
-/// Fills the server with data of others.
+/// Fills the server with data of other programs.
 async fn fill_above(node: &Node, percent: u64) {
     let number = async |field: &str| node.info(field).await.and_then(|text| text.trim().parse::<u64>().ok()).expect("a number");
     for key in 0.. {

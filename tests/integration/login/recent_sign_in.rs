@@ -27,7 +27,7 @@ async fn begin_recent(agent: &Agent, pod: &Pod) -> Url {
     page.location().unwrap_or_else(|| panic!("no redirect to the provider: {}", page.body))
 }
 
-/// The request with another `max_age`, as somebody at an unlocked browser can change it.
+/// The request with another `max_age`, as an attacker at an unlocked browser can change it.
 fn tampered(request: &Url, max_age: Option<&str>) -> Url {
     let mut changed = request.clone();
     let kept = request.query_pairs().filter(|(name, _)| name != "max_age" && name != "prompt");

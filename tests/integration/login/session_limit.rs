@@ -1,4 +1,4 @@
-//! A user has a limited number of sessions: a further sign-in ends the oldest, on every pod.
+//! A user has a limited number of sessions: the next sign-in ends the oldest, on every pod.
 
 use std::time::Duration;
 

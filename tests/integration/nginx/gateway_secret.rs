@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const UPSTREAM: &str = "Bearer sk-of-the-upstream";
 const OTHER_SECRET: &str = "another-gateway-secret-0123456789abcdef";
 
-/// A static credential without a sign-in, which whoever reaches the check would receive.
+/// A static credential for anonymous requests. Without a secret, any client that reaches the check would receive it.
 const ACCESS: &str = "access:
   - {paths: [/open/**], allow: anyone, upstream_credential: upstream}
   - {paths: [/**]}

@@ -22,7 +22,7 @@ const ACCESS: &str = r#"access:
 const PUBLIC_HOST: &str = "docs.example.com";
 const SERVED: [&str; 2] = ["localhost", PUBLIC_HOST];
 
-/// Requests that nginx serves as `localhost`, or as no host that it knows. `{}` stands for nginx's port.
+/// Requests that nginx serves as `localhost`, or as an unknown host. `{}` is nginx's port.
 const DISGUISED: [(&str, &[&str]); 27] = [
     ("GET http://localhost/secret HTTP/1.1", &["Host: docs.example.com"]),
     ("GET HTTP://LOCALHOST/secret HTTP/1.1", &["Host: docs.example.com"]),
@@ -168,7 +168,7 @@ async fn the_template_answers_421_for_every_other_host_also_at_our_own_pages() {
     }
 }
 
-/// Query, the host of `X-Original-URL`, and the status for anybody.
+/// The query, the host of `X-Original-URL`, and the status without a credential.
 const CHECKS: [(&str, &str, u16); 36] = [
     ("?host=docs.example.com", "docs.example.com", 200),
     ("?host=docs.example.com", "DOCS.example.com", 200),

@@ -1,4 +1,4 @@
-//! A role ends when the identity that granted it has not been verified for too long, whatever else the user signs in with.
+//! A role ends when the identity that granted it has not been verified for too long, also if the user signs in with others.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ impl Linked {
         self.fleet.change_user(&self.user, |user| age_identity(user, provider, age)).await;
     }
 
-    /// Waits until each pod answers like this, as `role` summarizes an answer.
+    /// Waits until the answer of each pod, as `role` summarizes it, is the expected one.
     async fn until(&self, expected: &str, check: impl AsyncFn(&Pod) -> Answer) {
         let what = format!("{expected} on every pod");
         until_everywhere(&self.fleet.pods, &what, PATIENCE, async |pod| role(&check(pod).await) == expected).await;
@@ -157,7 +157,7 @@ async fn signing_in_otherwise_does_not_renew_the_role_of_an_identity_that_is_no_
     let session = wait::until("the corporate role to end", 3 * BOUND, async || {
         sign_ins += 1;
         let private = linked.private_session(sign_ins).await;
-        // Few, because wrong passwords are not the only ones that are limited.
+        // Few attempts, because the limit counts correct passwords too.
         let session = if sign_ins % 8 == 1 { linked.password_session(sign_ins).await } else { private };
         let found = role(&check_session(linked.fleet.pod(sign_ins + 1), &session).await);
         assert!([ADMIN, VIEWER].contains(&found.as_str()), "{found}");

@@ -14,7 +14,7 @@ use crate::support::redis::{Options, Standalone};
 use crate::support::wait::until;
 
 const FLAGS: &[u8] = b"#!lua flags=allow-oom";
-/// As long, and not understood by any server: Redis 6 answers the flags with the same error.
+/// A line of the same length that no server can compile. Redis 6 answers the flags with the same error.
 const NO_FLAGS: &[u8] = b"#?lua flags=allow-oom";
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use super::{peer_file, repository, wait};
 
 const START: Duration = Duration::from_secs(10);
 const TEMPLATE: &str = "deploy/nginx/vestibule.conf.template";
-/// The first line of the server that is copied for each further host.
+/// The first line of the server that is copied for each additional host.
 const PROTECTED_HOST: &str = "# The protected host.";
 /// Subrequests are also logged, with the pod that answered each check.
 const LOG_FORMAT: &str = "$request_method $uri $status pod=$upstream_addr request=\"$request\"";

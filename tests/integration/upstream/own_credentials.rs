@@ -11,7 +11,7 @@ use crate::support::fleet::Fleet;
 use crate::support::raw_http::{self, Answer};
 use crate::support::steps::BOB;
 
-/// Credentials of one user: two keys, of which one is revoked, and the session's cookie.
+/// Credentials of one user: a live key, a revoked key, and the session's cookie.
 struct Own {
     live: String,
     revoked: String,

@@ -1,5 +1,5 @@
 // GET /user in GitHub's format: the user of an access token, as plain JSON without OpenID Connect.
-// The response is the account's `user`; `null` stands for a revoked token.
+// The response is the account's `user`; `null` means a revoked token.
 
 function respond(ctx, status, body) {
   ctx.status = status;

@@ -44,7 +44,7 @@ pub async fn a_retried_unsequenced_commit_has_the_first_outcome_and_runs_once(st
     for _ in 0..3 {
         assert_eq!(done(&store, &commit).await, first);
     }
-    // It was counted once.
+    // The record was counted once.
     let mut other = unsequenced(putting(&fresh_in(key.shard, Kind::Flow), b"second"));
     other.capacity = Some(capacity);
     done(&store, &other).await;
@@ -147,7 +147,7 @@ fn unsequenced(commit: Commit) -> Commit {
     Commit { sequencing: Sequencing::Unsequenced, ..commit }
 }
 
-/// A capacity of two windows, of which the second is entered.
+/// A capacity of two windows. The record enters the second one.
 fn capacity(shard: Shard, limit: u64, ttl: Duration) -> Capacity {
     let windows: Vec<Key> = [0; 2].map(|_| fresh_in(shard, Kind::Counter)).to_vec();
     Capacity { limit, entered: windows[1].clone(), windows, ttl }

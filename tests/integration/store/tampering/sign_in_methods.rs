@@ -1,4 +1,4 @@
-//! Damaged records of sign-in methods: nobody is signed in as another user, the cause is logged, and nothing is lost after the
+//! Damaged records of sign-in methods: no login leads to another user, the cause is logged, and nothing is lost after the
 //! records are restored.
 
 use reqwest::Method;
