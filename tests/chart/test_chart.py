@@ -688,6 +688,29 @@ class Notes(unittest.TestCase):
                      "http://door-vestibule-check.llm.svc.cluster.local:4181/auth/nginx", "helm test door --namespace llm"):
             self.assertIn(step, notes)
 
+    def test_they_contain_the_host_of_the_check_and_the_gateway_secret(self):
+        check = "http://door-vestibule-check.llm.svc.cluster.local:4181/auth/nginx?host="
+        header = "with the gateway secret in the header X-Vestibule-Gateway-Secret,"
+        self.assertIn(f"{check}llm.example.com\n", self.notes())
+        other = {"config": {"public_url": "https://chat.example.org:8443/"}}
+        self.assertIn(f"{check}chat.example.org\n", self.notes(other))
+        self.assertNotIn("X-Vestibule-Gateway-Secret", self.notes())
+        self.assertNotIn("X-Vestibule-Gateway-Secret", self.notes({"config": TRUSTED}))
+        self.assertIn(header, self.notes(SECRETS, {"config": SECRET_FILE}))
+
+    def test_they_recommend_a_host_of_its_own(self):
+        for given in ((), (GATEWAY,), (provider(), {"config": REDIS})):
+            notes = self.notes(*given)
+            self.assertIn("share the origin of Vestibule's pages", notes)
+            self.assertIn('Give Vestibule a host of its own\n   where you can: docs/security.md, "A host of its own".', notes)
+        self.assertIn("A host of its own", (ROOT / "docs/security.md").read_text())
+
+    def test_they_warn_of_keys_that_scripts_can_create(self):
+        warning = "WARNING: config.api.session_writes lets every script on the origin of config.public_url create keys"
+        self.assertIn(warning, self.notes({"config": {"api": {"session_writes": True}}}))
+        for given in ((), ({"config": {"api": {"session_writes": False}}},)):
+            self.assertNotIn("session_writes", self.notes(*given))
+
 
 class Gateway(unittest.TestCase):
     HEADERS = {"User", "Email", "Preferred-Username", "Groups", "Role", "Key"}
