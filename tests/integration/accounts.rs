@@ -4,5 +4,6 @@ mod accepting;
 mod administration;
 mod bootstrap;
 mod passwords;
+mod ranks;
 mod search;
 mod session_writes;
