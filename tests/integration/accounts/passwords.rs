@@ -3,13 +3,16 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use argon2::password_hash::{PasswordHasher, phc::PasswordHash};
+use argon2::{Algorithm, Argon2, Params, Version};
 use futures::future::join_all;
+use jiff::Timestamp;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use vestibule::local_accounts::Password;
 use vestibule::principal_cache::CONSISTENCY_BOUND;
-use vestibule::store::{Kind, Record};
+use vestibule::store::{Kind, Record, Ttl};
 
 use crate::support::agent::Agent;
 use crate::support::api::{Auth, get, post};
@@ -213,6 +216,7 @@ async fn a_changed_password_ends_every_other_session_on_every_pod() {
 #[derive(Serialize, Deserialize)]
 struct StoredPassword {
     hash: String,
+    set: Timestamp,
 }
 
 impl Record for StoredPassword {
@@ -249,6 +253,70 @@ async fn a_sign_in_rehashes_a_password_with_outdated_parameters_and_a_wrong_pass
         made_with(iterations).await;
     }
     assert_eq!(fleet.passing(&ada.cookie).await, 3, "rehashing ends no session");
+}
+
+/// Replaces a user's password hash by one of the typed text, as versions until 0.2 made it, with the same parameters.
+async fn store_hash_of_typed_text(fleet: &Fleet, user: &str, typed: &str) -> String {
+    let (records, place) = (fleet.records().await, Password::key(user));
+    let stored = records.get::<StoredPassword>(&place).await.expect("it can be read").expect("the user has a password");
+    let parameters = Params::try_from(&PasswordHash::new(&stored.value.hash).expect("a hash")).expect("parameters");
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters);
+    let hash = argon2.hash_password(typed.as_bytes()).expect("it can be hashed").to_string();
+    let old = StoredPassword { hash: hash.clone(), set: stored.value.set };
+    let change = records.change(place.shard).expect_version(&place, stored.version).put(&place, &old, Ttl::Forever);
+    change.commit().await.expect("the store is there").expect("no other writer");
+    hash
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_of_a_version_without_normal_forms_signs_in_as_it_was_typed_and_is_upgraded() {
+    let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
+    let ada = fleet.create_user(ADA, "team").await;
+    let records = fleet.records().await;
+    let current = async || {
+        let stored = records.get::<StoredPassword>(&Password::key(&ada.id)).await;
+        stored.expect("it can be read").expect("she has a password").value.hash
+    };
+    let device = format!("vestibule-device={}", ada.device);
+    let status =
+        async |pod: usize, typed: &str| sign_in_with_json(fleet.pod(pod), ADA, typed, &[("cookie", &device)]).await.status();
+    for (typed, normal) in [
+        ("vio\u{308}lin-otte\u{301}r-97-gravel", "vi\u{f6}lin-ott\u{e9}r-97-gravel"),
+        ("violin\u{a0}otter\u{3000}97\u{2009}gravel", "violin otter 97 gravel"),
+    ] {
+        let old = store_hash_of_typed_text(&fleet, &ada.id, typed).await;
+        for wrong in [OTHER_PASSWORD, normal] {
+            assert_eq!((status(0, wrong).await, current().await == old), (401, true), "the hash is of another text: {wrong:?}");
+        }
+        assert_eq!(status(1, typed).await, 200, "{typed:?}");
+        let upgraded = current().await;
+        assert_ne!(upgraded, old, "{typed:?}");
+        // A sign-in with the normal form compares this form alone, so the new hash is one of it.
+        for (pod, form) in [(2, normal), (0, typed), (1, normal)] {
+            assert_eq!((status(pod, form).await, current().await == upgraded), (200, true), "{form:?}");
+        }
+        assert_eq!(status(2, OTHER_PASSWORD).await, 401);
+    }
+    // A control character has no normal form, so this hash stays.
+    let typed = "violin\totter-97-gravel";
+    let old = store_hash_of_typed_text(&fleet, &ada.id, typed).await;
+    assert_eq!((status(0, typed).await, status(1, typed).await), (200, 200));
+    assert_eq!(current().await, old);
+    assert_eq!(fleet.passing(&ada.cookie).await, 3, "an upgrade ends no session");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_unit_repeated_is_refused_as_a_weak_password() {
+    let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
+    let ada = fleet.create_user(ADA, "team").await;
+    let link = fleet.invite("bob@example.com", "team");
+    for weak in ["4/4/44/4/4/4/44/4/4/", &"4/".repeat(18), &"qwer".repeat(8)] {
+        accept_invitation(fleet.pod(0), &link, weak).await.assert(400, "weak_password");
+        let change = json!({"current_password": PASSWORD, "new_password": weak});
+        post(fleet.pod(1), ada.auth(), "/vestibule/api/password", change).await.assert(400, "weak_password");
+    }
+    assert_eq!(accept_invitation(fleet.pod(2), &link, PASSWORD).await.status(), 200);
+    assert_eq!(sign_in_with_json(fleet.pod(2), ADA, PASSWORD, &[]).await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
