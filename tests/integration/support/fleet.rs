@@ -137,7 +137,13 @@ impl Fleet {
 
     /// Starts another nginx in front of the pods, with other hosts.
     pub async fn nginx_of(&self, hosts: &[&str], upstream: u16) -> Nginx {
-        Nginx::start(Site { port: ports::free(), hosts, pods: &self.pod_ports(), upstream }).await
+        Nginx::start(Site { port: ports::free(), hosts, pods: &self.pod_ports(), upstream, service_workers: "" }).await
+    }
+
+    /// Starts another nginx in front of the pods, with this value of `VESTIBULE_ALLOW_SERVICE_WORKERS`.
+    pub async fn nginx_with_service_workers(&self, service_workers: &str) -> Nginx {
+        let (pods, upstream) = (&self.pod_ports()[..], self.upstream().port());
+        Nginx::start(Site { port: ports::free(), hosts: &["localhost"], pods, upstream, service_workers }).await
     }
 
     pub fn pod_ports(&self) -> Vec<PodPorts> {

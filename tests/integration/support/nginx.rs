@@ -42,6 +42,8 @@ pub struct Site<'a> {
     pub pods: &'a [PodPorts],
     /// The upstream's port.
     pub upstream: u16,
+    /// The value of `VESTIBULE_ALLOW_SERVICE_WORKERS`.
+    pub service_workers: &'a str,
 }
 
 impl Nginx {
@@ -99,7 +101,7 @@ impl Site<'_> {
             ("CHECK_SERVERS", self.servers(|pod| pod.1)),
             ("UPSTREAM", format!("127.0.0.1:{}", self.upstream)),
             ("GATEWAY_SECRET", GATEWAY_SECRET.to_owned()),
-            ("ALLOW_SERVICE_WORKERS", String::new()),
+            ("ALLOW_SERVICE_WORKERS", self.service_workers.to_owned()),
         ];
         values.iter().fold(all, |text, (name, value)| text.replace(&format!("${{VESTIBULE_{name}}}"), value))
     }

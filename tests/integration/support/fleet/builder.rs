@@ -173,7 +173,8 @@ impl<'a> FleetBuilder<'a> {
         };
         if let (Some(port), Some(upstream)) = (self.nginx, &fleet.upstream) {
             let (hosts, pods) = (&["localhost"][..], &fleet.pod_ports()[..]);
-            fleet.nginx = Some(Nginx::start(Site { port, hosts, pods, upstream: upstream.port() }).await);
+            let site = Site { port, hosts, pods, upstream: upstream.port(), service_workers: "" };
+            fleet.nginx = Some(Nginx::start(site).await);
         }
         fleet.wait_for_providers().await;
         fleet
