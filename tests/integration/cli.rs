@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use vestibule::secret::RingKeys;
 
 use crate::support::agent::Agent;
+use crate::support::auth_request::GATEWAY_SECRET;
 use crate::support::pod::{Pod, PodOptions};
 use crate::support::scratch::Scratch;
 
@@ -36,6 +37,52 @@ fn a_valid_configuration_is_reported_as_valid() {
     let output = check_config("public_url: https://llm.example.com\n");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "the configuration is valid\n");
+}
+
+const WITHOUT_PROXIES: &str = "trusted_proxies: is not set, so there are no limits per client address";
+
+#[test]
+fn a_public_host_without_trusted_proxies_is_a_warning_of_a_valid_configuration() {
+    let stderr_of = |yaml: &str| {
+        let output = check_config(yaml);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stderr).expect("text")
+    };
+    let warned = stderr_of("public_url: https://llm.example.com\n");
+    assert!(warned.starts_with(&format!("warning: {WITHOUT_PROXIES}")) && warned.lines().count() == 1, "{warned}");
+    assert_eq!(stderr_of("public_url: https://llm.example.com\ntrusted_proxies: [10.0.0.0/8]\n"), "");
+    assert_eq!(stderr_of("public_url: http://localhost:4180\n"), "");
+}
+
+#[test]
+fn a_static_credential_without_access_rules_is_a_warning_that_names_both() {
+    let scratch = Scratch::new("cli");
+    let access = "access: [{paths: [/**]}]\n";
+    for (file, rules, is_warned) in [("open.yaml", "", true), ("limited.yaml", access, false)] {
+        let map = scratch.write(file, &format!("version: 1\ndefault_role: internal_user\n{rules}"));
+        let yaml = format!(
+            "public_url: http://localhost:4180\nrole_map: {{file: {}}}\ncheck: {{secret: {GATEWAY_SECRET}}}\n\
+             upstream_credential: {{default: litellm, static: [{{name: litellm, authorization: Bearer sk-hunter2}}]}}\n",
+            map.display()
+        );
+        let output = check_config(&yaml);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{stderr}");
+        let warning = "warning: upstream_credential.static (litellm): the role map has no `access` rules";
+        assert_eq!(stderr.contains(warning), is_warned, "{file}: {stderr}");
+        assert!(stderr.lines().count() == usize::from(is_warned) && !stderr.contains("hunter2"), "{file}: {stderr}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_logs_that_trusted_proxies_are_missing() {
+    let is_warned = async |further: &str| {
+        let public_url = "https://llm.example.com".to_owned();
+        let pod = Pod::start(PodOptions { public_url, further: further.to_owned(), ..PodOptions::new() }).await;
+        pod.log().lines().any(|line| line.contains("configuration warning") && line.contains(WITHOUT_PROXIES))
+    };
+    assert!(is_warned("").await);
+    assert!(!is_warned("trusted_proxies: [10.0.0.0/8]\n").await);
 }
 
 #[test]
