@@ -295,4 +295,13 @@ async fn administrators_see_the_times_and_an_absent_user_keeps_the_rank() {
     assert_eq!(refused.status(), 403, "whoever accepts the invitation has her role when she signs in again: {refused:?}");
     let page = linked.agent.get(&linked.fleet.pod(0).public("/vestibule/sign-in")).await;
     assert_eq!(page.body.matches("Last verified on").count(), 3, "{}", page.body);
+    let administrator = Agent::new();
+    administrator.set_cookie("localhost", &format!("{SESSION}={}; Path=/", lower.cookie));
+    let page = administrator.get(&linked.fleet.pod(1).public(&format!("/vestibule/people/{}", linked.user))).await;
+    assert_eq!(page.body.matches("Last verified on").count(), 3, "{}", page.body);
+    for identity in &shown {
+        let verified = identity["verified_at"].as_str().expect("a time").parse().expect("RFC 3339");
+        let line = format!("Last verified on {}", vestibule::pages::text::date_time(verified));
+        assert!(page.body.contains(&line), "{line}: {}", page.body);
+    }
 }
