@@ -105,6 +105,22 @@ async fn a_key_expires_on_every_pod_without_a_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_count_of_a_users_keys_expires_with_the_last_of_them() {
+    let redis = Standalone::start(Options::default()).await;
+    let fleet = Fleet::builder().pods(2).store_at(redis.url()).idp().start().await;
+    let session = fleet.sign_in(0).await.cookie;
+    for (pod, duration, days) in [(0, "1d", 1), (1, "3d", 3), (0, "2d", 3)] {
+        create_key(fleet.pod(pod), Auth::Session(&session), json!({"duration": duration})).await;
+        let names = redis.node.keys().await.into_iter().map(|name| String::from_utf8(name).expect("our keys are text"));
+        let records: Vec<String> = names.filter(|name| name.contains(":keys_of:")).collect();
+        let [record] = &records[..] else { panic!("one record for the user: {records:?}") };
+        let left = Duration::from_millis(redis.node.cli(&["PTTL", record]).trim().parse().expect("it has an expiry"));
+        let latest = Duration::from_secs(days * 86_400);
+        assert!(left <= latest && left + Duration::from_secs(600) > latest, "{duration}: {left:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn concurrent_regenerations_revocations_and_checks_on_three_pods_leave_no_valid_secret() {
     let redis = Cluster::start().await;
     let fleet = Fleet::builder().pods(3).store_at(redis.url()).idp().start().await;
