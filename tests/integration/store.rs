@@ -18,8 +18,10 @@ use vestibule::secret::SecretCell;
 use vestibule::secret::read_secret_file;
 use vestibule::store::{ConfigurationWarning, Connection, Credentials, Kind, MemoryStore, Shard, Store, Topology};
 
+use crate::support::fleet::Fleet;
 use crate::support::records::{connection, redis_store, start};
 use crate::support::redis::{Cluster, Options, Secured, Sentinel, Standalone, secured};
+use crate::support::resp::Reply;
 use crate::support::wait::until;
 use crate::support::{install_crypto, repository};
 use steps::{DEADLINE, any_shard, fresh, fresh_in, putting, receive, value, within};
@@ -133,6 +135,25 @@ async fn settings_that_the_redis_user_cannot_read_are_reported_as_unknown() {
     let warnings = store.configuration_warnings().await;
     assert!(matches!(warnings.as_slice(), [ConfigurationWarning::Unknown { .. }]), "{warnings:?}");
     is_usable(&(store as Arc<dyn Store>)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_sign_in_with_a_redis_user_that_may_not_call_info() {
+    let redis = Standalone::start(Options::default()).await;
+    redis.node.call(&["ACL", "SETUSER", "default", "-info"]).await;
+    let refused = redis.node.try_call(&["INFO"]).await.expect("an answer");
+    assert!(matches!(refused, Reply::Error(_)), "{refused:?}");
+    // The memory of a server without INFO is unknown, and a limit of it must not matter.
+    redis.node.call(&["CONFIG", "SET", "maxmemory", "1gb"]).await;
+    let fleet = Fleet::builder().pods(3).store_at(redis.url()).idp().start().await;
+    for pod in 0..3 {
+        let session = fleet.sign_in(pod).await.cookie;
+        assert_eq!(fleet.passing(&session).await, 3, "pod {pod}");
+    }
+    let warning = "without INFO, logins are not refused when its memory is nearly full";
+    for pod in &fleet.pods {
+        until("the warning", DEADLINE, async || pod.log().contains(warning).then_some(())).await;
+    }
 }
 
 #[test]
