@@ -255,7 +255,7 @@ async fn a_sign_in_rehashes_a_password_with_outdated_parameters_and_a_wrong_pass
     assert_eq!(fleet.passing(&ada.cookie).await, 3, "rehashing ends no session");
 }
 
-/// Replaces a user's password hash by one of the typed text, as versions until 0.2 made it, with the same parameters.
+/// Replaces a user's password hash by one of the typed text, as earlier versions made it, with the same parameters.
 async fn store_hash_of_typed_text(fleet: &Fleet, user: &str, typed: &str) -> String {
     let (records, place) = (fleet.records().await, Password::key(user));
     let stored = records.get::<StoredPassword>(&place).await.expect("it can be read").expect("the user has a password");
