@@ -104,6 +104,7 @@ impl FaultyFleet {
     }
 
     async fn assert_refused(&self, Case(name, fault, reason): &Case) {
+        wait::for_next_log_line().await;
         let (agent, before, known) = (Agent::new(), self.outcomes().await, self.lines(FAILED).len());
         let commits = self.commits().await;
         let page = self.log_in(&agent, fault).await;
@@ -222,6 +223,7 @@ async fn unusable_keys_do_not_replace_the_known_ones() {
 async fn a_recent_sign_in_needs_a_recent_auth_time_and_no_other_login_needs_one() {
     let fleet = FaultyFleet::start().await;
     for Case(name, fault, reason) in faults_of_authentication_times() {
+        wait::for_next_log_line().await;
         let (agent, known) = (Agent::new(), fleet.lines(FAILED).len());
         let page = fleet.log_in_recently(&agent, &fault).await;
         assert_page(&page, 502, "Recent sign-in not confirmed");

@@ -11,6 +11,7 @@ use crate::support::steps::{
     ALICE, BOB, CAROL, TestUser, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, begin, check,
     restart_target, session_of, sign_in, until_callback,
 };
+use crate::support::wait::for_next_log_line;
 
 const ROLES: &str = r#"version: 1
 default_role: internal_user_viewer
@@ -173,6 +174,7 @@ async fn an_answer_without_a_valid_subject_signs_nobody_in() {
         (json!({"id": 583_231, "bio": "x".repeat(1_500_000)}), "answered with more than 1 MiB"),
     ];
     for (number, (answer, reason)) in cases.into_iter().enumerate() {
+        for_next_log_line().await;
         fleet.idp().set_github_user("alice", answer).await;
         let agent = Agent::new();
         let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/again", ALICE).await;

@@ -78,8 +78,17 @@ const REFUSED: &[&str] = &[
 ];
 
 /// All parameters that the provider receives.
-const PARAMETER_NAMES: [&str; 8] =
-    ["client_id", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "response_type", "scope", "state"];
+const PARAMETER_NAMES: [&str; 9] = [
+    "client_id",
+    "code_challenge",
+    "code_challenge_method",
+    "max_age",
+    "nonce",
+    "redirect_uri",
+    "response_type",
+    "scope",
+    "state",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unusual_target_redirects_to_our_own_origin_or_is_refused() {

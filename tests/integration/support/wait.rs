@@ -4,6 +4,9 @@ use std::time::Duration;
 
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// A pod writes one line a second of each kind that anonymous requests cause.
+const LOG_INTERVAL: Duration = Duration::from_millis(1050);
+
 /// Probes until there is a value. Panics with `what` when the deadline passes.
 pub async fn until<T>(what: &str, deadline: Duration, probe: impl AsyncFnMut() -> Option<T>) -> T {
     within(deadline, probe).await.unwrap_or_else(|| panic!("waited {deadline:?} in vain for {what}"))
@@ -25,6 +28,11 @@ pub async fn within<T>(deadline: Duration, mut probe: impl AsyncFnMut() -> Optio
 /// Lets time pass: for the duration of a fault, or before a user tries again.
 pub async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
+}
+
+/// Lets time pass until a pod writes another line of any kind.
+pub async fn for_next_log_line() {
+    pass(LOG_INTERVAL).await;
 }
 
 /// The result of the work and its duration, for the figures that a test prints.
