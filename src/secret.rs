@@ -11,7 +11,7 @@ mod signing;
 
 pub use accepted::{AcceptedSecrets, AcceptedSecretsCell, AcceptedSecretsError};
 pub use configured::{ConfiguredSecret, SecretFileError, read_secret_file, trim_newlines};
-pub use onboarding::{is_onboarding_token, sign_onboarding, verify_onboarding};
+pub use onboarding::{has_onboarding_token, sign_onboarding, verify_onboarding};
 pub use opaque_token::{OpaqueToken, OpaqueTokenError, TokenKind};
 pub use replaceable::SecretCell;
 pub use ring::{DecryptionError, EncryptionPurpose, KeyRing, KeyRingError, Mac, MacPurpose, RingKeys, new_dated_key, new_key};

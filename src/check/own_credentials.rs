@@ -4,20 +4,22 @@ mod cookies;
 
 pub use cookies::has_own_name;
 
-use std::{str, sync::Arc};
+use std::{borrow::Cow, str, sync::Arc};
 
 use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
+use percent_encoding::percent_decode;
 
 use crate::{
     api_keys::{PREFIX, PresentedKey},
-    secret::{KeyRing, OpaqueToken, TokenKind, is_onboarding_token},
+    secret::{KeyRing, OpaqueToken, TokenKind, has_onboarding_token},
 };
 
-/// Every form of a credential that Vestibule issues. A new kind of token needs one more function here.
-const FORMS: [fn(&KeyRing, &[u8]) -> bool; 3] = [has_api_key, has_opaque_token, has_onboarding_token];
+/// The texts in the form of a token that are verified in one value. A value with more counts as one with a credential, so that
+/// the cost is bounded and padding hides nothing. A cookie that a browser stores (4 KiB) has space for fewer.
+const MAX_TOKENS: usize = 64;
 
 /// Accepts what lenient decoders of `Authorization: Basic` accept.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -35,32 +37,53 @@ impl OwnCredentials {
         Self { ring }
     }
 
-    /// True if a header's value contains one of our credentials: with any scheme, next to other text, or in Base64 as in
-    /// `Authorization: Basic`. The time is linear in the value's length.
+    /// True if the value of a header or a cookie contains one of our credentials: with any scheme, next to other text,
+    /// percent-encoded, or in Base64 as in `Authorization: Basic`. The time is linear in the value's length.
     pub fn are_in(&self, value: &[u8]) -> bool {
-        self.are_plainly_in(value) || decode_base64(value).any(|text| self.are_plainly_in(&text))
-    }
-
-    fn are_plainly_in(&self, text: &[u8]) -> bool {
-        FORMS.iter().any(|is_in| is_in(&self.ring, text))
+        let is_in = |text: &[u8]| Search { ring: &self.ring, remaining_tokens: MAX_TOKENS }.is_in(text);
+        is_in(value) || matches!(percent_decoded(value), Cow::Owned(decoded) if is_in(&decoded))
     }
 }
 
-fn has_api_key(_: &KeyRing, text: &[u8]) -> bool {
+/// The search for our credentials in one value.
+struct Search<'a> {
+    ring: &'a KeyRing,
+    remaining_tokens: usize,
+}
+
+impl Search<'_> {
+    fn is_in(&mut self, text: &[u8]) -> bool {
+        self.is_plainly_in(text) || decode_base64(text).any(|decoded| self.is_plainly_in(&decoded))
+    }
+
+    /// A new form of a credential that Vestibule issues needs one more operand here.
+    fn is_plainly_in(&mut self, text: &[u8]) -> bool {
+        has_api_key(text) || has_onboarding_token(text) || self.has_opaque_token(text)
+    }
+
+    /// Detects the tokens of sessions and of login flows. Words that are longer begin or end with one, as in `session-…`.
+    fn has_opaque_token(&mut self, text: &[u8]) -> bool {
+        let mut tokens = words(text, is_base64url).flat_map(ends).filter_map(|end| str::from_utf8(end).ok());
+        tokens.any(|token| OpaqueToken::has_form(token) && self.is_own(token))
+    }
+
+    fn is_own(&mut self, token: &str) -> bool {
+        let Some(remaining) = self.remaining_tokens.checked_sub(1) else { return true };
+        self.remaining_tokens = remaining;
+        TokenKind::ALL.into_iter().any(|kind| OpaqueToken::verify(self.ring, kind, token).is_ok())
+    }
+}
+
+/// Returns the first and the last characters of a word, as many as a token has.
+fn ends(word: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let first = word.get(..OpaqueToken::TEXT_LEN);
+    let last = word.len().checked_sub(OpaqueToken::TEXT_LEN).filter(|start| *start > 0).map(|start| &word[start..]);
+    first.into_iter().chain(last)
+}
+
+fn has_api_key(text: &[u8]) -> bool {
     let is_key = |text: &[u8]| str::from_utf8(text).is_ok_and(|text| PresentedKey::parse(text).is_some());
     text.windows(PresentedKey::TEXT_LEN).any(|window| window.starts_with(PREFIX.as_bytes()) && is_key(window))
-}
-
-/// Detects the tokens of sessions and of login flows.
-fn has_opaque_token(ring: &KeyRing, text: &[u8]) -> bool {
-    let is_token = |text: &&[u8]| text.len() == OpaqueToken::TEXT_LEN;
-    let mut tokens = words(text, is_base64url).filter(is_token).filter_map(|token| str::from_utf8(token).ok());
-    tokens.any(|token| TokenKind::ALL.into_iter().any(|kind| OpaqueToken::verify(ring, kind, token).is_ok()))
-}
-
-fn has_onboarding_token(_: &KeyRing, text: &[u8]) -> bool {
-    let mut tokens = words(text, |byte| is_base64url(byte) || byte == b'.').filter_map(|token| str::from_utf8(token).ok());
-    tokens.any(is_onboarding_token)
 }
 
 /// Decodes each word that is long enough to contain a credential.
@@ -84,6 +107,10 @@ fn words(text: &[u8], is_of_word: impl Fn(u8) -> bool) -> impl Iterator<Item = &
 
 fn is_base64url(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+fn percent_decoded(text: &[u8]) -> Cow<'_, [u8]> {
+    percent_decode(text).into()
 }
 
 #[cfg(test)]

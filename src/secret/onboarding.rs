@@ -8,6 +8,9 @@ use super::KeyRing;
 /// `typ` (RFC 8725, section 3.11): no other token has it.
 const TYPE: &str = "vestibule-onboarding+jwt";
 
+/// The beginning of every onboarding token: `{"typ":"vestibule-onboarding+jwt"` in base64url.
+const START: &[u8] = b"eyJ0eXAiOiJ2ZXN0aWJ1bGUtb25ib2FyZGluZytqd3Qi";
+
 pub fn sign_onboarding(ring: &KeyRing, claims: &impl Serialize) -> String {
     let (kid, key) = ring.onboarding_key();
     let header = Header { typ: Some(TYPE.to_owned()), kid: Some(kid), ..Header::new(Algorithm::HS256) };
@@ -24,9 +27,9 @@ pub fn verify_onboarding<T: DeserializeOwned>(ring: &KeyRing, audience: &str, to
     Some(jsonwebtoken::decode(token, &DecodingKey::from_secret(&*key), &validation).ok()?.claims)
 }
 
-/// True if the text has the form of an onboarding token, signed by anyone.
-pub fn is_onboarding_token(text: &str) -> bool {
-    jsonwebtoken::decode_header(text).is_ok_and(|header| header.typ.as_deref() == Some(TYPE))
+/// True if the text contains a token in the form of our onboarding tokens, signed by anyone.
+pub fn has_onboarding_token(text: &[u8]) -> bool {
+    text.windows(START.len()).any(|window| window == START)
 }
 
 #[cfg(test)]
@@ -61,6 +64,15 @@ mod tests {
         assert_eq!(verified(&ring(&[&new, &old]), "https://llm/onboarding"), Some(claims()));
         assert_eq!(verified(&ring(&[&old]), "https://other/onboarding"), None);
         assert_eq!(verified(&ring(&[&new]), "https://llm/onboarding"), None);
+    }
+
+    #[test]
+    fn every_token_is_detected_within_other_text_by_its_beginning() {
+        let token = sign_onboarding(&ring(&[&new_key()]), &claims());
+        assert!(token.as_bytes().starts_with(START));
+        assert!(has_onboarding_token(format!("invite_{token}").as_bytes()));
+        assert!(!has_onboarding_token(&token.as_bytes()[1..]));
+        assert!(!has_onboarding_token(b"eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.c2lnbmF0dXJl"));
     }
 
     #[test]

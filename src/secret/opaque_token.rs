@@ -65,14 +65,15 @@ impl OpaqueToken {
 
     /// Verifies a token as [`OpaqueToken::parse`] does, and returns its shard. Does not allocate.
     pub fn verify(ring: &KeyRing, kind: TokenKind, text: &str) -> Result<u8, OpaqueTokenError> {
-        let mut bytes = [0; LEN];
-        if text.len() != Self::TEXT_LEN {
-            return Err(OpaqueTokenError);
-        }
-        let len = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).map_err(|_| OpaqueTokenError)?;
+        let bytes = decode(text).ok_or(OpaqueTokenError)?;
         let (body, mac) = bytes.split_at(BODY_LEN);
-        let is_valid = len == LEN && ring.verify_mac(MacPurpose::OpaqueToken, &[kind.label(), body], mac);
+        let is_valid = ring.verify_mac(MacPurpose::OpaqueToken, &[kind.label(), body], mac);
         is_valid.then_some(bytes[0]).ok_or(OpaqueTokenError)
+    }
+
+    /// True if a key ring could have signed the text. Computes no MAC.
+    pub fn has_form(text: &str) -> bool {
+        decode(text).is_some()
     }
 
     pub fn shard(&self) -> u8 {
@@ -87,6 +88,12 @@ impl OpaqueToken {
     pub fn expose(&self) -> &str {
         &self.text
     }
+}
+
+fn decode(text: &str) -> Option<[u8; LEN]> {
+    let mut bytes = [0; LEN];
+    let is_whole = text.len() == OpaqueToken::TEXT_LEN && URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) == Ok(LEN);
+    is_whole.then_some(bytes)
 }
 
 impl Drop for OpaqueToken {

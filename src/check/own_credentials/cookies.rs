@@ -1,10 +1,6 @@
 //! Removes Vestibule's cookies from requests to the upstream, in every spelling that a cookie parser may accept.
 
-use std::borrow::Cow;
-
-use percent_encoding::percent_decode;
-
-use super::{OwnCredentials, has_opaque_token};
+use super::{OwnCredentials, percent_decoded};
 use crate::check::credential::cookies_without;
 
 /// The names without the prefix that browsers enforce.
@@ -29,7 +25,7 @@ impl OwnCredentials {
     }
 
     fn is_own_cookie(&self, pair: &[u8]) -> bool {
-        has_own_name(pair) || has_opaque_token(&self.ring, &percent_decoded(pair))
+        has_own_name(pair) || self.are_in(pair)
     }
 }
 
@@ -78,8 +74,4 @@ fn trim_symbols(mut name: &[u8]) -> &[u8] {
         name = rest;
     }
     name
-}
-
-fn percent_decoded(text: &[u8]) -> Cow<'_, [u8]> {
-    percent_decode(text).into()
 }

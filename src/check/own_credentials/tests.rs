@@ -6,7 +6,10 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::{cookies::has_exact_name, *};
-use crate::{clock::SystemClock, secret::sign_onboarding};
+use crate::{
+    clock::SystemClock,
+    secret::{Digest, sign_onboarding},
+};
 
 const KEY: &str = "sk-KgcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH4UxWmw";
 
@@ -43,6 +46,13 @@ fn a_credential_is_detected_in_any_surrounding() {
             format!("basic {}", STANDARD.encode(&credential)),
             format!("Basic {}", URL_SAFE_NO_PAD.encode(format!("{credential}:"))),
             format!("Basic {}A", URL_SAFE_NO_PAD.encode(format!("{credential}::"))),
+            format!("Basic {}", STANDARD.encode(format!("user:session-{credential}"))),
+            format!("session-{credential}"),
+            format!("t_{credential}"),
+            format!("{credential}_t"),
+            format!("Bearer%20{credential}"),
+            format!("Bearer%20%{:02x}{}", credential.as_bytes()[0], &credential[1..]),
+            format!("%41%{credential}"),
         ] {
             assert!(own.are_in(value.as_bytes()), "{value}");
         }
@@ -50,6 +60,38 @@ fn a_credential_is_detected_in_any_surrounding() {
     for value in [format!("x{KEY}"), format!("{KEY}x"), format!("sk-sk-{KEY}")] {
         assert!(own.are_in(value.as_bytes()), "{value}");
     }
+}
+
+/// Words in the form of a token, which no key ring signed.
+fn unsigned_tokens(count: usize) -> String {
+    let token = |number: usize| format!("{number:04}{}", "A".repeat(OpaqueToken::TEXT_LEN - 4));
+    (0..count).map(token).collect::<Vec<_>>().join(",")
+}
+
+#[test]
+fn the_number_of_verified_tokens_is_bounded_and_a_value_with_more_counts_as_ours() {
+    let own = own();
+    let token = token(&own, TokenKind::Session);
+    assert!(!own.are_in(unsigned_tokens(MAX_TOKENS).as_bytes()));
+    assert!(own.are_in(unsigned_tokens(MAX_TOKENS + 1).as_bytes()));
+    assert!(own.are_in(format!("{},{token}", unsigned_tokens(MAX_TOKENS - 1)).as_bytes()));
+    assert!(own.are_in(format!("{},{token}", unsigned_tokens(MAX_TOKENS)).as_bytes()));
+    let in_base64: Vec<String> = (0..=MAX_TOKENS).map(|_| STANDARD.encode(unsigned_tokens(1))).collect();
+    assert!(!own.are_in(in_base64[1..].join(" ").as_bytes()));
+    assert!(own.are_in(in_base64.join(" ").as_bytes()), "one bound for the value and its Base64 texts");
+}
+
+#[test]
+fn long_values_of_other_software_are_not_detected() {
+    let own = own();
+    let bytes: Vec<u8> = (0..1500_u32).flat_map(|number| *Digest::of(&number.to_be_bytes()).as_bytes()).collect();
+    let ticket = format!("Negotiate {}", STANDARD.encode(&bytes));
+    let jwe = format!("Bearer {}", URL_SAFE_NO_PAD.encode(&bytes));
+    for value in [ticket, jwe] {
+        assert!(!own.are_in(value.as_bytes()));
+    }
+    let cookie = format!("a={}", &unsigned_tokens(MAX_TOKENS)[..4094]);
+    assert_eq!(own.other_cookies(std::iter::once(cookie.as_bytes())), cookie.as_bytes(), "the longest cookie of a browser");
 }
 
 #[test]
@@ -65,6 +107,8 @@ fn the_upstreams_credentials_are_not_detected() {
         &KEY[..KEY.len() - 1],
         &KEY.replace('K', "L"),
         &of_another_deployment,
+        &format!("session-{of_another_deployment}"),
+        &format!("Bearer%20{of_another_deployment}"),
     ] {
         assert!(!own.are_in(value.as_bytes()), "{value}");
     }
@@ -107,6 +151,9 @@ fn our_cookie_is_detected_in_every_spelling_of_its_name(#[case] pair: &str) {
 #[case("a=vestibule")]
 #[case("xvestibule-login=1")]
 #[case("a=%76estibule")]
+#[case("a=sk-KgcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH4UxWmg")]
+#[case("session=eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.c2lnbmF0dXJl")]
+#[case("a=c2stS2djSEJ3Y0hCd2NIQndjSEJ3Y0hCd2NIQndjSEJ3Y0hCd2NIQndjSEJ3Y0g0VXhXbWc")]
 fn other_cookies_are_kept(#[case] pair: &str) {
     let own = own();
     assert_eq!(own.other_cookies(std::iter::once(pair.as_bytes())), pair.as_bytes());
@@ -114,14 +161,26 @@ fn other_cookies_are_kept(#[case] pair: &str) {
 }
 
 #[test]
-fn a_session_token_is_detected_in_a_cookie_of_any_name() {
+fn a_credential_is_detected_in_a_cookie_of_any_name() {
     let own = own();
-    let token = token(&own, TokenKind::Session);
-    let encoded = format!("%{:02x}{}", token.as_bytes()[0], &token[1..]);
-    for pair in [format!("a={token}"), format!("a=\"{token}\""), format!("a={encoded}"), token.clone(), format!("={token}")] {
-        assert!(own.has_unusual_cookie(std::iter::once(pair.as_bytes())), "{pair}");
-        assert_eq!(own.other_cookies(std::iter::once(pair.as_bytes())), b"", "{pair}");
+    for credential in credentials(&own) {
+        let encoded = format!("%{:02x}{}", credential.as_bytes()[0], &credential[1..]);
+        for pair in [
+            format!("a={credential}"),
+            format!("a=\"{credential}\""),
+            format!("a={encoded}"),
+            format!("a=x_{credential}"),
+            format!("a=Bearer%20{credential}"),
+            format!("a={}", STANDARD.encode(&credential)),
+            format!("a={}", STANDARD.encode(format!("user:{credential}")).replace('=', "%3D")),
+            credential.clone(),
+            format!("={credential}"),
+        ] {
+            assert!(own.has_unusual_cookie(std::iter::once(pair.as_bytes())), "{pair}");
+            assert_eq!(own.other_cookies(std::iter::once(pair.as_bytes())), b"", "{pair}");
+        }
     }
+    let token = token(&own, TokenKind::Session);
     let plain = format!("vestibule={token}; __Host-vestibule={token}");
     assert!(!own.has_unusual_cookie(std::iter::once(plain.as_bytes())));
 }
