@@ -99,21 +99,27 @@ impl TrustedProxies {
     /// Returns the client's address: the peer, or if it is a trusted proxy, the last address in `X-Forwarded-For` that is not.
     /// An element that is no address ends the search, because a client may have written everything before it.
     pub fn client(&self, peer: ClientAddress, forwarded_for: &[&[u8]]) -> ClientAddress {
+        self.farthest_hop(peer, forwarded_for).unwrap_or(peer)
+    }
+
+    /// Returns the client's address if a trusted proxy reports it, also if the address is that of a trusted proxy: a node that
+    /// forwards connections may have one. Without a report all clients would share the address of the proxy.
+    pub fn reported_client(&self, peer: ClientAddress, forwarded_for: &[&[u8]]) -> Option<ClientAddress> {
+        let is_client = !self.0.is_empty() && !self.trusts(peer);
+        if is_client { Some(peer) } else { self.farthest_hop(peer, forwarded_for) }
+    }
+
+    /// Returns the farthest address that a trusted proxy reports.
+    fn farthest_hop(&self, peer: ClientAddress, forwarded_for: &[&[u8]]) -> Option<ClientAddress> {
         let hops = forwarded_for.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
-        let mut client = peer;
+        let mut farthest = None;
         for hop in hops {
             match ClientAddress::parse_hop(hop) {
-                Some(address) if self.trusts(client) => client = address,
+                Some(address) if self.trusts(farthest.unwrap_or(peer)) => farthest = Some(address),
                 _ => break,
             }
         }
-        client
-    }
-
-    /// Returns the client's address if a trusted proxy reports it. Other clients would share the address of their proxy.
-    pub fn reported_client(&self, peer: ClientAddress, forwarded_for: &[&[u8]]) -> Option<ClientAddress> {
-        let client = self.client(peer, forwarded_for);
-        (!self.0.is_empty() && !self.trusts(client)).then_some(client)
+        farthest
     }
 
     fn trusts(&self, address: ClientAddress) -> bool {

@@ -71,8 +71,23 @@ fn a_client_is_only_reported_by_a_trusted_proxy() {
     let reported = |trusted: &[&str], peer: &str| proxies(trusted).reported_client(address(peer), &[b"1.2.3.4"]);
     assert_eq!(reported(&["10.0.0.0/8"], "::ffff:10.0.0.1"), Some(address("1.2.3.4")));
     assert_eq!(reported(&["10.0.0.0/8"], "192.0.2.1"), Some(address("192.0.2.1")), "a client without the proxy");
-    assert_eq!(reported(&["10.0.0.0/8", "1.2.3.4/32"], "10.0.0.1"), None, "all clients would share the proxy's address");
     assert_eq!(reported(&[], "10.0.0.1"), None);
+}
+
+#[rstest]
+#[case::a_node("10.0.0.7", Some("10.0.0.7"))]
+#[case::the_farthest_of_several("10.0.0.7, 10.0.0.8, 10.0.0.9", Some("10.0.0.7"))]
+#[case::the_proxy_itself("10.0.0.1", Some("10.0.0.1"))]
+#[case::after_text("unknown, 10.0.0.8", Some("10.0.0.8"))]
+#[case::only_text("10.0.0.7, unknown", None)]
+#[case::empty("", None)]
+fn a_client_within_the_trusted_networks_is_the_farthest_reported_address(
+    #[case] forwarded: &str,
+    #[case] expected: Option<&str>,
+) {
+    let trusted = proxies(&["10.0.0.0/8"]);
+    assert_eq!(trusted.reported_client(address("10.0.0.1"), &[forwarded.as_bytes()]), expected.map(address));
+    assert_eq!(trusted.reported_client(address("10.0.0.1"), &[]), None, "all clients would share the proxy's address");
 }
 
 #[rstest]

@@ -95,7 +95,8 @@ async fn clients_of_unknown_address_are_not_limited() {
     let unknown = pod(LIMITS).await;
     assert_eq!(let_through(&unknown, "203.0.113.1", "/sso/login", &[]).await.0, 12, "the header is not trusted");
     let proxied = pod(&format!("{BEHIND_A_PROXY}{LIMITS}")).await;
-    assert_eq!(let_through(&proxied, "127.0.0.1", "/sso/login", &[]).await.0, 12, "all clients would share the proxy's limit");
+    assert_eq!(let_through(&proxied, "unknown", "/sso/login", &[]).await.0, 12, "all clients would share the proxy's limit");
+    assert_eq!(let_through(&proxied, "127.0.0.9", "/sso/login", &[]).await.0, 1, "a client within the trusted networks");
     let unlimited = pod(&format!("{BEHIND_A_PROXY}rate_limits: {{login_starts: 0}}\n")).await;
     assert_eq!(let_through(&unlimited, "203.0.113.1", "/sso/login", &[]).await.0, 12);
 }
