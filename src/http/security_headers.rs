@@ -18,7 +18,7 @@ const ALWAYS: [(HeaderName, &str); 4] = [
 ];
 
 /// The first version of Chromium that implements `noopener-allow-popups`.
-const FIRST_NOOPENER_VERSION: u32 = 119;
+const FIRST_NOOPENER_VERSION: u32 = 131;
 
 /// Keeps a script of an upstream on the same origin from reading a page that it opens in a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,8 +132,8 @@ mod tests {
 
     #[rstest]
     #[case(r#""Chromium";v="156", "Not:A-Brand";v="8""#, OpenerPolicy::NoOpener)]
-    #[case(r#""Google Chrome";v="119", "Chromium";v="119""#, OpenerPolicy::NoOpener)]
-    #[case(r#""Not:A-Brand";v="200", "Chromium";v="118""#, OpenerPolicy::SameOrigin)]
+    #[case(r#""Google Chrome";v="131", "Chromium";v="131""#, OpenerPolicy::NoOpener)]
+    #[case(r#""Not:A-Brand";v="200", "Chromium";v="130""#, OpenerPolicy::SameOrigin)]
     #[case(r#""Chromium""#, OpenerPolicy::SameOrigin)]
     #[case("", OpenerPolicy::SameOrigin)]
     fn only_browsers_that_know_the_stricter_opener_policy_get_it(#[case] brands: &'static str, #[case] expected: OpenerPolicy) {
