@@ -38,8 +38,8 @@ pub(super) enum Intent {
     Read,
     /// Revokes access.
     Revoke(SignInAge),
-    /// Creates a credential or a right. With a session, users do this on a page, unless `api.session_writes` is set: a script of
-    /// an upstream on the same origin cannot submit the page's form.
+    /// Creates a credential or a right, or removes the mark that refuses a user. With a session, users do this on a page, unless
+    /// `api.session_writes` is set: a script of an upstream on the same origin cannot submit the page's form.
     Grant(SignInAge),
 }
 

@@ -19,7 +19,7 @@ pub(in crate::http) enum ApiError {
     Authentication(AuthenticationError),
     #[error("a change by cookie that is not from our own page")]
     ForeignOrigin,
-    #[error("a session would create a credential or a right")]
+    #[error("a page or a session would create a credential or a right")]
     SessionWrite,
     #[error("the sign-in is not fresh")]
     StaleSignIn,

@@ -22,10 +22,14 @@ pub(in crate::http) fn sign_in() -> Endpoint {
     Endpoint::new("/sign-in").post(async |request, body, services| answer(handle(request, body, services).await))
 }
 
-/// Signs in. A page of another origin could sign a user in to another account. It can't declare a JSON body without a preflight,
-/// and the origin that a browser declares is checked too.
+/// Signs in. A page could sign a user in to another account, to which the user then links their own, so browsers need
+/// `api.session_writes`. A page of another origin can't declare a JSON body without a preflight, and the origin that a browser
+/// declares is checked too.
 async fn handle(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
     let accounts = local_accounts(&services)?;
+    if is_browser(&request) && !services.site.session_writes {
+        return Err(ApiError::SessionWrite);
+    }
     let body = body.map_err(|error| body_error(&error))?;
     let mut fields = read_json_fields(&request, &body)?;
     if !is_same_origin(&request, &services.site) && is_browser(&request) {

@@ -105,8 +105,9 @@ async fn change(
 impl UserAction {
     fn intent(self) -> Intent {
         match self {
-            Self::Disable | Self::EndSessions | Self::Delete => Intent::Revoke(SignInAge::Any),
-            Self::Enable => Intent::Grant(SignInAge::Any),
+            Self::Disable | Self::EndSessions => Intent::Revoke(SignInAge::Any),
+            // The record of a disabled user is all that refuses them: once it is deleted, they can sign in as a new user.
+            Self::Enable | Self::Delete => Intent::Grant(SignInAge::Any),
         }
     }
 }

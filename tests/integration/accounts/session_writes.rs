@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Auth, KEYS, call, create_key, get, regenerate_key, revoke_key, send};
 use crate::support::fleet::Fleet;
-use crate::support::local_accounts::OTHER_PASSWORD;
+use crate::support::local_accounts::{OTHER_PASSWORD, PASSWORD, sign_in_with_json};
 use crate::support::pod::PodOptions;
 
 const BOB: &str = "bob@example.com";
@@ -19,13 +19,19 @@ async fn a_session_takes_access_away_by_json_and_grants_none() {
     let key = page_key(&fleet, &admin.cookie).await;
     let own = create_key(pod, Auth::Key(&key), json!({"key_alias": "derived"})).await;
 
-    let grants: [(String, Value); 6] = [
-        (KEYS.to_owned(), json!({})),
-        (format!("{KEYS}/{}/regenerate", own.id), json!({})),
-        ("/vestibule/api/invitations".to_owned(), json!({"user_email": BOB, "user_role": "team"})),
-        ("/vestibule/api/identities".to_owned(), json!({"provider": "corp"})),
-        (format!("/vestibule/api/people/{}/enable", bob.id), json!({})),
-        ("/vestibule/api/password".to_owned(), json!({"current_password": OTHER_PASSWORD, "new_password": OTHER_PASSWORD})),
+    let grants: [(Method, String, Value); 7] = [
+        (Method::POST, KEYS.to_owned(), json!({})),
+        (Method::POST, format!("{KEYS}/{}/regenerate", own.id), json!({})),
+        (Method::POST, "/vestibule/api/invitations".to_owned(), json!({"user_email": BOB, "user_role": "team"})),
+        (Method::POST, "/vestibule/api/identities".to_owned(), json!({"provider": "corp"})),
+        (Method::POST, format!("/vestibule/api/people/{}/enable", bob.id), json!({})),
+        // A disabled user who is deleted can sign in as a new user.
+        (Method::DELETE, format!("/vestibule/api/people/{}", bob.id), json!({})),
+        (
+            Method::POST,
+            "/vestibule/api/password".to_owned(),
+            json!({"current_password": PASSWORD, "new_password": OTHER_PASSWORD}),
+        ),
     ];
     let origin = fleet.url("");
     let cookie = format!("vestibule={}", admin.cookie);
@@ -36,13 +42,20 @@ async fn a_session_takes_access_away_by_json_and_grants_none() {
         &[("sec-fetch-site", "none")],
         &[("origin", &origin)],
     ];
-    for (path, body) in &grants {
+    for (method, path, body) in &grants {
         for variant in variants {
             let headers = [&[("cookie", cookie.as_str()), ("content-type", "application/json")][..], variant].concat();
-            let refused = send(pod, Method::POST, path, &headers, Some(body.to_string())).await;
+            let refused = send(pod, method.clone(), path, &headers, Some(body.to_string())).await;
             refused.assert(403, "session_not_allowed");
         }
     }
+    // A script could sign the user in to another account.
+    for variant in &variants[1..] {
+        let refused = sign_in_with_json(pod, BOB, PASSWORD, variant).await;
+        assert_eq!(refused.cookie("vestibule"), None);
+        refused.assert(403, "session_not_allowed");
+    }
+    assert_eq!(sign_in_with_json(pod, BOB, PASSWORD, variants[0]).await.status(), 200, "a program");
 
     assert_eq!(get(pod, session, KEYS).await["keys"].as_array().expect("a list").len(), 2, "no further key");
     let restricted = call(pod, session, Method::PATCH, &format!("{KEYS}/{}", own.id), Some(json!({"paths": ["/v1/**"]}))).await;
@@ -58,6 +71,8 @@ async fn a_session_takes_access_away_by_json_and_grants_none() {
     assert_eq!(regenerate_key(pod, Auth::Key(&key), &again.id, json!({})).await.status(), 200);
     let enabled = call(pod, Auth::Key(&key), Method::POST, &format!("/vestibule/api/people/{}/enable", bob.id), None).await;
     assert_eq!(enabled.status(), 200, "{enabled:?}");
+    let deleted = call(pod, Auth::Key(&key), Method::DELETE, &format!("/vestibule/api/people/{}", bob.id), None).await;
+    assert_eq!(deleted.status(), 200, "{deleted:?}");
 }
 
 /// Creates a key that manages keys and users, with the form of the page.

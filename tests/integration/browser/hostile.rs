@@ -26,7 +26,7 @@ async fn a_script_of_the_upstream_reads_no_page_and_creates_no_credential() {
         assert!(is_refused && answer["hasToken"] == false, "{answer}");
     }
     let api = list(&seen["api"]);
-    assert_eq!(api.len(), 6, "{seen}");
+    assert_eq!(api.len(), 8, "{seen}");
     for answer in api {
         assert!(answer["status"] == 403 && answer["error"] == "session_not_allowed", "{answer}");
     }

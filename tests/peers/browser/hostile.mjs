@@ -18,6 +18,8 @@ const GRANTS = [
   ['/vestibule/api/invitations', { user_email: 'eve@example.com', user_role: 'proxy_admin' }],
   ['/vestibule/api/identities', { provider: 'corp' }],
   [`/vestibule/api/people/${ID}/enable`, {}],
+  [`/vestibule/api/people/${ID}`, {}, 'DELETE'],
+  ['/vestibule/api/sign-in', { user_email: 'eve@example.com', password: 'violin-otter-97-gravel' }],
   ['/vestibule/api/password', { current_password: 'x', new_password: 'violin-otter-97-gravel' }],
 ];
 /** Every policy of a page of the upstream for the windows that it opens. */
@@ -96,9 +98,9 @@ const embedPages = (page) => page.evaluate(async (pages) => {
 
 const callApi = (page) => page.evaluate(async (calls) => {
   const answers = [];
-  for (const [path, body] of calls) {
+  for (const [path, body, method = 'POST'] of calls) {
     const answer = await fetch(path, {
-      method: 'POST', credentials: 'include', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body),
+      method, credentials: 'include', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body),
     });
     answers.push({ path, status: answer.status, error: (await answer.json()).error });
   }
