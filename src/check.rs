@@ -293,20 +293,24 @@ impl Checker {
         in_force: &CurrentRoleMap,
         token: &SessionToken<'_>,
     ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
-        let signed_in = self.principals.session(token).await?.ok_or(AuthenticationFailure::UnknownSession)?;
-        Ok(AuthenticatedPrincipal {
-            evaluation: self.evaluator.evaluate_session(in_force, &signed_in.user),
-            credential: AuthenticatedCredential::Session(signed_in),
-        })
+        let (signed_in, evaluation) = self.find_session(in_force, token).await?.ok_or(AuthenticationFailure::UnknownSession)?;
+        Ok(AuthenticatedPrincipal { evaluation, credential: AuthenticatedCredential::Session(signed_in) })
     }
 
     /// Loads a session with its user. The user may have no role.
     pub async fn load_session(&self, token: &SessionToken<'_>) -> Result<Option<(UserSession, Arc<Evaluation>)>, LookupError> {
-        let signed_in = self.principals.session(token).await?;
-        Ok(signed_in.map(|signed_in| {
-            let evaluation = self.evaluator.evaluate_session(&self.role_maps.current(), &signed_in.user);
-            (signed_in, evaluation)
-        }))
+        self.find_session(&self.role_maps.current(), token).await
+    }
+
+    async fn find_session(
+        &self,
+        in_force: &CurrentRoleMap,
+        token: &SessionToken<'_>,
+    ) -> Result<Option<(UserSession, Arc<Evaluation>)>, LookupError> {
+        let Some(signed_in) = self.principals.session(token).await? else { return Ok(None) };
+        let evaluation = self.evaluator.evaluate_session(in_force, &signed_in.user);
+        let has_ended = self.evaluator.has_ended(&evaluation, signed_in.session.created);
+        Ok((!has_ended).then_some((signed_in, evaluation)))
     }
 
     async fn authenticate_jwt(

@@ -34,9 +34,6 @@ use crate::{
 };
 use record::new_user_id;
 
-/// The maximum precision of the time at which an identity was verified.
-const VERIFICATION_PRECISION: Duration = Duration::from_secs(60);
-
 pub struct Users {
     records: Records,
     role_maps: Arc<RoleMaps>,
@@ -82,11 +79,6 @@ impl Users {
 
     fn current_claims(&self, user: &User, max_age: Duration) -> CurrentClaims {
         CurrentClaims::select(user.dated_identities(), user.pinned.as_ref(), max_age, self.clock.now())
-    }
-
-    /// The precision of recorded times of verification. It is less for short sessions, whose claims expire early.
-    fn verification_precision(&self) -> Duration {
-        VERIFICATION_PRECISION.min(self.max_age.sessions.min(self.max_age.keys) / 10)
     }
 
     /// Reads a user's record.

@@ -1,12 +1,12 @@
 //! Evaluates the role map for the users of sessions, keys and tokens. The results are cached with them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
 use crate::{
     bearer_tokens::{BearerPrincipal, UnregisteredSubjects},
-    clock::Clock,
+    clock::{Clock, since},
     principal::{CredentialKind, EmailTrust, Evaluation, Grant, IdentityClaims, IdentityHeaders},
     principal_cache::CachedUser,
     role_map::CurrentRoleMap,
@@ -98,6 +98,13 @@ impl Evaluator {
         let valid_until = claims.valid_until.min(linked.valid_until);
         let pinned = linked.pinned.or_else(|| of_token.cloned());
         BearerClaims { claims: CurrentClaims { pinned, ..claims }, valid_until }
+    }
+
+    /// True if a session is within the last moments of its lifetime and its claims, whose time of verification can be a little
+    /// earlier, have expired. It ends with them, because its user has to sign in again and not to ask for a role.
+    pub(super) fn has_ended(&self, evaluation: &Evaluation, created: Timestamp) -> bool {
+        let earlier = self.max_age.precision() + Duration::from_secs(1);
+        is_suspended(evaluation) && since(created, self.clock.now()) + earlier >= self.max_age.sessions
     }
 
     /// Builds the identity that upstreams receive and that administrators see.

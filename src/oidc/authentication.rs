@@ -17,6 +17,10 @@ use crate::{
 /// The `max_age` of a login that accepts any age. A provider that receives `max_age` must state `auth_time`.
 const ANY_AGE: Duration = Duration::from_secs(10 * 365 * 86_400);
 
+/// A provider counts in whole seconds and before its answer travels. Without a margin it could answer from its session with a
+/// time that is too long ago on arrival.
+const MARGIN: Duration = Duration::from_secs(2);
+
 /// The authentication that a login requires of the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequiredAuthentication {
@@ -51,7 +55,8 @@ impl RequiredAuthentication {
     /// The parameters of the authorization request. The operator's parameters replace those of a login that requires nothing.
     pub(super) fn parameters(self, configured: &[(String, String)]) -> Vec<(&'static str, String)> {
         let is_configured = |name: &str| configured.iter().any(|(configured, _)| configured == name);
-        let max_age = ("max_age", self.max_age().unwrap_or(ANY_AGE).as_secs().to_string());
+        let requested = self.max_age().map_or(ANY_AGE, |max_age| max_age.saturating_sub(MARGIN));
+        let max_age = ("max_age", requested.as_secs().to_string());
         match self {
             Self::Any if is_configured(max_age.0) => Vec::new(),
             Self::Any | Self::Within(_) => vec![max_age],

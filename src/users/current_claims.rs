@@ -10,6 +10,9 @@ use crate::{
     role_map::RoleMap,
 };
 
+/// Logins within this time do not record another time of verification.
+const LONGEST_PRECISION: Duration = Duration::from_secs(60);
+
 /// The maximum time since the verification of an identity, for each use of its claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClaimsMaxAge {
@@ -36,6 +39,12 @@ impl ClaimsMaxAge {
             CredentialKind::Session => self.sessions,
             CredentialKind::Key | CredentialKind::Token => self.keys,
         }
+    }
+
+    /// The precision of recorded times of verification, of which whole seconds are kept. It is less for short sessions, whose
+    /// claims expire early.
+    pub fn precision(self) -> Duration {
+        LONGEST_PRECISION.min(self.sessions.min(self.keys) / 10)
     }
 
     /// An identity that is older than this grants nothing to any credential.

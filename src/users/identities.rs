@@ -39,7 +39,7 @@ impl Users {
         }
         let (key, now) = (User::key(user), self.clock.now());
         let updated = self.records.update(&key, async |mut record: User, change| {
-            record.update_identity(identity, now, self.verification_precision());
+            record.update_identity(identity, now, self.max_age.precision());
             Ok::<_, store::Error>(Edit::Commit(change.put(&key, &record, Ttl::Forever).drop_user(user), ()))
         });
         if updated.await?.is_none() {

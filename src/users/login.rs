@@ -134,7 +134,7 @@ impl Users {
     fn apply_login(&self, id: &str, stored: Option<&StoredRecord<User>>, login: &VerifiedLogin) -> User {
         let now = self.clock.now();
         let mut user = stored.map_or_else(|| User::new(id, now), |stored| stored.value.clone());
-        user.update_identity(&login.identity, now, self.verification_precision());
+        user.update_identity(&login.identity, now, self.max_age.precision());
         if login.prior_access == PriorAccess::Revoke {
             (user.session_generation, user.pinned) = (Generation::random(), None);
         }

@@ -122,12 +122,6 @@ impl User {
         to_second(identity.verified_at.or(self.signed_in).unwrap_or(self.created))
     }
 
-    /// The time at which this identity was last verified; `None` if it is not one of the user's.
-    pub(super) fn last_verification(&self, identity: &IdentityClaims) -> Option<Timestamp> {
-        let is_same = |known: &&IdentityClaims| known.issuer == identity.issuer && known.subject == identity.subject;
-        self.identities.iter().find(is_same).map(|known| self.verified_at(known))
-    }
-
     /// The identities, each with the time of its verification.
     pub fn dated_identities(&self) -> Vec<IdentityClaims> {
         let dated =

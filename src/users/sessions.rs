@@ -139,8 +139,7 @@ impl Users {
         let digest = token.digest();
         let session = Session {
             user: user.id.clone(),
-            // The session ends together with the claims that it was opened with.
-            created: user.last_verification(&login.identity).unwrap_or(now),
+            created: now,
             last_seen: now,
             provider: login.identity.provider.clone(),
             sid: login.sid.clone(),

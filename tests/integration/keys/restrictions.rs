@@ -75,7 +75,7 @@ async fn a_restriction_of_any_ancestor_applies_on_every_pod_to_derived_keys_of_a
 async fn no_key_that_is_derived_during_a_restriction_is_unrestricted() {
     let fleet = Fleet::builder().pods(3).cluster().idp().yaml(MANY).start().await;
     let session = fleet.sign_in(0).await.cookie;
-    let mut derived = Vec::new();
+    let (mut derived, mut for_applications) = (Vec::new(), 0);
     for _ in 0..5 {
         let leaked = make_manager(&fleet.pods[0], Auth::Session(&session)).await;
         let attack = Attack { leaked: &leaked.key, number: AtomicUsize::new(0), ended: AtomicBool::new(false) };
@@ -88,9 +88,10 @@ async fn no_key_that_is_derived_during_a_restriction_is_unrestricted() {
         };
         let (by_json, by_application, ()) =
             tokio::join!(attack.derive_by_json(&fleet.pods[0]), attack.derive_for_application(&fleet.pods[1]), owner);
-        assert!(!by_application.is_empty());
+        for_applications += by_application.len();
         derived.extend(by_json.into_iter().chain(by_application));
     }
+    assert!(for_applications > 0);
     println!("{} keys were derived", derived.len());
     for pod in &fleet.pods {
         for key in &derived {

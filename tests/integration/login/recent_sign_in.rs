@@ -67,7 +67,7 @@ async fn a_login_that_the_provider_answers_from_its_session_is_not_recent() {
     let keys = agent.get(&pod.public("/vestibule/keys")).await;
     let link = keys.links().into_iter().find(|link| link.path() == "/sso/login").expect("a link to sign in");
     let page = agent.get(link.as_str()).await;
-    assert_eq!(parameter(&page.location().expect("to the provider"), "max_age"), "8");
+    assert_eq!(parameter(&page.location().expect("to the provider"), "max_age"), "6");
     sign_in(&agent, &fleet, page).await;
     assert!(is_recent(&agent, pod).await);
 }
@@ -87,7 +87,7 @@ async fn a_request_that_was_changed_in_the_browser_leads_to_no_recent_sign_in() 
         assert!(!is_recent(&agent, pod).await);
         let link = refused.links().into_iter().find(|link| link.path() == "/sso/login").expect("a link to start again");
         let again = agent.get(link.as_str()).await.location().expect("to the provider");
-        assert_eq!((&*parameter(&again, "prompt"), &*parameter(&again, "max_age")), ("login", "8"));
+        assert_eq!((&*parameter(&again, "prompt"), &*parameter(&again, "max_age")), ("login", "6"));
     }
     let again = agent.get(&format!("{}&authenticate=again", login_address(pod, "/"))).await;
     sign_in(&agent, &fleet, again).await;

@@ -10,6 +10,7 @@ use crate::support::agent::Agent;
 use crate::support::api::{ApiResponse, Auth, get, post};
 use crate::support::local_accounts::{OTHER_PASSWORD, PASSWORD, accept_with_token, claims_of, get_token, sign_in_with_json};
 use crate::support::steps::SESSION;
+use crate::support::wait::for_next_log_line;
 
 const ADA: &str = "ada@example.com";
 const API_KEYS: &str = "/vestibule/api/keys";
@@ -148,6 +149,7 @@ async fn with_damaged_records_nobody_signs_in_and_nothing_is_lost(
             _ => of_another_kind(&tampered, &before, kind).await,
         };
         tampered.write(&after).await;
+        for_next_log_line().await;
         let known = tampered.fleet.pod(UNCACHED_POD).log().matches(cause).count();
         let refused = tampered.finish(&first).await;
         assert!([500, 503].contains(&refused.status) && refused.cookie.is_none(), "{context}: {refused:?}");
