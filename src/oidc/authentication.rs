@@ -169,7 +169,7 @@ mod tests {
         };
         assert_eq!(of(RequiredAuthentication::Any, &[]), ["max_age=315360000"]);
         assert!(of(RequiredAuthentication::Any, &own).is_empty(), "the operator's");
-        assert_eq!(of(RequiredAuthentication::Within(hour), &own), ["max_age=3600"]);
-        assert_eq!(of(RequiredAuthentication::Again(hour), &[]), ["max_age=3600", "prompt=login"]);
+        assert_eq!(of(RequiredAuthentication::Within(hour), &own), ["max_age=3598"]);
+        assert_eq!(of(RequiredAuthentication::Again(hour), &[]), ["max_age=3598", "prompt=login"]);
     }
 }
