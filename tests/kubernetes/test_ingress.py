@@ -259,7 +259,7 @@ class Controller:
 
     def test_our_own_pages_are_served_without_a_check(self):
         nobody, alice, page = self.asks(self.question("/sso/session"), self.question("/sso/session", ALICE),
-                                        self.question("/vestibule/", ALICE, accept="text/html"))
+                                        self.question("/vestibule/", ALICE, accept="text/html", sec_fetch_mode="navigate"))
         self.assertEqual((nobody["status"], self.header(nobody, "location")), (401, None))
         self.assertEqual(json.loads(nobody["body"])["error"], "login_required")
         self.assertEqual(json.loads(alice["body"])["user_email"], "alice@example.com")
