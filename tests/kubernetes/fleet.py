@@ -35,8 +35,11 @@ ACCOUNTS = [
            resource_access={"litellm": {"roles": ["llm-admins"]}}),
     person("bob", "bob-the-builder", "/engineering/tools", "/teams/data"),
     person("carol", "carol-sings-well"),
+    person("erin", "erin-signs-in-often", "/engineering/platform", "/teams/research",
+           resource_access={"litellm": {"roles": ["llm-admins"]}}),
 ]
-PEOPLE = [{"user": one["username"], "password": one["password"]} for one in ACCOUNTS]
+# Erin signs in under load. A user's number of sessions is limited, so others keep theirs.
+*PEOPLE, ERIN = [{"user": one["username"], "password": one["password"]} for one in ACCOUNTS]
 ALICE, BOB, CAROL = PEOPLE
 
 

@@ -12,7 +12,7 @@ import fleet
 from case import Case
 from paths import ROOT
 from release import Release
-from fleet import ALICE, BOB, CAROL, PEOPLE, PUBLIC_URL
+from fleet import ALICE, BOB, CAROL, ERIN, PEOPLE, PUBLIC_URL
 
 FOLDER = ROOT / "deploy/litellm"
 MODEL, WORDS = "parrot", "Who is a clever bird?"
@@ -143,7 +143,7 @@ class BesideLiteLlm(Case):
         sessions = self.door.sessions([ALICE, BOB], SESSIONS)
         # Only administrators may open the page that is requested after a login.
         load = self.door.fleet.driver.start(
-            "chats_under_load", door=self.door.way, sessions=sessions, people=[ALICE], model=MODEL, words=WORDS,
+            "chats_under_load", door=self.door.way, sessions=sessions, people=[ERIN], model=MODEL, words=WORDS,
             service=f"{self.door.fullname}-check", chats=2, streams=2, logins=1)
         before = self.door.names()
         with Logs(self.door, before) as logs, load:
