@@ -10,7 +10,7 @@ use crate::support::api::{Auth, call, create_key, get, key_status, post, regener
 use crate::support::fleet::Fleet;
 use crate::support::local_accounts::{OTHER_PASSWORD, PASSWORD, accept_invitation, link_in, sign_in_with_json};
 use crate::support::pod::{Pod, random_key};
-use crate::support::steps::{ALICE, at, until_callback};
+use crate::support::steps::at;
 use crate::support::versions;
 use crate::support::wait::until;
 
@@ -72,7 +72,6 @@ impl Pair<'_> {
         let begun = fleet.callback(self.writer, &agent).await;
         let callback = at(self.reads(), &Url::parse(&begun).expect("an address"));
         assert_eq!(agent.get(&callback).await.status, 303, "a login begun by one is finished by the other");
-        self.check_targets().await;
 
         let browser = fleet.sign_in(self.writer).await;
         let who = async |pod: &Pod| get(pod, Auth::Session(&browser.cookie), "/sso/session").await;
@@ -80,21 +79,6 @@ impl Pair<'_> {
         assert_eq!(self.fleet.passing(&browser.cookie).await, 3);
         fleet.sign_out(self.reader, &browser).await;
         self.until_ended(&browser.cookie).await;
-    }
-
-    /// A target that is too long for the record leads to `/` only if the first version finishes the login.
-    async fn check_targets(&self) {
-        for length in [60, 200, 1000, 3000] {
-            let (agent, target) = (Agent::new(), format!("/ui/{}", "t".repeat(length - 4)));
-            let callback = until_callback(self.fleet.idp(), &agent, self.writes(), &target, ALICE).await;
-            let page = agent.get(&at(self.reads(), &callback)).await;
-            assert_eq!(page.status, 303, "{length}: {}", page.body);
-            let is_lost = self.reader == OLD && length > 100;
-            let expected = if is_lost { "/" } else { &target };
-            assert_eq!(page.location().expect("a target").path(), expected, "{length}");
-            let again = agent.get(&at(self.reads(), &callback)).await;
-            assert_eq!(again.status, 400, "{length}: a second time");
-        }
     }
 
     async fn keys(&self) {
