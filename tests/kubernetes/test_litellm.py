@@ -19,8 +19,8 @@ MODEL, WORDS = "parrot", "Who is a clever bird?"
 # LiteLLM needs about 24 seconds of CPU time to start.
 PATIENCE = 600
 SESSIONS = 6
-# The answer of LiteLLM's server to a request that its application dropped, and its log line.
-DROPPED, DROPPED_LOG = "Internal Server Error", ("Exception in ASGI application", "ASGI callable returned without")
+# The end of a line of LiteLLM's access log for a request that it answered with 500.
+LOGGED_500 = '" 500 Internal Server Error'
 
 
 class LiteLlm(Release):
@@ -161,14 +161,17 @@ class BesideLiteLlm(Case):
         good = {"chat 200", "stream 200", "login done", "check after login 200"}
         self.assertLessEqual(good, set(counts))
         # Three starts of LiteLLM slow down a small machine, so requests that time out with 503 are accepted.
-        excused = {"chat 503", "stream 503", "check after login 503"} | self.dropped(failed, logged)
+        excused = {"chat 503", "stream 503", "check after login 503"} | self.own_failures(failed, logged)
         self.assertLessEqual(set(counts) - good, excused, f"{failed}\n{logged}")
         self.assertLess(sum(counts[name] for name in set(counts) - good), sum(counts.values()) / 100, failed)
 
-    def dropped(self, failed, logged):
-        """The outcomes with 500 that are LiteLLM's own by their text, if it logged at least as many. Otherwise none."""
+    def own_failures(self, failed, logged):
+        """The outcomes with 500 if LiteLLM's access log has at least as many. Otherwise none.
+
+        While its pods start, LiteLLM itself answers some requests with 500. A request that nginx or Vestibule answers with 500
+        is not in its log.
+        """
         answers = [one for one in failed if one["outcome"] == 500]
-        confessed = sum(logged.count(words) for words in DROPPED_LOG)
-        if any(one["said"] != DROPPED for one in answers) or len(answers) > confessed:
+        if len(answers) > logged.count(LOGGED_500):
             return set()
         return {f"{one['failed']} 500" for one in answers}
