@@ -33,17 +33,28 @@ pub mod upstream;
 pub mod versions;
 pub mod wait;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Once;
 
 /// An HTTP client for loopback addresses: no proxy, and redirects are not followed.
 pub fn http_client() -> reqwest::Client {
+    build_client(None)
+}
+
+/// Like [`http_client`], with a loopback address of its own, since gateway and pods limit each client address.
+pub fn http_client_at(address: Ipv4Addr) -> reqwest::Client {
+    build_client(Some(address.into()))
+}
+
+fn build_client(address: Option<IpAddr>) -> reqwest::Client {
     install_crypto();
     reqwest::Client::builder()
         .no_proxy()
         // Reading the system's certificates takes longer than a whole login.
         .tls_certs_only([])
         .redirect(reqwest::redirect::Policy::none())
+        .local_address(address)
         .timeout(std::time::Duration::from_secs(30))
         .build()
         .expect("a client without TLS roots can be built")

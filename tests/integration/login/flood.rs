@@ -2,7 +2,7 @@
 //! disabling users.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
@@ -16,7 +16,7 @@ use crate::support::api::{
     Auth, KEYS, call, check_key_at, create_key, key_status, post, regenerate_key, revoke_key, until_key_status,
 };
 use crate::support::fleet::{Browser, Fleet};
-use crate::support::install_crypto;
+use crate::support::http_client_at;
 use crate::support::local_accounts::{PASSWORD, sign_in_with_json};
 use crate::support::pod::Pod;
 use crate::support::redis::{Node, Options, Standalone};
@@ -216,15 +216,7 @@ async fn get_from(client: &reqwest::Client, port: u16, path: &str) -> reqwest::R
 }
 
 fn client_at(address: u8) -> reqwest::Client {
-    install_crypto();
-    reqwest::Client::builder()
-        .no_proxy()
-        .tls_certs_only([])
-        .redirect(reqwest::redirect::Policy::none())
-        .local_address(IpAddr::V4(Ipv4Addr::new(127, 0, 1, address)))
-        .timeout(DEADLINE)
-        .build()
-        .expect("a client without TLS roots can be built")
+    http_client_at(Ipv4Addr::new(127, 0, 1, address))
 }
 
 fn statuses(answers: &[FloodAnswer]) -> BTreeMap<u16, usize> {

@@ -1,5 +1,6 @@
 //! An identity provider that is down, slow or faulty, and abandoned login flows: other users are not affected.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::users::{PATIENCE, builder, name_of};
 use crate::support::agent::{Agent, Page};
 use crate::support::faulty_idp::FaultyIdp;
 use crate::support::fleet::Fleet;
+use crate::support::http_client_at;
 use crate::support::idp::{Account, Idp, IdpOptions, client};
 use crate::support::pod::{Pod, ProviderSection, random_key, until_everywhere};
 use crate::support::ports;
@@ -127,10 +129,11 @@ async fn abandoned_login_flows_take_bounded_memory_and_affect_nobody() {
     let (memory, store) = (pod_memory(&fleet).await, redis_memory(&redis).await);
 
     ledger.phase("logins begun and left");
-    // Not through nginx, which limits the logins of a client address.
+    let begin = format!("{}/sso/login?provider=corp&rd=%2Fui%2F", fleet.nginx().info().origin);
+    // nginx limits the logins of a client address.
+    let clients: Vec<_> = (1..=250).map(|address| http_client_at(Ipv4Addr::new(127, 0, 3, address))).collect();
     let all = stream::iter(0..started).for_each_concurrent(AT_ONCE, async |number| {
-        let begin = fleet.pod(number % 3).public("/sso/login?provider=corp&rd=%2Fui%2F");
-        let answer = fleet.http.get(&begin).send().await.expect("the pod answers");
+        let answer = clients[number % clients.len()].get(&begin).send().await.expect("nginx answers");
         assert!(answer.status() == 302 && answer.headers().contains_key(LOCATION), "{}", answer.status());
     });
     let ((), took) = timed(all).await;

@@ -92,7 +92,7 @@ fn in_brief(status: u16, body: &str) -> String {
 
 impl<'a> Visitor<'a> {
     pub fn new(site: &'a GatewayInfo, ledger: &'a Ledger) -> Self {
-        Self { agent: Agent::new(), site, ledger }
+        Self { agent: Agent::at_next_address(), site, ledger }
     }
 
     /// Runs a complete login flow; returns the session cookie, or `None` if the login has failed.

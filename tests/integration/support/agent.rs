@@ -1,6 +1,8 @@
 //! A small browser without JavaScript: cookies by host and path, redirects one by one, forms.
 
+use std::net::Ipv4Addr;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use reqwest::header::{ACCEPT, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE};
 use url::{Position, Url};
@@ -46,6 +48,13 @@ pub struct Form {
 impl Agent {
     pub fn new() -> Self {
         Self { http: super::http_client(), jar: Mutex::default() }
+    }
+
+    /// An agent at one of 250 loopback addresses in turn, as the users of a load have addresses of their own.
+    pub fn at_next_address() -> Self {
+        static CREATED: AtomicU8 = AtomicU8::new(0);
+        let address = 1 + CREATED.fetch_add(1, Ordering::Relaxed) % 250;
+        Self { http: super::http_client_at(Ipv4Addr::new(127, 0, 2, address)), jar: Mutex::default() }
     }
 
     /// Opens a page with the headers of a user's navigation. A redirect is returned, not followed.
