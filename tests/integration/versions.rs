@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::support::agent::Agent;
-use crate::support::api::{Auth, call, create_key, get, key_status, post, regenerate_key, revoke_key, until_key_status};
+use crate::support::api::{Auth, KEYS, call, create_key, get, key_status, post, regenerate_key, revoke_key, until_key_status};
 use crate::support::fleet::Fleet;
 use crate::support::local_accounts::{OTHER_PASSWORD, PASSWORD, accept_invitation, link_in, sign_in_with_json};
 use crate::support::pod::{Pod, random_key};
@@ -82,7 +82,11 @@ impl Pair<'_> {
     }
 
     async fn keys(&self) {
-        let owner = self.fleet.sign_in(self.reader).await.cookie;
+        let unproven = self.fleet.sign_in(OLD).await.cookie;
+        let refused = call(self.fleet.pod(NEW), Auth::Session(&unproven), Method::POST, KEYS, Some(json!({}))).await;
+        // The first version does not record when the user authenticated.
+        refused.assert(401, "insufficient_user_authentication");
+        let owner = self.fleet.sign_in(NEW).await.cookie;
         let created_key =
             create_key(self.writes(), Auth::Session(&owner), json!({"key_alias": "laptop", "duration": "30d"})).await;
         assert_eq!(key_status(self.reads(), &created_key.key).await, 200);
@@ -114,9 +118,11 @@ impl Pair<'_> {
 
         let change = json!({"current_password": PASSWORD, "new_password": OTHER_PASSWORD});
         assert_eq!(post(self.writes(), Auth::Session(&cookie), "/vestibule/api/password", change).await.status(), 200);
-        assert_eq!(sign_in_with_json(self.reads(), ADA, OTHER_PASSWORD, &[]).await.status(), 200);
+        let entered = sign_in_with_json(self.reads(), ADA, OTHER_PASSWORD, &[]).await;
+        assert_eq!(entered.status(), 200);
 
-        let key = create_key(self.reads(), Auth::Session(&cookie), json!({})).await.key;
+        let recent = entered.cookie("vestibule").expect("a session");
+        let key = create_key(self.reads(), Auth::Session(&recent), json!({})).await.key;
         let act = async |pod: &Pod, what: &str| {
             assert_eq!(post(pod, admin.auth(), &format!("/vestibule/api/people/{id}/{what}"), json!({})).await.status(), 200);
         };

@@ -7,6 +7,7 @@ use super::ledger::{Excuse, Ledger};
 use super::load::Load;
 use super::users::builder;
 use crate::support::fleet::Fleet;
+use crate::support::nginx::CheckUrl;
 use crate::support::pod::{PodOptions, built_binary};
 use crate::support::redis::Cluster;
 use crate::support::versions;
@@ -21,7 +22,7 @@ async fn a_rolling_update_and_rollback_end_no_session() {
     let redis = Cluster::start().await;
     // The first version knows no gateway secret.
     let as_first = |pod: &mut PodOptions| (pod.binary, pod.gateway_secret) = (first.clone(), None);
-    let mut fleet = builder().pods(3).store_at(redis.url()).config(as_first).start().await;
+    let mut fleet = builder().pods(3).store_at(redis.url()).check_url(CheckUrl::Plain).config(as_first).start().await;
     let ledger = Arc::new(Ledger::new("the first version replaced by the present one, and back"));
     let residents = fleet.cached_users().await;
     let load = Load::start(&fleet, &ledger, &residents);

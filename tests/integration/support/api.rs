@@ -85,7 +85,8 @@ impl ApiResponse {
     }
 }
 
-/// Sends a call with these headers, and compares the call and its answer with the OpenAPI document.
+/// Sends a call with these headers, and compares the call and its answer with the OpenAPI document, which describes the current
+/// version only.
 pub async fn send(pod: &Pod, method: Method, path: &str, headers: &[(&str, &str)], body: Option<String>) -> ApiResponse {
     let mut request = http_client().request(method.clone(), pod.public(path));
     for (name, value) in headers {
@@ -97,8 +98,10 @@ pub async fn send(pod: &Pod, method: Method, path: &str, headers: &[(&str, &str)
     let answer = request.send().await.unwrap_or_else(|error| panic!("{path}: {error:?}"));
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     let text = answer.text().await.expect("the answer comes whole");
-    openapi::assert_response_is_documented(method.as_str(), path, status, &headers, &text);
-    if (200..300).contains(&status) {
+    if pod.is_current() {
+        openapi::assert_response_is_documented(method.as_str(), path, status, &headers, &text);
+    }
+    if pod.is_current() && (200..300).contains(&status) {
         openapi::assert_call_is_documented(
             method.as_str(),
             path,

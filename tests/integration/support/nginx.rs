@@ -44,6 +44,16 @@ pub struct Site<'a> {
     pub upstream: u16,
     /// The value of `VESTIBULE_ALLOW_SERVICE_WORKERS`.
     pub service_workers: &'a str,
+    pub check_url: CheckUrl,
+}
+
+/// The URL that nginx sends auth requests to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CheckUrl {
+    #[default]
+    NamesHost,
+    /// As in the first version's template. Its pods refuse a URL that names a host.
+    Plain,
 }
 
 impl Nginx {
@@ -92,7 +102,10 @@ impl Site<'_> {
     fn render(&self) -> String {
         let template = std::fs::read_to_string(repository(TEMPLATE)).expect("the template is there");
         let (common, host) = template.split_once(PROTECTED_HOST).expect("the template has a server for the protected host");
-        let host = format!("{PROTECTED_HOST}{host}");
+        let host = match self.check_url {
+            CheckUrl::NamesHost => format!("{PROTECTED_HOST}{host}"),
+            CheckUrl::Plain => format!("{PROTECTED_HOST}{}", host.replace("?host=${VESTIBULE_SERVER_NAME}", "")),
+        };
         let servers = self.hosts.iter().map(|name| host.replace("${VESTIBULE_SERVER_NAME}", name));
         let all: String = std::iter::once(common.to_owned()).chain(servers).collect();
         let values = [

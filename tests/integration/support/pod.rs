@@ -233,6 +233,11 @@ impl Pod {
         self.wait_ready().await;
     }
 
+    /// True if the pod runs the binary that cargo built for the tests, not one of an earlier version.
+    pub fn is_current(&self) -> bool {
+        self.options.binary == built_binary()
+    }
+
     /// Sets the binary that [`Pod::restart`] starts.
     pub fn run(&mut self, binary: &std::path::Path) {
         self.options.binary = binary.to_owned();

@@ -8,7 +8,7 @@ use super::super::auth_request::GATEWAY_SECRET;
 use super::super::heavy::wait_for_turn;
 use super::super::idp::{Idp, IdpOptions, client};
 use super::super::local_accounts::LOCAL_ACCOUNTS;
-use super::super::nginx::{Nginx, Site};
+use super::super::nginx::{CheckUrl, Nginx, Site};
 use super::super::pod::{Pod, PodOptions, ProviderSection, key_ring, random_key};
 use super::super::upstream::Upstream;
 use super::super::{http_client, ports};
@@ -29,6 +29,7 @@ pub struct FleetBuilder<'a> {
     is_heavy: bool,
     /// The port of nginx.
     nginx: Option<u16>,
+    check_url: CheckUrl,
     configure: Vec<ConfigurePod<'a>>,
 }
 
@@ -41,6 +42,7 @@ impl<'a> FleetBuilder<'a> {
             binary: None,
             is_heavy: false,
             nginx: None,
+            check_url: CheckUrl::default(),
             configure: Vec::new(),
         }
     }
@@ -113,6 +115,11 @@ impl<'a> FleetBuilder<'a> {
         Self { nginx: Some(port), ..self }
     }
 
+    /// Selects the URL that nginx sends auth requests to.
+    pub fn check_url(self, check_url: CheckUrl) -> Self {
+        Self { check_url, ..self }
+    }
+
     /// Adds top-level YAML to the configuration of each pod.
     pub fn yaml(self, yaml: impl AsRef<str> + 'a) -> Self {
         self.config(move |pod| pod.further.push_str(yaml.as_ref()))
@@ -173,7 +180,7 @@ impl<'a> FleetBuilder<'a> {
         };
         if let (Some(port), Some(upstream)) = (self.nginx, &fleet.upstream) {
             let (hosts, pods) = (&["localhost"][..], &fleet.pod_ports()[..]);
-            let site = Site { port, hosts, pods, upstream: upstream.port(), service_workers: "" };
+            let site = Site { port, hosts, pods, upstream: upstream.port(), service_workers: "", check_url: self.check_url };
             fleet.nginx = Some(Nginx::start(site).await);
         }
         fleet.wait_for_providers().await;
