@@ -28,7 +28,7 @@ pub struct ProxyNetwork(IpNet);
 
 /// A network with every IPv4 or every IPv6 address. It cannot be that of a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EveryAddress;
+pub struct UnboundedNetworkError;
 
 /// The networks of the proxies whose `X-Forwarded-For` is trusted.
 #[derive(Debug, Clone, Default)]
@@ -74,9 +74,9 @@ impl ProxyNetwork {
 }
 
 impl TryFrom<IpNet> for ProxyNetwork {
-    type Error = EveryAddress;
+    type Error = UnboundedNetworkError;
 
-    fn try_from(network: IpNet) -> Result<Self, EveryAddress> {
+    fn try_from(network: IpNet) -> Result<Self, UnboundedNetworkError> {
         let mapped = |network: &IpNet| match network {
             IpNet::V6(network) if network.prefix_len() >= MAPPED_BITS => {
                 let address = network.network().to_ipv4_mapped()?;
@@ -87,7 +87,7 @@ impl TryFrom<IpNet> for ProxyNetwork {
         let network = mapped(&network).map_or(network, IpNet::from);
         // A larger IPv6 network that contains one mapped address contains all of them.
         let has_every_ipv4 = network.contains(&IpAddr::from(Ipv4Addr::UNSPECIFIED.to_ipv6_mapped()));
-        if network.prefix_len() == 0 || has_every_ipv4 { Err(EveryAddress) } else { Ok(Self(network)) }
+        if network.prefix_len() == 0 || has_every_ipv4 { Err(UnboundedNetworkError) } else { Ok(Self(network)) }
     }
 }
 

@@ -25,7 +25,7 @@ const DEMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A value that one background task fetches.
 pub struct RefreshingValue<T> {
-    held: watch::Sender<Option<Held<T>>>,
+    held: watch::Sender<Option<StoredValue<T>>>,
     max_age: Duration,
     requested: Notify,
     requests: Mutex<FetchRequests>,
@@ -35,14 +35,14 @@ pub struct RefreshingValue<T> {
 }
 
 /// A fetched value.
-pub struct Fetched<T> {
+pub struct FetchedValue<T> {
     pub value: T,
     /// The time for which the remote side declares the value fresh.
     pub fresh_for: Option<Duration>,
 }
 
 /// The last fetched value, and the time at which its fetch began.
-struct Held<T> {
+struct StoredValue<T> {
     value: Arc<T>,
     fetched: FetchTime,
 }
@@ -72,7 +72,7 @@ impl<T> RefreshingValue<T> {
     /// lifetime. After a failure it retries with an increasing delay and calls `failed` with the error and the delay.
     pub async fn refresh<E, F>(&self, every: Duration, fetch: impl Fn() -> F, failed: impl Fn(E, Duration))
     where
-        F: Future<Output = Result<Fetched<T>, E>>,
+        F: Future<Output = Result<FetchedValue<T>, E>>,
     {
         self.refresh_unless_same(every, fetch, |_, _| false, failed).await;
     }
@@ -85,7 +85,7 @@ impl<T> RefreshingValue<T> {
         same: impl Fn(&T, &T) -> bool,
         failed: impl Fn(E, Duration),
     ) where
-        F: Future<Output = Result<Fetched<T>, E>>,
+        F: Future<Output = Result<FetchedValue<T>, E>>,
     {
         let mut retry = FIRST_RETRY;
         loop {
@@ -93,7 +93,7 @@ impl<T> RefreshingValue<T> {
             // The time before the request, so that the maximum age is never exceeded.
             let began = FetchTime { monotonic: self.clock.monotonic(), wall: self.clock.now() };
             let wait = match fetch().await {
-                Ok(Fetched { value, fresh_for }) => {
+                Ok(FetchedValue { value, fresh_for }) => {
                     self.hold(value, began, &same);
                     retry = FIRST_RETRY;
                     interval(every, fresh_for)
@@ -117,7 +117,7 @@ impl<T> RefreshingValue<T> {
     fn hold(&self, fetched: T, began: FetchTime, same: &impl Fn(&T, &T) -> bool) {
         self.held.send_modify(|held| {
             let known = held.take().map(|held| held.value).filter(|known| same(known, &fetched));
-            *held = Some(Held { value: known.unwrap_or_else(|| Arc::new(fetched)), fetched: began });
+            *held = Some(StoredValue { value: known.unwrap_or_else(|| Arc::new(fetched)), fetched: began });
         });
     }
 
@@ -219,9 +219,9 @@ mod tests {
     }
 
     impl Source {
-        async fn fetch(&self) -> Result<Fetched<u64>, ()> {
+        async fn fetch(&self) -> Result<FetchedValue<u64>, ()> {
             let value = self.fetches.fetch_add(1, Ordering::SeqCst) + 1;
-            if self.fails.load(Ordering::SeqCst) { Err(()) } else { Ok(Fetched { value, fresh_for: None }) }
+            if self.fails.load(Ordering::SeqCst) { Err(()) } else { Ok(FetchedValue { value, fresh_for: None }) }
         }
 
         fn start(self: &Arc<Self>) {

@@ -15,7 +15,7 @@ mod redis;
 mod sharded_id;
 mod update;
 
-pub use commit::{Capacity, Commit, CommitIntent, Conflict, Precondition, Replication, Sequencing, Ttl};
+pub use commit::{Capacity, Commit, CommitIntent, Conflict, Precondition, Replication, SequenceEffect, Ttl};
 pub use memory::MemoryStore;
 pub use metered::MeteredStore;
 pub use records::{Change, Record, Records, ReencryptionOutcome, StaleEntry, StoredRecord};

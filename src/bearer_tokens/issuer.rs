@@ -20,7 +20,7 @@ use crate::{
     metrics::{Metrics, Outcome, ReviewOutcome, TokenResult},
     oidc::{FetchError, HttpClientError, IssuerKeys},
     principal::IdentityClaims,
-    refreshing::{Fetched, RefreshingValue},
+    refreshing::{FetchedValue, RefreshingValue},
     secret::Digest,
     single_flight::SingleFlight,
     users::Identity,
@@ -238,7 +238,7 @@ impl Issuer {
         verification::verify(token, &expected, &keys.set, now)
     }
 
-    async fn fetch(&self) -> Result<Fetched<IssuerKeySet>, FetchKeysError> {
+    async fn fetch(&self) -> Result<FetchedValue<IssuerKeySet>, FetchKeysError> {
         let began = self.clock.now();
         let fetched = self.fetch_from_source().await?;
         let count = fetched.value.set.len();
@@ -251,11 +251,11 @@ impl Issuer {
         Ok(fetched)
     }
 
-    async fn fetch_from_source(&self) -> Result<Fetched<IssuerKeySet>, FetchKeysError> {
+    async fn fetch_from_source(&self) -> Result<FetchedValue<IssuerKeySet>, FetchKeysError> {
         match &self.source {
             KeySource::Web { issuer, keys, .. } => {
-                let Fetched { value: set, fresh_for } = keys.fetch().await?;
-                Ok(Fetched { value: IssuerKeySet { issuer: issuer.clone(), set }, fresh_for })
+                let FetchedValue { value: set, fresh_for } = keys.fetch().await?;
+                Ok(FetchedValue { value: IssuerKeySet { issuer: issuer.clone(), set }, fresh_for })
             }
             KeySource::ApiServer { authority, .. } => {
                 let (issuer, document) = authority.issuer_and_keys().await?;
@@ -264,7 +264,7 @@ impl Issuer {
                 }
                 let value = IssuerKeySet { issuer, set: KeySet::parse(document.as_bytes())? };
                 // Every API server declares one hour, which is the interval.
-                Ok(Fetched { value, fresh_for: None })
+                Ok(FetchedValue { value, fresh_for: None })
             }
         }
     }

@@ -9,7 +9,7 @@ fn address(text: &str) -> ClientAddress {
     text.parse::<IpAddr>().unwrap().into()
 }
 
-fn network(text: &str) -> Result<ProxyNetwork, EveryAddress> {
+fn network(text: &str) -> Result<ProxyNetwork, UnboundedNetworkError> {
     text.parse::<IpNet>().unwrap().try_into()
 }
 
@@ -103,7 +103,7 @@ fn a_network_has_one_form(#[case] text: &str, #[case] canonical: &str) {
 #[test]
 fn a_network_with_every_address_of_a_family_is_refused() {
     for text in ["0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96", "::/1", "::/64", "::fffe:0:0/95"] {
-        assert_eq!(network(text), Err(EveryAddress), "{text}");
+        assert_eq!(network(text), Err(UnboundedNetworkError), "{text}");
     }
 }
 

@@ -25,7 +25,7 @@ const ORIGINS: Field = field(
 .unset("none");
 
 /// The fields as they were read, before the default of `public_url` is known.
-pub struct GivenOrigins {
+pub struct ConfiguredOrigins {
     public_url: Option<Option<PublicUrl>>,
     origins: Option<Vec<PublicUrl>>,
 }
@@ -36,12 +36,12 @@ pub struct Origins {
     pub protected_hosts: ProtectedHosts,
 }
 
-pub fn read(root: &mut Section<'_>) -> GivenOrigins {
+pub fn read(root: &mut Section<'_>) -> ConfiguredOrigins {
     let public_url = root.optional(PUBLIC_URL, &values::PUBLIC_URL);
-    GivenOrigins { public_url, origins: root.list(ORIGINS, &values::PUBLIC_URL, &[]) }
+    ConfiguredOrigins { public_url, origins: root.list(ORIGINS, &values::PUBLIC_URL, &[]) }
 }
 
-impl GivenOrigins {
+impl ConfiguredOrigins {
     /// Applies the default of `public_url`, which depends on the public listener.
     pub fn complete(self, root: &mut Section<'_>, listen: Option<SocketAddr>) -> (Option<PublicUrl>, Option<Origins>) {
         let is_given = matches!(self.public_url, Some(Some(_)));

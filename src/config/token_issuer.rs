@@ -9,7 +9,7 @@ use std::{path::PathBuf, time::Duration};
 
 use url::Url;
 
-use self::kinds::{AUDIENCE, KIND, REVIEW_CACHE, UNREGISTERED, Unregistered, claim_path};
+use self::kinds::{AUDIENCE, KIND, REVIEW_CACHE, UNREGISTERED, UnregisteredPolicy, claim_path};
 use super::provider::kinds::{ALGORITHM, FIELD_PATH, ID, ISSUER};
 use super::values;
 use crate::bearer_tokens::{IssuerAddress, IssuerKind, IssuerSettings, RequiredClaim, Review, UnregisteredSubjects};
@@ -58,7 +58,7 @@ struct RawTokenIssuer {
     jwks_uri: Option<Option<Url>>,
     ca_file: Option<Option<PathBuf>>,
     user_claim: Option<Option<ClaimPath>>,
-    unregistered: Option<Option<Unregistered>>,
+    unregistered: Option<Option<UnregisteredPolicy>>,
     workload: Option<bool>,
     keys_max_age: Option<Option<Duration>>,
     review: Option<bool>,
@@ -235,7 +235,7 @@ impl RawTokenIssuer {
         let fits = if has_provider { check_workload(section, self.unregistered?) } else { reject(section, &PROVIDER_ONLY) };
         fits?;
         Some(match self.workload? {
-            _ if has_provider && self.unregistered? != Some(Unregistered::Allow) => UnregisteredSubjects::Refused,
+            _ if has_provider && self.unregistered? != Some(UnregisteredPolicy::Allow) => UnregisteredSubjects::Refused,
             true => UnregisteredSubjects::Workloads,
             false => UnregisteredSubjects::Users,
         })
@@ -285,7 +285,7 @@ impl RawTokenIssuer {
     }
 }
 
-type Registration = (Option<Option<ClaimPath>>, Option<Option<Unregistered>>);
+type Registration = (Option<Option<ClaimPath>>, Option<Option<UnregisteredPolicy>>);
 
 fn read_registration(section: &mut Section<'_>) -> Registration {
     let user_claim = "With `provider`: claim (dot path) that identifies a user permanently in the provider's logins and in these \
@@ -300,8 +300,8 @@ fn read_registration(section: &mut Section<'_>) -> Registration {
 }
 
 /// Rejects `workload` where no unregistered subject is accepted.
-fn check_workload(section: &mut Section<'_>, unregistered: Option<Unregistered>) -> Option<()> {
-    if unregistered == Some(Unregistered::Allow) || !section.is_given("workload") {
+fn check_workload(section: &mut Section<'_>, unregistered: Option<UnregisteredPolicy>) -> Option<()> {
+    if unregistered == Some(UnregisteredPolicy::Allow) || !section.is_given("workload") {
         return Some(());
     }
     section.complain("workload", "has no effect unless `unregistered` is `allow`; set `unregistered`, or remove this field");

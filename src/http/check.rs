@@ -209,7 +209,7 @@ impl CheckService {
         let query = CheckQuery::parse(request.query_string())?;
         match &query.host {
             Some(named) if !named.matches(original.host) => Err(Refusal::OtherHost),
-            None if !self.hosts.contain(original.host) => Err(Refusal::UnprotectedHost),
+            None if !self.hosts.contains(original.host) => Err(Refusal::UnprotectedHost),
             _ => Ok((original, query)),
         }
     }

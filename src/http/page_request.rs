@@ -93,16 +93,16 @@ impl<'a> PageRequest<'a> {
         }
     }
 
-    /// Authenticates the user who has submitted a form of this page. `removing` are the actions that revoke access.
+    /// Authenticates the user who has submitted a form of this page. `revoking` are the actions that revoke access.
     pub async fn authenticate_form(
         request: &'a HttpRequest,
         services: &'a Services,
         place: SitePage,
         form: &FormFields,
-        removing: &[&str],
+        revoking: &[&str],
     ) -> Result<Self, HttpResponse> {
         let page = Self::authenticate(request, services, place).await?;
-        page.accept_form(form, removing).await?;
+        page.accept_form(form, revoking).await?;
         Ok(page)
     }
 
@@ -115,12 +115,12 @@ impl<'a> PageRequest<'a> {
     }
 
     /// Refuses a form that another page or another session has submitted, and one that was submitted before.
-    async fn accept_form(&self, form: &FormFields, removing: &[&str]) -> Result<(), HttpResponse> {
+    async fn accept_form(&self, form: &FormFields, revoking: &[&str]) -> Result<(), HttpResponse> {
         let token = form.one("csrf").unwrap_or_default();
         let accepted = self.services.form_tokens.accept(self.request, self.site(), self.form_id(), token).await;
         match accepted {
             // Access can be revoked even if the store has no room for the id of the token.
-            Err(FormTokenError::Store(_)) if form.one("action").is_some_and(|action| removing.contains(&action)) => Ok(()),
+            Err(FormTokenError::Store(_)) if form.one("action").is_some_and(|action| revoking.contains(&action)) => Ok(()),
             Err(FormTokenError::Store(error)) => Err(self.fail(&error)),
             Err(refused) => {
                 tracing::warn!(reason = refused.reason(), page = self.place.href(), "form refused");

@@ -163,7 +163,7 @@ impl LoginFlows {
         if pending.provider != provider {
             return Err(TakeError::OtherProvider { continuation });
         }
-        match self.bury(&key, &stored).await? {
+        match self.replace_with_tombstone(&key, &stored).await? {
             Ok(()) => {
                 let (nonce, verifier) = (pending.nonce.clone(), pending.verifier.clone());
                 Ok(LoginFlow { nonce, verifier, max_age: pending.max_age(), continuation })
@@ -174,7 +174,11 @@ impl LoginFlows {
 
     /// Replaces a flow by its tombstone if it is still as it was read. Without room for a tombstone it deletes the flow: the next
     /// attempt then finds no flow instead of a finished one.
-    async fn bury(&self, key: &Key, stored: &StoredRecord<FlowRecord>) -> Result<Result<(), Conflict>, store::Error> {
+    async fn replace_with_tombstone(
+        &self,
+        key: &Key,
+        stored: &StoredRecord<FlowRecord>,
+    ) -> Result<Result<(), Conflict>, store::Error> {
         let (now, left) = (self.clock.now(), self.remaining(stored.value.begun));
         let capacity = self.capacity.enter(key.shard, FlowStage::Finished, now, left);
         let change = self.leave(key, stored).put(key, &stored.value.tombstone(), Ttl::For(left)).within(capacity);

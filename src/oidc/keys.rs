@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     jwt::{KeySet, KeySetError},
-    refreshing::Fetched,
+    refreshing::FetchedValue,
 };
 
 /// Fetches the keys of an issuer of bearer tokens. Nothing else of such an issuer is needed.
@@ -49,7 +49,7 @@ impl IssuerKeys {
         Ok(Self { http: HttpClient::new(ca_file)?, issuer, jwks_uri })
     }
 
-    pub async fn fetch(&self) -> Result<Fetched<KeySet>, FetchError> {
+    pub async fn fetch(&self) -> Result<FetchedValue<KeySet>, FetchError> {
         let jwks_uri = match &self.jwks_uri {
             Some(configured) => configured.clone(),
             None => discover(&self.http, &self.issuer, |found: &KeyDiscovery| &found.issuer).await?.jwks_uri,
@@ -74,7 +74,7 @@ pub(super) async fn discover<M: DeserializeOwned>(
     }
 }
 
-pub(super) async fn fetch_keys(http: &HttpClient, jwks_uri: &Url) -> Result<Fetched<KeySet>, FetchError> {
+pub(super) async fn fetch_keys(http: &HttpClient, jwks_uri: &Url) -> Result<FetchedValue<KeySet>, FetchError> {
     let response = http.get_response(jwks_uri).await?;
-    Ok(Fetched { value: KeySet::parse(response.body())?, fresh_for: remaining_freshness(response.headers()) })
+    Ok(FetchedValue { value: KeySet::parse(response.body())?, fresh_for: remaining_freshness(response.headers()) })
 }

@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     jwt::KeySet,
     metrics::{Metrics, Outcome},
-    refreshing::{Fetched, RefreshingValue},
+    refreshing::{FetchedValue, RefreshingValue},
 };
 
 /// The fields of the discovery document that are used (OpenID Connect Discovery 1.0, section 3).
@@ -143,7 +143,7 @@ impl OpenIdConnectProvider {
         self.refreshing.fetch_newer_than(used).await
     }
 
-    async fn fetch_and_report(&self) -> Result<Fetched<Metadata>, FetchError> {
+    async fn fetch_and_report(&self) -> Result<FetchedValue<Metadata>, FetchError> {
         let began = self.clock.now();
         let metadata = self.fetch().await?;
         if self.refreshing.current().is_none() {
@@ -156,7 +156,7 @@ impl OpenIdConnectProvider {
         Ok(metadata)
     }
 
-    async fn fetch(&self) -> Result<Fetched<Metadata>, FetchError> {
+    async fn fetch(&self) -> Result<FetchedValue<Metadata>, FetchError> {
         let discovered = match &self.settings.endpoints {
             Some(endpoints) => DiscoveryDocument::from_settings(&self.settings.issuer, endpoints),
             None => {
@@ -164,7 +164,7 @@ impl OpenIdConnectProvider {
                 keys::discover(http, &self.settings.issuer, |discovered: &DiscoveryDocument| &discovered.issuer).await?
             }
         };
-        let Fetched { value: keys, fresh_for } = keys::fetch_keys(&self.registration.http, &discovered.jwks_uri).await?;
+        let FetchedValue { value: keys, fresh_for } = keys::fetch_keys(&self.registration.http, &discovered.jwks_uri).await?;
         let value = Metadata {
             sends_issuer: discovered.authorization_response_iss_parameter_supported,
             offers_only_post: discovered.offers_only_post(),
@@ -174,7 +174,7 @@ impl OpenIdConnectProvider {
             end_session_endpoint: discovered.end_session_endpoint,
             keys,
         };
-        Ok(Fetched { value, fresh_for })
+        Ok(FetchedValue { value, fresh_for })
     }
 }
 

@@ -78,7 +78,7 @@ impl ProtectedHosts {
         Self(hosts.into_iter().collect())
     }
 
-    pub fn contain(&self, host: &str) -> bool {
+    pub fn contains(&self, host: &str) -> bool {
         self.0.iter().any(|protected| is_same_host(protected, host))
     }
 }
@@ -186,9 +186,9 @@ mod tests {
     #[test]
     fn a_host_is_protected_only_if_it_is_listed() {
         let hosts = ProtectedHosts::new(["llm.example.com".to_owned(), "chat.example.com".to_owned()]);
-        assert!(["llm.example.com", "CHAT.example.com"].iter().all(|host| hosts.contain(host)));
-        assert!(!["", "example.com", "llm.example.com.evil.example", "xllm.example.com"].iter().any(|host| hosts.contain(host)));
-        assert!(!ProtectedHosts::new([]).contain("localhost"));
+        assert!(["llm.example.com", "CHAT.example.com"].iter().all(|host| hosts.contains(host)));
+        assert!(!["", "example.com", "llm.example.com.evil.example", "xllm.example.com"].iter().any(|host| hosts.contains(host)));
+        assert!(!ProtectedHosts::new([]).contains("localhost"));
     }
 
     proptest! {

@@ -23,7 +23,7 @@ pub enum Ttl {
 
 /// The effect of a commit on caches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sequencing {
+pub enum SequenceEffect {
     /// Advances the shard's sequence and publishes an invalidation message.
     Sequenced,
     /// Leaves the sequence unchanged and sends no message, because no pod caches these records. The outcome of the operation is
@@ -71,7 +71,7 @@ pub struct Commit {
     /// A retry with the same id returns the outcome of the first attempt.
     pub operation: Uuid,
     pub token: CommitToken,
-    pub sequencing: Sequencing,
+    pub sequencing: SequenceEffect,
     pub intent: CommitIntent,
     pub replication: Replication,
     pub preconditions: Vec<(Key, Precondition)>,
@@ -101,7 +101,7 @@ impl Commit {
             shard,
             operation: Uuid::from_bytes(random_bytes()),
             token: CommitToken::random(),
-            sequencing: Sequencing::Sequenced,
+            sequencing: SequenceEffect::Sequenced,
             intent: CommitIntent::Ordinary,
             replication: Replication::Asynchronous,
             preconditions: Vec::new(),

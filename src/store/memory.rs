@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     Capacity, Commit, Conflict, Cursor, EncryptedRecord, Error, Index, InvalidationMessage, Key, Kind, OPERATION_MEMORY,
-    Precondition, Quota, QuotaUsage, ScanPage, Sequence, Sequencing, Shard, Store, Ttl,
+    Precondition, Quota, QuotaUsage, ScanPage, Sequence, SequenceEffect, Shard, Store, Ttl,
 };
 use crate::clock::Clock;
 
@@ -96,8 +96,8 @@ impl Store for MemoryStore {
         }
         inner.count(commit, now);
         Ok(Ok(match commit.sequencing {
-            Sequencing::Unsequenced => inner.write(commit, commit.unsequenced_version(), now),
-            Sequencing::Sequenced => {
+            SequenceEffect::Unsequenced => inner.write(commit, commit.unsequenced_version(), now),
+            SequenceEffect::Sequenced => {
                 let message = inner.apply(commit, now);
                 let sequence = message.sequence;
                 // Sent under the lock, so that messages arrive in the order of their numbers. There may be no receiver.
@@ -149,8 +149,8 @@ impl Inner {
     /// Returns the outcome of an earlier attempt.
     fn earlier_outcome(&self, commit: &Commit) -> Option<Sequence> {
         match commit.sequencing {
-            Sequencing::Sequenced => self.operations.get(&commit.operation).copied(),
-            Sequencing::Unsequenced => {
+            SequenceEffect::Sequenced => self.operations.get(&commit.operation).copied(),
+            SequenceEffect::Unsequenced => {
                 let first = commit.put.first().and_then(|(key, ..)| self.records.get(key));
                 first.map(|entry| entry.value.version).filter(|version| *version == commit.unsequenced_version())
             }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     Capacity, Commit, CommitIntent, Conflict, EncryptedRecord, Error, Index, InvalidationMessage, Key, Kind, Precondition,
-    Replication, Sequence, Sequencing, Shard, Store, Ttl, Version,
+    Replication, Sequence, SequenceEffect, Shard, Store, Ttl, Version,
 };
 use crate::secret::{DecryptionError, Digest, EncryptionPurpose, KeyRing};
 
@@ -171,7 +171,7 @@ impl Records {
 
     /// Starts a commit of records that no pod caches. It neither advances the shard's sequence nor sends a message.
     pub fn unsequenced_change(&self, shard: Shard) -> Change<'_> {
-        let commit = Commit { sequencing: Sequencing::Unsequenced, ..Commit::new(shard) };
+        let commit = Commit { sequencing: SequenceEffect::Unsequenced, ..Commit::new(shard) };
         Change { records: self, commit, stale: Vec::new() }
     }
 
@@ -288,8 +288,8 @@ impl Change<'_> {
 
     pub async fn commit(self) -> Result<Result<Sequence, Conflict>, Error> {
         match self.commit.sequencing {
-            Sequencing::Sequenced => self.commit_and_invalidate().await,
-            Sequencing::Unsequenced => {
+            SequenceEffect::Sequenced => self.commit_and_invalidate().await,
+            SequenceEffect::Unsequenced => {
                 assert!(self.stale.is_empty(), "an unsequenced commit would hide a stale cache entry");
                 self.records.store.commit(&self.commit).await
             }

@@ -75,17 +75,17 @@ fn the_hosts_of_public_url_and_origins_are_protected() {
         ("example.com", false),
         ("docs.example.com", false),
     ] {
-        assert_eq!(config.protected_hosts.contain(host), protected, "{host}");
+        assert_eq!(config.protected_hosts.contains(host), protected, "{host}");
     }
 }
 
 #[test]
 fn without_public_url_every_name_of_the_loopback_interface_is_protected() {
     let default = config("", &[]).protected_hosts;
-    assert!(["localhost", "127.0.0.1", "[::1]"].iter().all(|host| default.contain(host)));
-    assert!(!default.contain("llm.example.com") && !default.contain("127.0.0.2"));
+    assert!(["localhost", "127.0.0.1", "[::1]"].iter().all(|host| default.contains(host)));
+    assert!(!default.contains("llm.example.com") && !default.contains("127.0.0.2"));
     let given = config("public_url: http://127.0.0.1:4180", &[]).protected_hosts;
-    assert!(given.contain("127.0.0.1") && !given.contain("localhost") && !given.contain("[::1]"));
+    assert!(given.contains("127.0.0.1") && !given.contains("localhost") && !given.contains("[::1]"));
 }
 
 #[test]

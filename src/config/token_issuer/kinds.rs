@@ -14,14 +14,14 @@ pub const KIND: Kind<KindName> = Kind {
 
 /// The treatment of tokens of a provider whose subject has never signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unregistered {
+pub enum UnregisteredPolicy {
     Refuse,
     Allow,
 }
 
-pub const UNREGISTERED: Kind<Unregistered> = Kind {
+pub const UNREGISTERED: Kind<UnregisteredPolicy> = Kind {
     name: "`refuse` or `allow`",
-    parse: |text| values::choice(text, &[("refuse", Unregistered::Refuse), ("allow", Unregistered::Allow)]),
+    parse: |text| values::choice(text, &[("refuse", UnregisteredPolicy::Refuse), ("allow", UnregisteredPolicy::Allow)]),
 };
 
 pub const AUDIENCE: Kind<String> = Kind { name: "text", parse: values::name };

@@ -34,7 +34,7 @@ const DEFAULT_LIFETIME: &str = "30d";
 const GRACE_PERIODS: [u64; 3] = [1, 24, 168];
 
 /// The actions that revoke access.
-const REMOVING: [&str; 3] = ["narrow", "forget", "revoke"];
+const REVOKING_ACTIONS: [&str; 3] = ["narrow", "forget", "revoke"];
 
 #[derive(Deserialize)]
 struct ListQuery {
@@ -54,7 +54,7 @@ async fn show(request: HttpRequest, query: Query<ListQuery>, services: Services)
 }
 
 async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services) -> PageResult {
-    let page = KeysRequest(PageRequest::authenticate_form(&request, &services, SitePage::Keys, &form, &REMOVING).await?);
+    let page = KeysRequest(PageRequest::authenticate_form(&request, &services, SitePage::Keys, &form, &REVOKING_ACTIONS).await?);
     let outcome = match form.one("action") {
         Some("make") => {
             page.0.require_fresh_sign_in()?;

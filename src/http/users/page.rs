@@ -26,7 +26,7 @@ use crate::{
 const PLACE: SitePage = SitePage::Users;
 
 /// The actions that revoke access.
-const REMOVING: [&str; 3] = ["disable", "end_sessions", "delete"];
+const REVOKING_ACTIONS: [&str; 3] = ["disable", "end_sessions", "delete"];
 
 #[derive(Deserialize)]
 struct ListQuery {
@@ -52,8 +52,9 @@ async fn show(request: HttpRequest, id: Path<String>, services: Services) -> Pag
 }
 
 async fn submit(request: HttpRequest, id: Path<String>, form: Form<FormFields>, services: Services) -> PageResult {
-    let page =
-        UsersRequest(PageRequest::authenticate_form(&request, &services, PLACE, &form, &REMOVING).await?.into_administrator()?);
+    let page = UsersRequest(
+        PageRequest::authenticate_form(&request, &services, PLACE, &form, &REVOKING_ACTIONS).await?.into_administrator()?,
+    );
     let action = match form.one("action").unwrap_or_default() {
         "disable" => UserAction::Disable,
         "enable" => UserAction::Enable,

@@ -11,7 +11,7 @@ use super::{
     scripts::{Script, script_call},
 };
 use crate::store::{
-    Commit, Conflict, EncryptedRecord, Error as StoreError, OPERATION_MEMORY, Precondition, Replication, Sequence, Sequencing,
+    Commit, Conflict, EncryptedRecord, Error as StoreError, OPERATION_MEMORY, Precondition, Replication, Sequence, SequenceEffect,
 };
 
 impl RedisStore {
@@ -76,8 +76,8 @@ impl RedisStore {
 
     fn script_input(&self, commit: &Commit) -> (Vec<String>, Vec<Value>) {
         let channel = match commit.sequencing {
-            Sequencing::Sequenced => self.channel_name.clone(),
-            Sequencing::Unsequenced => String::new(),
+            SequenceEffect::Sequenced => self.channel_name.clone(),
+            SequenceEffect::Unsequenced => String::new(),
         };
         let mut args: Vec<Value> = vec![
             commit.token.to_string().into(),

@@ -11,7 +11,7 @@ use crate::support::pod::PodOptions;
 const BOB: &str = "bob@example.com";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_takes_access_away_by_json_and_grants_none() {
+async fn a_session_revokes_by_json_and_grants_nothing() {
     let without_session_writes = |pod: &mut PodOptions| pod.session_writes = false;
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().config(without_session_writes).start().await;
     let (admin, bob) = (fleet.create_user("admin@example.com", "proxy_admin").await, fleet.create_user(BOB, "team").await);

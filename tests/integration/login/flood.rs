@@ -35,7 +35,7 @@ const PER_ADDRESS: usize = 100;
 const AT_ONCE: usize = 24;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn anonymous_logins_fill_their_share_of_the_store_and_delay_nobody_else() {
+async fn anonymous_logins_fill_their_share_of_the_store_and_delay_no_other_request() {
     let limits = format!("logins: {{max_pending: {MAX_PENDING}}}\n");
     let fleet = Fleet::builder().pods(3).standalone().idp().nginx().heavy().yaml(limits).start().await;
     let (bob, alice) = (fleet.session_header(BOB).await, Agent::new());

@@ -41,7 +41,7 @@ async fn direct(pod: &Pod, target: &str, headers: &[(&str, &str)]) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_exactly_one_gateway_secret_nobody_receives_a_credential() {
+async fn a_check_without_exactly_one_gateway_secret_returns_no_credential() {
     let fleet = fleet().await;
     let cookie = fleet.session_header(ALICE).await;
     let session = ("cookie", cookie.as_str());

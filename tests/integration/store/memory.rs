@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use vestibule::store::{Commit, CommitIntent, Error, Index, Kind, Precondition, Replication, Sequencing, Ttl};
+use vestibule::store::{Commit, CommitIntent, Error, Index, Kind, Precondition, Replication, SequenceEffect, Ttl};
 
 use super::steps::{
     DEADLINE, Shared, any_shard, done, fresh, fresh_id, fresh_in, put, putting, receive, sequence, value, within,
@@ -45,7 +45,7 @@ async fn revokes_without_memory(redis: &Standalone, store: Shared) {
     let mut messages = store.invalidation_messages();
     redis.node.call(&["CONFIG", "SET", "maxmemory", "1"]).await;
 
-    let unsequenced = Commit { sequencing: Sequencing::Unsequenced, ..putting(&flow, b"flow") };
+    let unsequenced = Commit { sequencing: SequenceEffect::Unsequenced, ..putting(&flow, b"flow") };
     for refused in [putting(&fresh(Kind::User), b"new"), unsequenced, putting(&user, b"larger")] {
         assert!(matches!(store.commit(&refused).await, Err(Error::Unavailable(why)) if why.contains("OOM")));
     }

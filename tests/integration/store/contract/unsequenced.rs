@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use vestibule::store::{
-    Capacity, Commit, CommitIntent, Conflict, Error, Index, Key, Kind, Precondition, Replication, Sequencing, Shard, Ttl,
+    Capacity, Commit, CommitIntent, Conflict, Error, Index, Key, Kind, Precondition, Replication, SequenceEffect, Shard, Ttl,
 };
 
 use crate::store::steps::{
@@ -98,7 +98,7 @@ pub async fn a_commit_beyond_the_capacity_writes_nothing(store: Shared) {
     for (intent, replication) in
         [(CommitIntent::Ordinary, Replication::Asynchronous), (CommitIntent::Revocation, Replication::Awaited)]
     {
-        let sequenced = Commit { sequencing: Sequencing::Sequenced, intent, replication, ..enter(&keys[3]) };
+        let sequenced = Commit { sequencing: SequenceEffect::Sequenced, intent, replication, ..enter(&keys[3]) };
         let before = sequence(&store, shard).await;
         assert_eq!(store.commit(&sequenced).await, Err(Error::Full));
         assert_eq!(sequence(&store, shard).await, before);
@@ -144,7 +144,7 @@ pub async fn capacity_is_released_and_expires(store: Shared) {
 }
 
 fn unsequenced(commit: Commit) -> Commit {
-    Commit { sequencing: Sequencing::Unsequenced, ..commit }
+    Commit { sequencing: SequenceEffect::Unsequenced, ..commit }
 }
 
 /// A capacity of two windows. The record enters the second one.
