@@ -20,8 +20,9 @@ pub use email::normal as normal_email;
 pub use hasher::{Busy, Cost};
 pub use invitation::{AccountGrant, Invitation, InvitationId, InvitationStatus, Link};
 pub use invitations::{InvitationError, InvitationListing, InvitationParameters, InvitationWithLink, Inviter};
-pub use password::{LONGEST as LONGEST_PASSWORD, Password, PasswordRejection, PasswordRules};
+pub use password::{Password, PasswordRejection, PasswordRules};
 pub use password_login::{PasswordChangeError, PasswordLogin, PasswordLoginError, PasswordLoginRequest};
+pub use typed_password::MAX_LENGTH as MAX_PASSWORD_LENGTH;
 
 use std::{sync::Arc, time::Duration};
 

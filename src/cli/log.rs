@@ -1,5 +1,7 @@
 //! The log on standard error: its filter, its two formats, and the limit of lines that anonymous requests cause.
 
+#[cfg(test)]
+mod captured_lines;
 mod limit;
 mod one_line;
 
@@ -36,25 +38,25 @@ pub(super) fn log_to_stderr(filter: EnvFilter, format: LogFormat, clock: Arc<dyn
     match format {
         LogFormat::Text => {
             let lines = lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).fmt_fields(SingleLineFields);
-            lines.map_event_format(|inner| Limited::text(inner, &limiter)).init();
+            lines.map_event_format(|inner| LimitedFormat::text(inner, &limiter)).init();
         }
         LogFormat::Json => {
             let lines = lines.json().flatten_event(true).with_current_span(true).with_span_list(false);
-            lines.map_event_format(|inner| Limited::json(inner, &limiter)).init();
+            lines.map_event_format(|inner| LimitedFormat::json(inner, &limiter)).init();
         }
     }
     limiter
 }
 
 /// An event format that leaves out suppressed lines, and adds their number to the next line of their kind.
-struct Limited<F> {
+struct LimitedFormat<F> {
     inner: F,
     limiter: Arc<LineLimiter>,
     /// Adds the field to a line.
     append: fn(&str, u64) -> String,
 }
 
-impl<F, T> Limited<Format<F, T>> {
+impl<F, T> LimitedFormat<Format<F, T>> {
     fn text(inner: Format<F, T>, limiter: &Arc<LineLimiter>) -> Self {
         Self { inner, limiter: Arc::clone(limiter), append: |line, lines| format!("{} suppressed={lines}\n", line.trim_end()) }
     }
@@ -68,7 +70,7 @@ impl<F, T> Limited<Format<F, T>> {
     }
 }
 
-impl<S, N, F> FormatEvent<S, N> for Limited<F>
+impl<S, N, F> FormatEvent<S, N> for LimitedFormat<F>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -89,31 +91,12 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::{io, sync::Mutex, time::Duration};
+    use std::time::Duration;
 
     use tracing::field::Empty;
 
-    use super::*;
+    use super::{captured_lines::Lines, *};
     use crate::clock::manual::ManualClock;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Lines {
-        fn take(&self) -> String {
-            String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
-        }
-    }
 
     fn refuse(times: usize, reason: &str) {
         (0..times).for_each(|_| tracing::warn!(reason, suppressed = Empty, "request refused"));
@@ -130,11 +113,17 @@ mod tests {
             match format {
                 LogFormat::Text => {
                     let log = log.with_ansi(false).fmt_fields(SingleLineFields);
-                    tracing::subscriber::with_default(log.map_event_format(|inner| Limited::text(inner, &limiter)).finish(), run);
+                    tracing::subscriber::with_default(
+                        log.map_event_format(|inner| LimitedFormat::text(inner, &limiter)).finish(),
+                        run,
+                    );
                 }
                 LogFormat::Json => {
                     let log = log.json().flatten_event(true);
-                    tracing::subscriber::with_default(log.map_event_format(|inner| Limited::json(inner, &limiter)).finish(), run);
+                    tracing::subscriber::with_default(
+                        log.map_event_format(|inner| LimitedFormat::json(inner, &limiter)).finish(),
+                        run,
+                    );
                 }
             }
         }

@@ -164,7 +164,7 @@ fn matches_hash(argon2: &Argon2<'_>, password: &str, hash: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::password::LONGEST, *};
+    use super::{super::typed_password::MAX_LENGTH, *};
     use crate::clock::{Clock, SystemClock};
 
     const COST: Cost = Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
@@ -189,7 +189,7 @@ mod tests {
         let place = hasher.reserve_place(QueueKind::UnknownBrowser).unwrap();
         let right = place.verify(PasswordForms::of("correct horse"), Some(&stored)).await.unwrap();
         assert_eq!(right, Verdict::Right { outdated: false });
-        for wrong in ["", "correct hors", "Correct horse", &"x".repeat(LONGEST + 1)] {
+        for wrong in ["", "correct hors", "Correct horse", &"x".repeat(MAX_LENGTH + 1)] {
             assert_eq!(place.verify(PasswordForms::of(wrong), Some(&stored)).await.unwrap(), Verdict::Wrong);
         }
         assert_eq!(

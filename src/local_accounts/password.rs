@@ -9,15 +9,12 @@ use zxcvbn::{Score, feedback::Feedback, zxcvbn};
 
 use super::{
     predictability::unpredictable_part,
-    typed_password::{NormalFormError, NormalPassword},
+    typed_password::{MAX_LENGTH, NormalFormError, NormalPassword},
 };
 use crate::{
     store::{self, Kind, Record},
     users,
 };
-
-/// The maximum length in bytes, since longer passwords are expensive to hash.
-pub const LONGEST: usize = 128;
 
 /// The minimum score of zxcvbn: an attacker who knows common passwords needs 10^8 guesses.
 const STRONG_ENOUGH: Score = Score::Three;
@@ -42,7 +39,7 @@ pub struct Password {
 pub enum PasswordRejection {
     #[error("it has fewer than {min} characters")]
     TooShort { min: usize },
-    #[error("it has more than {LONGEST} bytes")]
+    #[error("it has more than {MAX_LENGTH} bytes")]
     TooLong,
     #[error("it has a character that passwords cannot have")]
     Character,
@@ -81,7 +78,7 @@ impl PasswordRules {
             NormalFormError::Character => PasswordRejection::Character,
         })?;
         let text = password.as_str();
-        if text.len() > LONGEST {
+        if text.len() > MAX_LENGTH {
             return Err(PasswordRejection::TooLong);
         }
         if text.chars().count() < self.min_length {

@@ -19,7 +19,7 @@ const PROGRESSION: usize = 4;
 const LONGEST_PERIOD: usize = 8;
 
 /// Returns the characters that are neither part of a repetition nor of a progression. The work grows with the square of the length,
-/// which [`super::password::LONGEST`] bounds.
+/// which [`super::typed_password::MAX_LENGTH`] bounds.
 pub fn unpredictable_part(password: &str) -> String {
     let chars: Vec<char> = password.chars().collect();
     let letters: Vec<Option<i32>> = chars.iter().map(|c| letter(*c)).collect();

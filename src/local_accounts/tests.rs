@@ -114,6 +114,11 @@ impl Site {
             .await
     }
 
+    async fn delete(&self, user: &str, account_records: &LocalAccountRecords) {
+        let deleted = self.accounts.users.delete(user, |_, change| Ok::<_, store::Error>(account_records.remove_from(change)));
+        deleted.await.unwrap().unwrap();
+    }
+
     async fn has_session(&self, user: &str, handle: &Digest) -> bool {
         self.accounts.users.has_session(user, handle).await.unwrap()
     }
@@ -338,12 +343,7 @@ async fn a_user_who_was_deleted_while_invited_gets_the_address_back_by_accepting
     let user = site.account(ADA, "team").await;
     let account_records = LocalAccountRecords::of(&site.accounts.records, &user).await.unwrap();
     let late = site.invite(ADA, "team").await;
-    site.accounts
-        .users
-        .delete(&user, |_, change| Ok::<_, store::Error>(account_records.remove_from(change)))
-        .await
-        .unwrap()
-        .unwrap();
+    site.delete(&user, &account_records).await;
     site.accept(&late, ANOTHER).await.unwrap();
     site.log_in(ADA, ANOTHER).await.unwrap();
 }
@@ -484,12 +484,7 @@ async fn a_deleted_user_comes_back_as_a_new_user() {
     let session = site.log_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
     let open = site.invite(ADA, "proxy_admin").await;
     let account_records = LocalAccountRecords::of(&site.accounts.records, &user).await.unwrap();
-    site.accounts
-        .users
-        .delete(&user, |_, change| Ok::<_, store::Error>(account_records.remove_from(change)))
-        .await
-        .unwrap()
-        .unwrap();
+    site.delete(&user, &account_records).await;
     assert!(matches!(site.accept(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))), "what was open went with her");
     assert!(matches!(site.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
     assert!(!site.has_session(&user, &session).await);

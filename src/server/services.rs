@@ -3,6 +3,7 @@
 mod commands;
 mod gateways;
 mod local_accounts;
+mod store;
 mod upstream;
 
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
@@ -34,13 +35,14 @@ use crate::{
     rate_limits::RateLimits,
     role_map::{self, RoleMaps},
     secret::{ConfiguredSecret, KeyRing, RingKeys, SecretCell, read_secret_file},
-    store::{Connection, Credentials, MemoryStore, MeteredStore, Records, RedisStore, Store, Topology},
+    store::{Records, RedisStore, Store},
     users::{Limits, Policy, Users},
 };
 
 pub(super) use commands::{StoreConnection, build_for_invitations};
 pub(super) use local_accounts::BOOTSTRAP_EMAIL;
 use local_accounts::Bootstrap;
+use store::{key_prefix, store};
 
 /// The interval at which a provider's endpoints and keys are refreshed.
 const PROVIDER_REFRESH: Duration = Duration::from_secs(3600);
@@ -50,9 +52,6 @@ const WAITING_LOG_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The time that readiness waits for unreachable providers. Users who are already signed in don't need them.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// The store and, if it is Redis, the same store for checks of its servers.
-type Stores = (Option<Arc<RedisStore>>, Arc<dyn Store>);
 
 pub(super) struct Parts {
     pub services: Services,
@@ -335,75 +334,6 @@ fn key_ring(
         Err(error) => tracing::error!(%error, "key ring rejected; keeping previous version"),
     });
     Ok(ring)
-}
-
-fn store(
-    config: &config::Store,
-    clock: &Arc<dyn Clock>,
-    metrics: &Arc<Metrics>,
-    watches: &mut Vec<FileWatch>,
-) -> anyhow::Result<Stores> {
-    match config {
-        config::Store::Memory => {
-            let store = Arc::new(MemoryStore::new(Arc::clone(clock)));
-            Ok((None, Arc::new(MeteredStore::new(store, Arc::clone(metrics), Arc::clone(clock)))))
-        }
-        config::Store::Redis(redis) => {
-            let connection = connection(redis, watches)?;
-            let store = RedisStore::start(&connection, Arc::clone(clock), Arc::clone(metrics)).context("store")?;
-            let store = Arc::new(store);
-            let metered = MeteredStore::new(Arc::clone(&store) as Arc<dyn Store>, Arc::clone(metrics), Arc::clone(clock));
-            Ok((Some(store), Arc::new(metered)))
-        }
-    }
-}
-
-fn connection(redis: &config::Redis, watches: &mut Vec<FileWatch>) -> anyhow::Result<Connection> {
-    let mut cell =
-        |secret: &Option<ConfiguredSecret>, name: &'static str| secret.as_ref().map(|secret| secret_cell(secret, watches, name));
-    let password = cell(&redis.password, "store.password");
-    let sentinel_password = cell(&redis.sentinel_password, "store.sentinel_password");
-    let topology = match &redis.url.topology {
-        config::RedisTopology::Standalone => Topology::Standalone,
-        config::RedisTopology::Cluster => Topology::Cluster,
-        config::RedisTopology::Sentinel { service } => {
-            let credentials = Credentials { username: redis.sentinel_username.clone(), password: sentinel_password };
-            Topology::Sentinel { service: service.clone(), credentials }
-        }
-    };
-    Ok(Connection {
-        database: (redis.url.database != 0).then_some(redis.url.database),
-        topology,
-        hosts: redis.url.hosts.clone(),
-        tls: redis.url.tls.then(|| tls(redis.ca_file.as_deref())).transpose()?.map(Arc::new),
-        credentials: Credentials { username: redis.username.clone(), password },
-        prefix: redis.key_prefix.clone(),
-        command_timeout: redis.command_timeout,
-    })
-}
-
-/// Builds the TLS settings with the configured CA certificates, or with the system's.
-fn tls(ca_file: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
-    use rustls::pki_types::{CertificateDer, pem::PemObject};
-    let mut roots = rustls::RootCertStore::empty();
-    match ca_file {
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-        Some(path) => {
-            for certificate in CertificateDer::pem_file_iter(path).with_context(|| format!("store.ca_file {}", path.display()))? {
-                roots.add(certificate.context("store.ca_file")?).context("store.ca_file")?;
-            }
-        }
-    }
-    Ok(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
-}
-
-fn key_prefix(config: &config::Store) -> &str {
-    match config {
-        config::Store::Memory => "",
-        config::Store::Redis(redis) => &redis.key_prefix,
-    }
 }
 
 fn providers(

@@ -26,25 +26,7 @@ impl<'w> FormatFields<'w> for SingleLineFields {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::{Arc, Mutex},
-    };
-
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use super::{super::captured_lines::Lines, *};
 
     #[test]
     fn control_characters_in_values_are_escaped() {
@@ -56,7 +38,7 @@ mod tests {
             let _span = tracing::info_span!("request", path = "/a\nb").entered();
             tracing::warn!(reason = %"a\r\n2026 INFO \u{1b}[31mé\u{9b}", "first\nsecond");
         });
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let text = lines.take();
         assert_eq!((text.lines().count(), text.chars().filter(|c| c.is_control()).count()), (1, 1), "{text:?}");
         assert!(text.contains("first\\nsecond") && text.contains("2026 INFO") && text.contains('é'), "{text}");
     }

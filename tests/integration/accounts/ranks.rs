@@ -35,10 +35,7 @@ struct Target {
 
 impl Ranks {
     async fn start() -> Self {
-        let administrators = "admin_roles: [proxy_admin, org_admin]\n";
-        let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().yaml(administrators).start().await;
-        let top = fleet.create_user("top@example.com", "proxy_admin").await;
-        let lower = fleet.create_user("lower@example.com", "org_admin").await;
+        let (fleet, top, lower) = Fleet::with_two_administrators().await;
         let lower_key = create_key(fleet.pod(0), lower.auth(), json!({"manage_people": true})).await;
         Self { fleet, top, lower, lower_key }
     }

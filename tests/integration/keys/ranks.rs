@@ -28,10 +28,7 @@ struct Ranks {
 
 impl Ranks {
     async fn start() -> Self {
-        let administrators = "admin_roles: [proxy_admin, org_admin]\n";
-        let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().yaml(administrators).start().await;
-        let top = fleet.create_user("top@example.com", "proxy_admin").await;
-        let lower = fleet.create_user("lower@example.com", "org_admin").await;
+        let (fleet, top, lower) = Fleet::with_two_administrators().await;
         let target = make_manager(fleet.pod(0), top.auth()).await;
         let lower_key = make_manager(fleet.pod(1), lower.auth()).await;
         Self { fleet, top, target, lower, lower_key }

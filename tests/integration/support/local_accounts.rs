@@ -33,6 +33,15 @@ impl LocalUser {
 }
 
 impl Fleet {
+    /// Three pods with two administrators: a user with the role proxy_admin, and one with the lower role org_admin.
+    pub async fn with_two_administrators() -> (Self, LocalUser, LocalUser) {
+        let administrators = "admin_roles: [proxy_admin, org_admin]\n";
+        let fleet = Self::builder().pods(3).cluster().idp().local_accounts().yaml(administrators).start().await;
+        let top = fleet.create_user("top@example.com", "proxy_admin").await;
+        let lower = fleet.create_user("lower@example.com", "org_admin").await;
+        (fleet, top, lower)
+    }
+
     /// The link of an invitation that the command line creates.
     pub fn invite(&self, email: &str, role: &str) -> String {
         invitation_link(self.pod(0), email, role)

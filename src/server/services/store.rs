@@ -1,0 +1,87 @@
+//! Builds the store, and the connection to Redis.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Context;
+
+use super::secret_cell;
+use crate::{
+    clock::Clock,
+    config,
+    files::FileWatch,
+    metrics::Metrics,
+    secret::ConfiguredSecret,
+    store::{Connection, Credentials, MemoryStore, MeteredStore, RedisStore, Store, Topology},
+};
+
+/// The store and, if it is Redis, the same store for checks of its servers.
+type Stores = (Option<Arc<RedisStore>>, Arc<dyn Store>);
+
+pub(super) fn store(
+    config: &config::Store,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+    watches: &mut Vec<FileWatch>,
+) -> anyhow::Result<Stores> {
+    match config {
+        config::Store::Memory => {
+            let store = Arc::new(MemoryStore::new(Arc::clone(clock)));
+            Ok((None, Arc::new(MeteredStore::new(store, Arc::clone(metrics), Arc::clone(clock)))))
+        }
+        config::Store::Redis(redis) => {
+            let connection = connection(redis, watches)?;
+            let store = RedisStore::start(&connection, Arc::clone(clock), Arc::clone(metrics)).context("store")?;
+            let store = Arc::new(store);
+            let metered = MeteredStore::new(Arc::clone(&store) as Arc<dyn Store>, Arc::clone(metrics), Arc::clone(clock));
+            Ok((Some(store), Arc::new(metered)))
+        }
+    }
+}
+
+fn connection(redis: &config::Redis, watches: &mut Vec<FileWatch>) -> anyhow::Result<Connection> {
+    let mut cell =
+        |secret: &Option<ConfiguredSecret>, name: &'static str| secret.as_ref().map(|secret| secret_cell(secret, watches, name));
+    let password = cell(&redis.password, "store.password");
+    let sentinel_password = cell(&redis.sentinel_password, "store.sentinel_password");
+    let topology = match &redis.url.topology {
+        config::RedisTopology::Standalone => Topology::Standalone,
+        config::RedisTopology::Cluster => Topology::Cluster,
+        config::RedisTopology::Sentinel { service } => {
+            let credentials = Credentials { username: redis.sentinel_username.clone(), password: sentinel_password };
+            Topology::Sentinel { service: service.clone(), credentials }
+        }
+    };
+    Ok(Connection {
+        database: (redis.url.database != 0).then_some(redis.url.database),
+        topology,
+        hosts: redis.url.hosts.clone(),
+        tls: redis.url.tls.then(|| tls(redis.ca_file.as_deref())).transpose()?.map(Arc::new),
+        credentials: Credentials { username: redis.username.clone(), password },
+        prefix: redis.key_prefix.clone(),
+        command_timeout: redis.command_timeout,
+    })
+}
+
+/// Builds the TLS settings with the configured CA certificates, or with the system's.
+fn tls(ca_file: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    let mut roots = rustls::RootCertStore::empty();
+    match ca_file {
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+        Some(path) => {
+            for certificate in CertificateDer::pem_file_iter(path).with_context(|| format!("store.ca_file {}", path.display()))? {
+                roots.add(certificate.context("store.ca_file")?).context("store.ca_file")?;
+            }
+        }
+    }
+    Ok(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+}
+
+pub(super) fn key_prefix(config: &config::Store) -> &str {
+    match config {
+        config::Store::Memory => "",
+        config::Store::Redis(redis) => &redis.key_prefix,
+    }
+}
