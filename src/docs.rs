@@ -1,6 +1,7 @@
 //! Test support that keeps generated parts of the documentation equal to the code.
 
 mod log_events;
+mod login_messages;
 
 use std::{fs, path::Path};
 

@@ -1,5 +1,6 @@
 //! Verifies JWTs (RFC 7519) against an explicit expectation: header, signature, issuer, audience and times.
 
+mod jwk;
 mod key_set;
 #[cfg(test)]
 pub mod test_signer;
@@ -7,15 +8,15 @@ pub mod test_signer;
 pub use jsonwebtoken::Algorithm;
 pub use key_set::{KeySet, KeySetError};
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use jsonwebtoken::crypto;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::principal::Claims;
+use crate::{json_object::JsonObject, principal::Claims};
 
 /// The requirements for one kind of token of one issuer.
 #[derive(Clone, Copy, Debug)]
@@ -111,9 +112,10 @@ impl JwtError {
 pub fn verify(token: &str, expectation: &Expectation<'_>, keys: &KeySet, now: Timestamp) -> Result<VerifiedToken, JwtError> {
     let (message, signature) = token.rsplit_once('.').ok_or(JwtError::Malformed)?;
     let (header, payload) = message.split_once('.').ok_or(JwtError::Malformed)?;
-    let header: Header = decode(header)?;
+    let header = JsonObject::parse(&decode_base64(header)?).map_err(|_| JwtError::Malformed)?;
     let algorithm = expectation.check_header(&header)?;
-    verify_signature(message, signature, keys, header.kid.as_deref(), algorithm)?;
+    let kid = header.text("kid").filter(|kid| !kid.is_empty());
+    verify_signature(message, signature, keys, kid.as_deref(), algorithm)?;
     let claims: Claims = decode(payload)?;
     expectation.check_audience(&claims)?;
     let expires = expectation.check_times(&claims, now)?;
@@ -147,20 +149,12 @@ pub fn time(claims: &Claims, claim: &'static str) -> Result<Option<f64>, JwtErro
     }
 }
 
-/// The header fields that are needed. Other fields may have any value.
-#[derive(Deserialize)]
-struct Header {
-    alg: String,
-    typ: Option<String>,
-    kid: Option<String>,
-    crit: Option<IgnoredAny>,
-    zip: Option<IgnoredAny>,
-    enc: Option<IgnoredAny>,
+fn decode<T: for<'d> Deserialize<'d>>(part: &str) -> Result<T, JwtError> {
+    serde_json::from_slice(&decode_base64(part)?).map_err(|_| JwtError::Malformed)
 }
 
-fn decode<T: for<'d> Deserialize<'d>>(part: &str) -> Result<T, JwtError> {
-    let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| JwtError::Malformed)?;
-    serde_json::from_slice(&json).map_err(|_| JwtError::Malformed)
+fn decode_base64(part: &str) -> Result<Vec<u8>, JwtError> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| JwtError::Malformed)
 }
 
 fn verify_signature(
@@ -170,7 +164,7 @@ fn verify_signature(
     kid: Option<&str>,
     algorithm: Algorithm,
 ) -> Result<(), JwtError> {
-    URL_SAFE_NO_PAD.decode(signature).map_err(|_| JwtError::Malformed)?;
+    decode_base64(signature)?;
     let mut failure = JwtError::NoMatchingKey;
     for key in keys.candidates(kid, algorithm) {
         match crypto::verify(signature, message.as_bytes(), key, algorithm) {
@@ -184,16 +178,17 @@ fn verify_signature(
 }
 
 impl Expectation<'_> {
-    fn check_header(&self, header: &Header) -> Result<Algorithm, JwtError> {
-        if !header.typ.as_deref().is_none_or(|typ| self.accepts_type(typ)) {
+    fn check_header(&self, header: &JsonObject) -> Result<Algorithm, JwtError> {
+        if header.has("typ") && !header.text("typ").is_some_and(|typ| self.accepts_type(&typ)) {
             return Err(JwtError::Type);
         }
-        let algorithm = Algorithm::from_str(&header.alg).map_err(|_| JwtError::Algorithm)?;
+        let name = header.text("alg").ok_or(JwtError::Malformed)?;
+        let algorithm = jwk::parse_algorithm(&name).ok_or(JwtError::Algorithm)?;
         if !self.algorithms.contains(&algorithm) {
             return Err(JwtError::Algorithm);
         }
         // RFC 7515, section 4.1.11: a token with an unknown extension must be refused.
-        if header.crit.is_some() || header.zip.is_some() || header.enc.is_some() {
+        if ["crit", "zip", "enc"].iter().any(|extension| header.has(extension)) {
             return Err(JwtError::Extensions);
         }
         Ok(algorithm)

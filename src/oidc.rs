@@ -3,6 +3,7 @@
 mod access_token;
 mod authentication;
 mod claims;
+mod discovery;
 mod exchange;
 mod flow;
 mod freshness;
@@ -15,10 +16,12 @@ mod provider;
 mod registration;
 mod settings;
 mod token_expectation;
+mod token_response;
 mod userinfo;
 
 pub use authentication::{AuthTimeError, RequiredAuthentication};
 pub use claims::without_token_claims;
+pub use discovery::DiscoveryError;
 pub use exchange::{ExchangeError, VerifiedIdentity};
 pub use flow::{
     AuthorizationRequest, BeginFlowError, BrowserBinding, EncryptedTarget, FlowLimit, LoginFlow, LoginFlows, PresentedFlow,
@@ -33,6 +36,7 @@ pub use settings::{
     AuthMethod, LoginFlowSettings, ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, ProviderSettings,
     RpLogout,
 };
+pub use token_response::TokenResponseError;
 pub use userinfo::UserInfoError;
 
 use std::{sync::Arc, time::Duration};

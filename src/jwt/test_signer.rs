@@ -1,7 +1,9 @@
 //! Signing keys for unit tests.
 
 use aws_lc_rs::{
+    encoding::{AsDer, Pkcs8V1Der},
     rand::SystemRandom,
+    rsa::{KeyPair, KeySize},
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair},
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
@@ -25,6 +27,12 @@ impl Signer {
     pub fn eddsa(kid: Option<&str>) -> Self {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).unwrap();
         Self::new(Algorithm::EdDSA, EncodingKey::from_ed_der(pkcs8.as_ref()), kid)
+    }
+
+    pub fn rs256(kid: Option<&str>) -> Self {
+        let pkcs8 = AsDer::<Pkcs8V1Der>::as_der(&KeyPair::generate(KeySize::Rsa2048).unwrap()).unwrap();
+        let pem = pem::encode(&pem::Pem::new("PRIVATE KEY", pkcs8.as_ref()));
+        Self::new(Algorithm::RS256, EncodingKey::from_rsa_pem(pem.as_bytes()).unwrap(), kid)
     }
 
     fn new(algorithm: Algorithm, private: EncodingKey, kid: Option<&str>) -> Self {

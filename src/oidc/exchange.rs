@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use openidconnect::{AccessToken, OAuth2TokenResponse};
+use openidconnect::AccessToken;
 use url::Url;
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
     id_token::{self, IdToken, IdTokenError},
     openid_connect::{Metadata, OpenIdConnectProvider},
     settings::RpLogout,
+    token_response::{TokenResponseError, Tokens},
     userinfo::{self, UserInfoError},
 };
 use crate::{
@@ -37,7 +38,7 @@ pub enum ExchangeError {
     #[error(transparent)]
     NotReady(#[from] ProviderNotReadyError),
     #[error("the token endpoint: {0}")]
-    Token(String),
+    Token(#[from] TokenResponseError),
     #[error("the token endpoint sent no id_token; is the scope openid granted?")]
     NoIdToken,
     #[error("the id_token does not verify: {0}")]
@@ -57,7 +58,7 @@ impl ExchangeError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NotReady(_) => "provider_not_ready",
-            Self::Token(_) => "token_request_failed",
+            Self::Token(error) => error.reason(),
             Self::NoIdToken => "id_token_missing",
             Self::IdToken(error) => error.reason(),
             Self::Authentication(error) => error.reason(),
@@ -86,9 +87,9 @@ impl OpenIdConnectProvider {
     ) -> Result<VerifiedIdentity, ExchangeError> {
         let metadata = self.metadata()?;
         let tokens = self.registration.exchange(self.endpoints(&metadata), code, flow).await?;
-        let id_token = tokens.extra_fields().id_token().ok_or(ExchangeError::NoIdToken)?;
+        let id_token = tokens.id_token.as_deref().ok_or(ExchangeError::NoIdToken)?;
         let verify = |metadata: &Metadata| {
-            let access_token = tokens.access_token().secret();
+            let access_token = tokens.access_token.as_ref().map_or("", |token| token.secret());
             id_token::verify(id_token, &self.token_expectation(metadata), &flow.nonce, access_token, clock.now())
         };
         // The keys may have been rotated since the last fetch, so they are fetched once more.
@@ -101,8 +102,11 @@ impl OpenIdConnectProvider {
             verified => (metadata, verified?),
         };
         let authenticated_at = self.authenticated_at(&verified, flow, clock.now())?;
-        let access_token = self.access_token_claims(&metadata, tokens.access_token(), &verified.subject, clock).await;
-        let userinfo = self.userinfo_claims(&metadata, tokens.access_token(), &verified.subject, clock).await?;
+        let access_token = match &tokens.access_token {
+            Some(token) => self.access_token_claims(&metadata, token, &verified.subject, clock).await,
+            None => None,
+        };
+        let userinfo = self.userinfo_claims(&metadata, &tokens, &verified.subject, clock).await?;
         Ok(VerifiedIdentity { authenticated_at, ..self.build_identity(id_token, verified, access_token, userinfo) })
     }
 
@@ -150,13 +154,14 @@ impl OpenIdConnectProvider {
     async fn userinfo_claims(
         &self,
         metadata: &Metadata,
-        token: &AccessToken,
+        tokens: &Tokens,
         subject: &str,
         clock: &dyn Clock,
-    ) -> Result<Option<Claims>, UserInfoError> {
-        let Some(endpoint) = &metadata.userinfo_endpoint else { return Ok(None) };
+    ) -> Result<Option<Claims>, ExchangeError> {
+        let Some(endpoint) = metadata.userinfo_endpoint() else { return Ok(None) };
+        let token = tokens.access_token.as_ref().ok_or(TokenResponseError::NoAccessToken)?;
         let response = userinfo::fetch(&self.registration.http, endpoint, token).await?;
-        response.claims(subject, &self.token_expectation(metadata), clock.now()).map(Some)
+        Ok(Some(response.claims(subject, &self.token_expectation(metadata), clock.now())?))
     }
 
     fn build_identity(

@@ -6,7 +6,6 @@ use openidconnect::{
     HttpRequest, HttpResponse,
     http::{Request, request::Builder},
 };
-use serde::de::IgnoredAny;
 use url::Url;
 
 use crate::{error_chain::causes, origin::is_loopback};
@@ -68,21 +67,9 @@ impl HttpClient {
         // The builder's errors contain no header values.
         let request = request.header("accept", "application/json").body(Vec::new());
         let response = self.call(request.map_err(|error| HttpClientError::Client(error.to_string()))?).await?;
-        match response.status().as_u16() {
-            200 => Ok(response),
-            status => Err(HttpClientError::Status { host: host(url), status }),
-        }
-    }
-
-    /// Sends a request to a token endpoint, whose errors are JSON (RFC 6749, section 5.2). Any other error response, such as a
-    /// proxy's, is reduced to its status.
-    pub(super) async fn call_for_tokens(&self, request: HttpRequest) -> Result<HttpResponse, HttpClientError> {
-        let host = request.uri().host().unwrap_or_default().to_owned();
-        let response = self.call(request).await?;
-        match response.status().as_u16() {
-            200 => Ok(response),
-            _ if serde_json::from_slice::<IgnoredAny>(response.body()).is_ok() => Ok(response),
-            status => Err(HttpClientError::Status { host, status }),
+        match response.status() {
+            status if status.is_success() => Ok(response),
+            status => Err(HttpClientError::Status { host: host(url), status: status.as_u16() }),
         }
     }
 

@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use oauth2::basic::BasicTokenType;
-use openidconnect::{AccessToken, AuthType, OAuth2TokenResponse};
+use openidconnect::{AccessToken, AuthType};
 use serde_json::Value;
 use url::Url;
 
@@ -74,11 +73,8 @@ impl OAuth2Provider {
     }
 
     async fn exchange(&self, code: &str, flow: &LoginFlow) -> Result<AccessToken, ExchangeError> {
-        let response = self.registration.exchange(self.endpoints(), code, flow).await?;
-        match response.token_type() {
-            BasicTokenType::Bearer => Ok(response.access_token().clone()),
-            _ => Err(ExchangeError::Token("its access token is not of the type bearer".into())),
-        }
+        let tokens = self.registration.exchange(self.endpoints(), code, flow).await?;
+        Ok(tokens.bearer_token()?.clone())
     }
 }
 

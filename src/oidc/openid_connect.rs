@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use openidconnect::AuthType;
-use serde::Deserialize;
 use url::Url;
 
 use super::{
+    discovery::{DiscoveryDocument, DiscoveryError},
     keys::{self, FetchError},
     registration::{FlowEndpoints, Registration},
     settings::{ManualEndpoints, OpenIdConnectSettings, RpLogout},
@@ -19,22 +19,6 @@ use crate::{
     refreshing::{FetchedValue, RefreshingValue},
 };
 
-/// The fields of the discovery document that are used (OpenID Connect Discovery 1.0, section 3).
-#[derive(Deserialize)]
-struct DiscoveryDocument {
-    issuer: String,
-    authorization_endpoint: Url,
-    token_endpoint: Url,
-    jwks_uri: Url,
-    userinfo_endpoint: Option<Url>,
-    token_endpoint_auth_methods_supported: Option<Vec<String>>,
-    /// RFC 9207: the provider sends `iss` in the callback.
-    #[serde(default)]
-    authorization_response_iss_parameter_supported: bool,
-    /// RP-Initiated Logout 1.0.
-    end_session_endpoint: Option<Url>,
-}
-
 pub(super) struct OpenIdConnectProvider {
     pub(super) registration: Arc<Registration>,
     pub(super) settings: OpenIdConnectSettings,
@@ -45,13 +29,21 @@ pub(super) struct OpenIdConnectProvider {
 
 /// A provider's endpoints and keys as of the last successful fetch.
 pub(super) struct Metadata {
-    authorization_endpoint: Url,
-    token_endpoint: Url,
-    pub(super) userinfo_endpoint: Option<Url>,
-    end_session_endpoint: Option<Url>,
+    endpoints: Endpoints,
+    pub(super) keys: KeySet,
+}
+
+/// A provider's endpoints, by discovery or as configured.
+struct Endpoints {
+    authorization: Url,
+    token: Url,
+    jwks: Url,
+    userinfo: Option<Url>,
+    /// RP-Initiated Logout 1.0.
+    end_session: Option<Url>,
+    /// RFC 9207: the provider sends `iss` in the callback.
     sends_issuer: bool,
     offers_only_post: bool,
-    pub(super) keys: KeySet,
 }
 
 /// The provider's metadata has not been fetched since this process started, or was fetched too long ago.
@@ -102,12 +94,12 @@ impl OpenIdConnectProvider {
         }
         let configured = self.settings.end_session_endpoint.clone();
         // The endpoint needs no keys, so that its age does not matter.
-        configured.or_else(|| self.refreshing.last()?.end_session_endpoint.clone())
+        configured.or_else(|| self.refreshing.last()?.endpoints.end_session.clone())
     }
 
     /// True if the provider announces that it sends `iss` in every callback (RFC 9207).
     pub(super) fn sends_issuer(&self) -> bool {
-        self.refreshing.last().is_some_and(|metadata| metadata.sends_issuer)
+        self.refreshing.last().is_some_and(|metadata| metadata.endpoints.sends_issuer)
     }
 
     /// Requests the metadata if there is none yet, and waits for it for a limited time.
@@ -130,10 +122,10 @@ impl OpenIdConnectProvider {
 
     /// The client authenticates with Basic unless the provider offers only the form (RFC 6749, section 2.3.1).
     pub(super) fn endpoints<'a>(&self, metadata: &'a Metadata) -> FlowEndpoints<'a> {
-        let auto = if metadata.offers_only_post { AuthType::RequestBody } else { AuthType::BasicAuth };
+        let auto = if metadata.endpoints.offers_only_post { AuthType::RequestBody } else { AuthType::BasicAuth };
         FlowEndpoints {
-            authorization: &metadata.authorization_endpoint,
-            token: &metadata.token_endpoint,
+            authorization: &metadata.endpoints.authorization,
+            token: &metadata.endpoints.token,
             auth_type: self.registration.auth_type(auto),
         }
     }
@@ -157,44 +149,40 @@ impl OpenIdConnectProvider {
     }
 
     async fn fetch(&self) -> Result<FetchedValue<Metadata>, FetchError> {
-        let discovered = match &self.settings.endpoints {
-            Some(endpoints) => DiscoveryDocument::from_settings(&self.settings.issuer, endpoints),
-            None => {
-                let Registration { http, .. } = &*self.registration;
-                keys::discover(http, &self.settings.issuer, |discovered: &DiscoveryDocument| &discovered.issuer).await?
-            }
+        let http = &self.registration.http;
+        let mut endpoints = match &self.settings.endpoints {
+            Some(configured) => Endpoints::from_settings(configured),
+            None => Endpoints::from_document(&DiscoveryDocument::fetch(http, &self.settings.issuer).await?)?,
         };
-        let FetchedValue { value: keys, fresh_for } = keys::fetch_keys(&self.registration.http, &discovered.jwks_uri).await?;
-        let value = Metadata {
-            sends_issuer: discovered.authorization_response_iss_parameter_supported,
-            offers_only_post: discovered.offers_only_post(),
-            authorization_endpoint: discovered.authorization_endpoint,
-            token_endpoint: discovered.token_endpoint,
-            userinfo_endpoint: self.settings.userinfo_endpoint.clone().or(discovered.userinfo_endpoint),
-            end_session_endpoint: discovered.end_session_endpoint,
-            keys,
-        };
-        Ok(FetchedValue { value, fresh_for })
+        endpoints.userinfo = self.settings.userinfo_endpoint.clone().or(endpoints.userinfo);
+        let FetchedValue { value: keys, fresh_for } = keys::fetch_keys(http, &endpoints.jwks).await?;
+        Ok(FetchedValue { value: Metadata { endpoints, keys }, fresh_for })
     }
 }
 
-impl DiscoveryDocument {
-    fn from_settings(issuer: &str, endpoints: &ManualEndpoints) -> Self {
-        Self {
-            issuer: issuer.to_owned(),
-            authorization_endpoint: endpoints.authorization.clone(),
-            token_endpoint: endpoints.token.clone(),
-            jwks_uri: endpoints.jwks.clone(),
-            userinfo_endpoint: None,
-            token_endpoint_auth_methods_supported: None,
-            authorization_response_iss_parameter_supported: false,
-            end_session_endpoint: None,
-        }
+impl Metadata {
+    pub(super) fn userinfo_endpoint(&self) -> Option<&Url> {
+        self.endpoints.userinfo.as_ref()
+    }
+}
+
+impl Endpoints {
+    fn from_settings(configured: &ManualEndpoints) -> Self {
+        let ManualEndpoints { authorization, token, jwks } = configured.clone();
+        Self { authorization, token, jwks, userinfo: None, end_session: None, sends_issuer: false, offers_only_post: false }
     }
 
-    fn offers_only_post(&self) -> bool {
-        let offered = self.token_endpoint_auth_methods_supported.as_deref().unwrap_or_default();
+    fn from_document(document: &DiscoveryDocument) -> Result<Self, DiscoveryError> {
+        let offered = document.texts("token_endpoint_auth_methods_supported");
         let offers = |method: &str| offered.iter().any(|offered| offered == method);
-        offers("client_secret_post") && !offers("client_secret_basic")
+        Ok(Self {
+            authorization: document.required_endpoint("authorization_endpoint")?,
+            token: document.required_endpoint("token_endpoint")?,
+            jwks: document.required_endpoint("jwks_uri")?,
+            userinfo: document.optional_endpoint("userinfo_endpoint"),
+            end_session: document.optional_endpoint("end_session_endpoint"),
+            sends_issuer: document.is_true("authorization_response_iss_parameter_supported"),
+            offers_only_post: offers("client_secret_post") && !offers("client_secret_basic"),
+        })
     }
 }

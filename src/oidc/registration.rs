@@ -1,24 +1,22 @@
 //! The client registration at a provider, and the requests of the authorization code flow (RFC 6749).
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use oauth2::{
     Client, StandardRevocableToken,
-    basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType},
+    basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse},
 };
 use openidconnect::{
-    AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet, ErrorResponseType,
-    ExtraTokenFields, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, StandardErrorResponse,
-    StandardTokenResponse, TokenUrl,
+    AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet, HttpRequest,
+    HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, TokenUrl,
 };
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use url::Url;
 
 use super::{
-    AuthorizationRequest, ExchangeError, LoginFlow,
+    AuthorizationRequest, LoginFlow,
     http::HttpClient,
     settings::{AuthMethod, ProviderSettings},
+    token_response::{self, StandardTokens, TokenResponseError, Tokens},
 };
 use crate::secret::SecretCell;
 
@@ -36,18 +34,9 @@ pub(super) struct FlowEndpoints<'a> {
     pub auth_type: AuthType,
 }
 
-/// The response of the token endpoint.
-pub(super) type TokenResponse = StandardTokenResponse<IdTokenField, BasicTokenType>;
-
-/// The field that OpenID Connect adds to the response.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct IdTokenField {
-    id_token: Option<Value>,
-}
-
 type OAuthClient = Client<
     BasicErrorResponse,
-    TokenResponse,
+    StandardTokens,
     BasicTokenIntrospectionResponse,
     StandardRevocableToken,
     BasicRevocationErrorResponse,
@@ -57,20 +46,6 @@ type OAuthClient = Client<
     EndpointNotSet,
     EndpointSet,
 >;
-
-impl ExtraTokenFields for IdTokenField {}
-
-impl IdTokenField {
-    pub fn id_token(&self) -> Option<&str> {
-        self.id_token.as_ref()?.as_str()
-    }
-}
-
-impl fmt::Debug for IdTokenField {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("IdTokenField([redacted])")
-    }
-}
 
 impl Registration {
     pub fn new(config: ProviderSettings, redirect_uri: RedirectUrl, http: HttpClient, secret: Option<Arc<SecretCell>>) -> Self {
@@ -120,14 +95,22 @@ impl Registration {
         endpoints: FlowEndpoints<'_>,
         code: &str,
         flow: &LoginFlow,
-    ) -> Result<TokenResponse, ExchangeError> {
-        let call = |request| self.http.call_for_tokens(request);
-        self.client(endpoints)
+    ) -> Result<Tokens, TokenResponseError> {
+        let call = |request| self.call_token_endpoint(request);
+        let response = self
+            .client(endpoints)
             .exchange_code(AuthorizationCode::new(code.to_owned()))
             .set_pkce_verifier(PkceCodeVerifier::new(flow.verifier.clone()))
             .request_async(&call)
-            .await
-            .map_err(|error| ExchangeError::Token(describe(error)))
+            .await;
+        response.map(Tokens::from).map_err(|error| match error {
+            RequestTokenError::Request(error) => error,
+            other => TokenResponseError::Request(other.to_string()),
+        })
+    }
+
+    async fn call_token_endpoint(&self, request: HttpRequest) -> Result<HttpResponse, TokenResponseError> {
+        token_response::normalize(&self.http.call(request).await?)
     }
 
     /// Returns a client with the current secret.
@@ -142,42 +125,4 @@ impl Registration {
             None => client,
         }
     }
-}
-
-/// Returns the endpoint's error code, without the description, which may name the user.
-fn describe<E, C>(error: RequestTokenError<E, StandardErrorResponse<C>>) -> String
-where
-    E: std::error::Error,
-    C: ErrorResponseType + AsRef<str> + fmt::Display,
-{
-    match error {
-        RequestTokenError::ServerResponse(response) => describe_refusal(response.error().as_ref()),
-        RequestTokenError::Request(error) => error.to_string(),
-        RequestTokenError::Parse(error, body) => {
-            error_in_success(&body).map_or_else(|| describe_parse_error(error.inner()).into(), |code| describe_refusal(&code))
-        }
-        RequestTokenError::Other(text) => text,
-    }
-}
-
-/// Describes a parse error without the parser's own text, which may quote a value.
-fn describe_parse_error(error: &serde_json::Error) -> &'static str {
-    match error.classify() {
-        serde_json::error::Category::Data => "its answer lacks a field or has it in the wrong form",
-        _ => "its answer is not JSON",
-    }
-}
-
-/// Returns the error code of a response with a success status, as GitHub sends it.
-fn error_in_success(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct ErrorBody {
-        error: String,
-    }
-    serde_json::from_slice(body).map(|ErrorBody { error }| error).ok()
-}
-
-fn describe_refusal(code: &str) -> String {
-    const LONGEST: usize = 64;
-    format!("it refused: {:?}", code.chars().take(LONGEST).collect::<String>())
 }

@@ -1,6 +1,7 @@
 //! A provider with invalid tokens and answers: they open no session, and no token is written to the log.
 
 mod cases;
+mod key_sets;
 mod metadata;
 
 use std::time::Duration;
@@ -16,13 +17,18 @@ use crate::support::steps::{
     SESSION, assert_not_signed_in, assert_page, assert_signed_in, at, begin, login_address, restart_target, session_of,
 };
 use crate::support::wait;
-use cases::{Case, faults_of_access_tokens, faults_of_authentication_times, faults_that_end_the_login_flow, id_token};
+use cases::{
+    Case, faults_of_access_tokens, faults_of_authentication_times, faults_that_end_the_login_flow, id_token, odd_token_responses,
+};
 use metadata::large_key_set;
 
 /// The shortest interval between on-demand fetches of the keys.
 const BETWEEN_FETCHES: Duration = Duration::from_secs(10);
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Accepts the access tokens of the provider.
+const TOKEN_ISSUER: &str = "{id: corp-api, provider: corp, audiences: [litellm]}";
+
 const FAILED: &str = "login failed";
 const LEFT_OUT: &str = "access token claims ignored";
 
@@ -42,9 +48,15 @@ impl FaultyFleet {
         let idp = FaultyIdp::start().await;
         spoil(&idp).await;
         // The most verbose log that operators can configure.
-        let verbose = |pod: &mut PodOptions| pod.further = "log: {level: \"trace,notify=warn,inotify=warn\"}\n".to_owned();
+        let further = format!("log: {{level: \"trace,notify=warn,inotify=warn\"}}\ntoken_issuers: [{TOKEN_ISSUER}]\n");
+        let verbose = |pod: &mut PodOptions| pod.further = further.clone();
         let provider = ProviderSection::corp(idp.issuer(), random_key());
         Self { fleet: Fleet::builder().provider(provider).config(verbose).start().await, idp }
+    }
+
+    /// Restarts the pod, which then fetches the provider's metadata.
+    async fn restart(&mut self) {
+        self.fleet.pods[0].restart().await;
     }
 
     fn pod(&self) -> &Pod {
@@ -142,9 +154,12 @@ async fn invalid_tokens_and_answers_open_no_session() {
         json!({"userinfo": {"signedBy": "provider"}}),
         id_token(json!({"aud": ["vestibule"], "azp": "vestibule"})),
         id_token(json!({"address": [], "locale": {}, "updated_at": "yesterday", "phone_number": 7, "picture": 1e300})),
-        // There is only one key, so tokens need no key id.
         json!({"idToken": {"header": {"kid": null}}, "accessToken": {"header": {"kid": null}}}),
-    ] {
+        json!({"idToken": {"header": {"kid": 7, "jku": {}}}, "accessToken": {"header": {"kid": [], "x5c": 1}}}),
+    ]
+    .into_iter()
+    .chain(odd_token_responses())
+    {
         assert_eq!(fleet.role(&right).await, "proxy_admin", "{right}");
     }
     for case in faults_that_end_the_login_flow() {

@@ -232,7 +232,7 @@ async fn a_refused_code_is_detected_even_with_a_success_status() {
     let page = agent.get(&at(fleet.pod(0), &callback)).await;
     assert_page(&page, 502, "Sign-in could not be confirmed");
     assert_not_signed_in(&page);
-    assert!(fleet.pod(0).log().contains(r#"it refused: "invalid_grant""#), "{}", fleet.pod(0).log());
+    assert!(fleet.pod(0).log().contains(r#"it refused with status 200: "invalid_grant""#), "{}", fleet.pod(0).log());
     assert_eq!(fleet.idp().stats().await["user"], 0, "without a token there is no userinfo request");
 }
 
@@ -244,7 +244,7 @@ async fn a_token_of_another_type_than_bearer_is_not_used() {
     let page = agent.get(&at(fleet.pod(0), &callback)).await;
     assert_page(&page, 502, "Sign-in could not be confirmed");
     assert_not_signed_in(&page);
-    assert!(fleet.pod(0).log().contains("not of the type bearer"), "{}", fleet.pod(0).log());
+    assert!(fleet.pod(0).log().contains("token_type is another type than Bearer"), "{}", fleet.pod(0).log());
     assert_eq!(fleet.idp().stats().await["user"], 0);
 }
 

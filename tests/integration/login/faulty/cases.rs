@@ -82,14 +82,40 @@ fn token_response_faults() -> Vec<Case> {
         Case(
             "an error",
             json!({"token": {"status": 400, "body": r#"{"error": "invalid_grant", "error_description": "j@example.com"}"#}}),
-            "invalid_grant",
+            r#"status 400: "invalid_grant""#,
         ),
-        Case("HTML that is called JSON", json!({"token": {"body": "<h1>Hello</h1>"}}), "not JSON"),
-        Case("HTML", json!({"token": {"type": "text/html", "body": "<h1>Hello</h1>"}}), "text/html"),
+        Case(
+            "an error in an object",
+            json!({"token": {"status": 403, "body": r#"{"error": {"code": "E17", "message": "j@example.com"}}"#}}),
+            r#"status 403: "E17""#,
+        ),
+        Case("an error in a form", json!({"token": {"status": 400, "type": "text/plain", "body": "error=denied"}}), "denied"),
+        Case("HTML that is called JSON", json!({"token": {"body": "<h1>Hello</h1>"}}), "status 200 is not JSON"),
+        Case("HTML", json!({"token": {"type": "text/html", "body": "<h1>Hello</h1>"}}), "status 200 is not JSON"),
         Case("a failure in HTML", json!({"token": {"status": 503, "type": "text/html", "body": "<h1>Hello</h1>"}}), "status 503"),
-        Case("nothing", json!({"token": {"body": ""}}), "empty response body"),
+        Case("nothing", json!({"token": {"body": ""}}), "status 200 is not JSON"),
+        Case("an id_token of another type", json!({"token": {"claims": {"id_token": ["id"]}}}), "no id_token"),
+        Case("no access token for its hash", json!({"token": {"claims": {"access_token": null}}}), "at_hash"),
+        Case("no access token for userinfo", without_access_token(), "access_token is missing"),
         Case("a large answer", json!({"token": {"padding": 1_572_864}}), "more than 1 MiB"),
         Case("an answer elsewhere", json!({"token": {"status": 307, "location": "/elsewhere", "body": ""}}), "status 307"),
+    ]
+}
+
+/// A response that has only an id_token, which is enough without userinfo.
+pub fn without_access_token() -> Value {
+    json!({"token": {"claims": {"access_token": null}}, "idToken": {"claims": {"at_hash": null}}})
+}
+
+/// Token responses that have the needed fields.
+pub fn odd_token_responses() -> Vec<Value> {
+    let claims = |claims: Value| json!({"token": {"claims": claims}});
+    vec![
+        claims(json!({"token_type": null})),
+        claims(json!({"token_type": 7, "expires_in": "3599", "scope": ["openid"], "refresh_token": {}, "error": null})),
+        claims(json!({"expires_in": -1e300, "refresh_token": null, "id_token_expires_in": [], "not-before-policy": {}})),
+        json!({"token": {"status": 201, "type": "text/html; charset=utf-8"}}),
+        json!({"token": {"status": 206, "type": "application/octet-stream"}}),
     ]
 }
 

@@ -1,0 +1,223 @@
+//! Tests of key sets as providers publish them.
+
+use base64::{Engine, engine::general_purpose};
+use proptest::prelude::*;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    clock::{Clock, SystemClock},
+    json_object::arbitrary,
+    jwt::{Audience, Expectation, JwtError, test_signer::Signer, verify},
+};
+
+const ISSUER: &str = "https://idp.example.com";
+
+fn token(signer: &Signer, kid: Option<&str>) -> String {
+    let header = jsonwebtoken::Header { kid: kid.map(str::to_owned), ..signer.header() };
+    signer.sign_with(&header, &json!({"iss": ISSUER}))
+}
+
+fn parse(keys: &Value) -> Result<KeySet, KeySetError> {
+    KeySet::parse(json!({"keys": keys}).to_string().as_bytes())
+}
+
+fn refusal(token: &str, keys: &KeySet) -> Option<JwtError> {
+    let expectation = Expectation {
+        issuer: ISSUER,
+        audience: Audience::Any,
+        algorithms: &[Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA],
+        types: &[],
+        required_times: &[],
+        leeway: std::time::Duration::ZERO,
+    };
+    verify(token, &expectation, keys, SystemClock.now()).err()
+}
+
+fn public(signer: &Signer) -> Value {
+    serde_json::to_value(&signer.public).unwrap()
+}
+
+/// The public key with some members replaced. Null removes a member.
+fn with(signer: &Signer, changed: &Value) -> Value {
+    let mut key = public(signer);
+    for (name, value) in changed.as_object().unwrap() {
+        match value {
+            Value::Null => key.as_object_mut().unwrap().remove(name),
+            value => key.as_object_mut().unwrap().insert(name.clone(), value.clone()),
+        };
+    }
+    key
+}
+
+fn decoded(key: &Value, member: &str) -> Vec<u8> {
+    general_purpose::URL_SAFE_NO_PAD.decode(key[member].as_str().unwrap()).unwrap()
+}
+
+fn with_zeros(bytes: &[u8]) -> String {
+    general_purpose::URL_SAFE_NO_PAD.encode([&[0; 5], bytes].concat())
+}
+
+#[test]
+fn integers_are_read_in_every_encoding() {
+    for signer in [Signer::rs256(Some("k1")), Signer::es256(Some("k1"))] {
+        let key = public(&signer);
+        let members = if key["kty"] == "RSA" { ["n", "e"] } else { ["x", "y"] };
+        let encodings: [fn(&[u8]) -> String; 5] = [
+            |bytes| general_purpose::URL_SAFE.encode(bytes),
+            |bytes| general_purpose::STANDARD.encode(bytes),
+            |bytes| general_purpose::STANDARD_NO_PAD.encode(bytes) + "====\r\n",
+            with_zeros,
+            |bytes| {
+                with_zeros(bytes).as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect::<Vec<_>>().join("\n")
+            },
+        ];
+        for (number, encode) in encodings.iter().enumerate() {
+            let mut odd = key.clone();
+            for member in members {
+                odd[member] = encode(&decoded(&key, member)).into();
+            }
+            assert_eq!(refusal(&token(&signer, Some("k1")), &parse(&json!([odd])).unwrap()), None, "{number}: {odd}");
+        }
+    }
+}
+
+#[test]
+fn a_coordinate_without_its_leading_zeros_is_read() {
+    let signer = std::iter::repeat_with(|| Signer::es256(None)).find(|signer| decoded(&public(signer), "x")[0] == 0).unwrap();
+    let key = public(&signer);
+    let short = general_purpose::URL_SAFE_NO_PAD.encode(&decoded(&key, "x")[1..]);
+    assert_eq!(refusal(&token(&signer, None), &parse(&json!([with(&signer, &json!({"x": short}))])).unwrap()), None);
+}
+
+#[test]
+fn an_edwards_key_keeps_its_zeros_and_may_be_padded() {
+    let signer = Signer::eddsa(None);
+    let bytes = decoded(&public(&signer), "x");
+    let padded = with(&signer, &json!({"x": general_purpose::STANDARD.encode(&bytes), "alg": "Ed25519"}));
+    assert_eq!(refusal(&token(&signer, None), &parse(&json!([padded])).unwrap()), None);
+    assert_eq!(parse(&json!([with(&signer, &json!({"x": with_zeros(&bytes)}))])), Err(KeySetError::NoKey));
+}
+
+#[rstest]
+#[case::no_algorithm(json!({"alg": null}))]
+#[case::no_kid(json!({"kid": null}))]
+#[case::empty_kid(json!({"kid": ""}))]
+#[case::kid_of_another_type(json!({"kid": 7}))]
+#[case::algorithm_of_another_type(json!({"alg": ["RS256"]}))]
+#[case::unknown_algorithm(json!({"alg": "RSA"}))]
+#[case::use_of_another_type(json!({"use": ["sig"]}))]
+#[case::operations_of_another_type(json!({"use": "sig", "key_ops": "verify"}))]
+#[case::broken_certificates(json!({"x5c": "none", "x5t": 7, "x5u": {}, "x5t#S256": []}))]
+#[case::unknown_members(json!({"exp": [], "nbf": {}, "iat": 1e300, "oth": "x"}))]
+fn members_that_are_not_needed_do_not_matter(#[case] changed: Value) {
+    let signer = Signer::rs256(Some("k1"));
+    assert_eq!(refusal(&token(&signer, Some("k1")), &parse(&json!([with(&signer, &changed)])).unwrap()), None);
+}
+
+#[rstest]
+#[case::encryption(json!({"use": "enc"}))]
+#[case::encryption_by_operations(json!({"key_ops": ["encrypt", "wrapKey"]}))]
+#[case::encryption_by_algorithm(json!({"alg": "RSA-OAEP-256"}))]
+#[case::algorithm_of_another_type(json!({"alg": "ES256"}))]
+#[case::shared_secret_algorithm(json!({"alg": "HS256"}))]
+#[case::shared_secret(json!({"kty": "oct", "k": "c2VjcmV0"}))]
+#[case::unknown_type(json!({"kty": "AKP", "pub": "AAAA"}))]
+#[case::no_type(json!({"kty": null}))]
+#[case::type_of_another_type(json!({"kty": 7}))]
+#[case::certificate_only(json!({"n": null, "e": null, "x5c": ["MIIB"]}))]
+#[case::no_base64(json!({"n": "(n)"}))]
+#[case::empty_modulus(json!({"n": ""}))]
+#[case::short_modulus(json!({"n": "AQAB"}))]
+#[case::even_exponent(json!({"e": "AQAA"}))]
+#[case::exponent_of_one(json!({"e": "AQ"}))]
+#[case::huge_exponent(json!({"e": "AQAAAAAAAQ"}))]
+#[case::modulus_of_another_type(json!({"n": ["AQAB"]}))]
+fn a_key_that_verifies_no_signature_is_skipped(#[case] changed: Value) {
+    let signer = Signer::rs256(Some("k1"));
+    let unusable = with(&signer, &changed);
+    assert_eq!(parse(&json!([unusable])), Err(KeySetError::NoKey));
+    let other = Signer::es256(Some("k1"));
+    let keys = parse(&json!([unusable, "no key", 7, null, [], public(&other)])).unwrap();
+    assert_eq!(keys.len(), 1);
+    assert_eq!(refusal(&token(&other, Some("k1")), &keys), None);
+    assert_eq!(refusal(&token(&signer, Some("k1")), &keys), Some(JwtError::NoMatchingKey));
+}
+
+#[rstest]
+#[case(br#"{"keys": []}"#, "the key set has no usable signing key; assign a signing key at the provider")]
+#[case(br#"{"keys": [{"kty": "new"}]}"#, "the key set has no usable signing key; assign a signing key at the provider")]
+#[case(br#"{"keys": {}}"#, "the key set can't be read: keys is an object, not a list")]
+#[case(br#"{}"#, "the key set can't be read: keys is missing")]
+#[case(b"<html>", "the key set can't be read: it is not a JSON object")]
+fn a_document_without_usable_keys_is_an_error(#[case] document: &[u8], #[case] expected: &str) {
+    assert_eq!(KeySet::parse(document).unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn a_point_that_is_not_on_the_curve_is_no_key() {
+    let signer = Signer::es256(None);
+    assert_eq!(parse(&json!([with(&signer, &json!({"x": "AQ"}))])), Err(KeySetError::NoKey));
+    assert_eq!(parse(&json!([with(&signer, &json!({"crv": "P-384"}))])), Err(KeySetError::NoKey));
+}
+
+#[test]
+fn without_a_unique_key_id_every_fitting_key_is_tried() {
+    let (signer, same, other) = (Signer::es256(Some("k1")), Signer::es256(Some("k1")), Signer::es256(Some("k2")));
+    let keys = parse(&json!([public(&same), public(&other), public(&signer)])).unwrap();
+    for (kid, expected) in [
+        (Some("k1"), None),
+        (None, None),
+        (Some(""), None),
+        (Some("k2"), Some(JwtError::Signature)),
+        (Some("k3"), Some(JwtError::NoMatchingKey)),
+    ] {
+        assert_eq!(refusal(&token(&signer, kid), &keys), expected, "{kid:?}");
+    }
+    // A key without an id may have any id, but not that of another key.
+    let nameless = with(&signer, &json!({"kid": null}));
+    let keys = parse(&json!([nameless, public(&other)])).unwrap();
+    assert_eq!(refusal(&token(&signer, Some("k1")), &keys), None);
+    assert_eq!(refusal(&token(&signer, Some("k2")), &keys), Some(JwtError::Signature));
+}
+
+#[test]
+fn at_most_eight_keys_are_tried() {
+    let signer = Signer::eddsa(None);
+    let others: Vec<_> = (0..8).map(|_| public(&Signer::eddsa(None))).collect();
+    let position = |before: usize| json!([&others[..before], &[public(&signer)], &others[before..]].concat());
+    assert_eq!(refusal(&token(&signer, None), &parse(&position(7)).unwrap()), None);
+    assert_eq!(refusal(&token(&signer, None), &parse(&position(8)).unwrap()), Some(JwtError::Signature));
+    // Keys of other types do not count.
+    let elliptic: Vec<_> = (0..8).map(|_| public(&Signer::es256(None))).collect();
+    let keys = json!([&elliptic[..], &[public(&signer)]].concat());
+    assert_eq!(refusal(&token(&signer, None), &parse(&keys).unwrap()), None);
+}
+
+#[test]
+fn equal_sets_are_equal_and_others_are_not() {
+    let (signer, other) = (Signer::es256(Some("k1")), Signer::es256(Some("k1")));
+    let set = |key: Value| parse(&json!([key])).unwrap();
+    assert_eq!(set(public(&signer)), set(with(&signer, &json!({"x5t": "x"}))));
+    for different in [public(&other), with(&signer, &json!({"kid": "k2"})), with(&signer, &json!({"alg": null}))] {
+        assert_ne!(set(public(&signer)), set(different));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Members that Vestibule does not need, and items that are no keys.
+    #[test]
+    fn any_json_elsewhere_does_not_matter(
+        name in prop::sample::select(vec!["x5c", "x5t", "x5u", "x5t#S256", "oth", "nbf", "alg2", "ext"]),
+        value in arbitrary::json_text(),
+    ) {
+        let signer = Signer::es256(Some("k1"));
+        let key = public(&signer).to_string();
+        let key = format!(r#"{{"{name}": {value}, {}"#, &key[1..]);
+        let document = format!(r#"{{"{name}": {value}, "keys": [{value}, {key}, {value}], "next": {value}}}"#);
+        prop_assert_eq!(refusal(&token(&signer, Some("k1")), &KeySet::parse(document.as_bytes()).unwrap()), None);
+    }
+}
