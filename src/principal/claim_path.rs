@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::Claims;
 
 /// A dot path into nested claims: `resource_access.litellm.roles`. `[]` after a name stands for each
-/// entry of a list of objects: `groups[].name`. A backslash escapes a dot, a square bracket and
-/// itself: `https://example\.com/roles`.
+/// entry of a list of objects: `groups[].name`. A step `*` stands for each member of an object, and a
+/// last step `{}` for its keys. A backslash escapes a dot, a bracket, a star and itself:
+/// `https://example\.com/roles`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimPath {
     first: Box<str>,
@@ -19,7 +20,12 @@ pub struct ClaimPath {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Step {
     Field(Box<str>),
+    /// `[]`: each entry of a list.
     Each,
+    /// `*`: each member of an object.
+    Members,
+    /// `{}`: the keys of an object.
+    Keys,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,14 +34,21 @@ pub enum ClaimPathError {
     Empty,
     #[error("has an empty step between its dots; write a dot within a name as \\.")]
     EmptyStep,
-    #[error("has a backslash that is not followed by a dot, a square bracket or a backslash")]
+    #[error("has a backslash that is not followed by a dot, a bracket, a star or a backslash")]
     Escape,
     #[error(
         "has a square bracket in the wrong place; write name[].field for each entry of a list, and a bracket within a name as \\[ \
          or \\]"
     )]
     Bracket,
+    #[error("begins with * or {{}}; begin it with the name of a claim")]
+    NoName,
+    #[error("has something after {{}}, which must be the last step; write * for each member of an object")]
+    AfterKeys,
 }
+
+const MEMBERS: &str = "*";
+const KEYS: &str = "{}";
 
 impl ClaimPath {
     pub fn parse(text: &str) -> Result<Self, ClaimPathError> {
@@ -45,8 +58,11 @@ impl ClaimPath {
         let mut steps = Vec::new();
         let mut rest = text;
         loop {
-            let (name, each, after) = split_name(rest)?;
-            steps.push(Step::Field(name));
+            let (step, each, after) = split_step(rest)?;
+            if step == Step::Keys && (each.is_some() || after.is_some()) {
+                return Err(if steps.is_empty() { ClaimPathError::NoName } else { ClaimPathError::AfterKeys });
+            }
+            steps.push(step);
             steps.extend(each);
             match after {
                 Some(after) => rest = after,
@@ -56,12 +72,12 @@ impl ClaimPath {
         // `values` reads the entries of a list in any case, so a final `[]` changes nothing.
         steps.pop_if(|last| *last == Step::Each);
         let mut steps = steps.into_iter();
-        let Some(Step::Field(first)) = steps.next() else { unreachable!("a path begins with a name") };
+        let Some(Step::Field(first)) = steps.next() else { return Err(ClaimPathError::NoName) };
         Ok(Self { first, further: steps.collect() })
     }
 
-    /// Returns the claim's values as text. A string, number or boolean is one value; a list has one value per entry. Empty
-    /// strings, nulls, objects and nested lists are ignored.
+    /// Returns the claim's values as text. A string, number or boolean is one value; a list has one value per entry, and with
+    /// a last `{}` an object has one per key. Empty strings, nulls, objects and nested lists are ignored.
     pub fn values<'a>(&self, claims: &'a Claims) -> Vec<Cow<'a, str>> {
         let mut found = Vec::new();
         if let Some(value) = claims.get(&*self.first) {
@@ -76,20 +92,20 @@ impl ClaimPath {
         if values.len() == 1 { values.pop() } else { None }
     }
 
-    /// Returns the JSON value at this path; `None` if it is absent or if the path has `[]`.
+    /// Returns the JSON value at this path; `None` if it is absent or if the path can lead to several values.
     pub fn find<'a>(&self, claims: &'a Claims) -> Option<&'a Value> {
         self.further.iter().try_fold(claims.get(&*self.first)?, |value, step| match step {
             Step::Field(name) => value.as_object()?.get(&**name),
-            Step::Each => None,
+            Step::Each | Step::Members | Step::Keys => None,
         })
     }
 
-    /// True if the path has `[]` and so can lead to several values.
-    pub fn has_lists(&self) -> bool {
-        self.further.contains(&Step::Each)
+    /// True if the path has `[]`, `*` or `{}` and so can lead to several values.
+    pub fn is_plural(&self) -> bool {
+        self.further.iter().any(|step| !matches!(step, Step::Field(_)))
     }
 
-    /// True if the claims have anything but null at this path, even an object or an empty list.
+    /// True if the claims have anything but null at this path, even an object, an empty list or an empty key.
     pub fn is_in(&self, claims: &Claims) -> bool {
         claims.get(&*self.first).is_some_and(|value| is_present(value, &self.further))
     }
@@ -101,6 +117,8 @@ impl fmt::Display for ClaimPath {
         for step in &self.further {
             match step {
                 Step::Each => f.write_str("[]")?,
+                Step::Members => f.write_str(".*")?,
+                Step::Keys => f.write_str(".{}")?,
                 Step::Field(name) => {
                     f.write_str(".")?;
                     write_name(f, name)?;
@@ -112,8 +130,9 @@ impl fmt::Display for ClaimPath {
 }
 
 fn write_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    let is_step = matches!(name, MEMBERS | KEYS);
     for character in name.chars() {
-        if matches!(character, '.' | '[' | ']' | '\\') {
+        if is_step || matches!(character, '.' | '[' | ']' | '\\') {
             f.write_str("\\")?;
         }
         write!(f, "{character}")?;
@@ -127,7 +146,11 @@ fn collect<'a>(value: &'a Value, steps: &[Step], found: &mut Vec<Cow<'a, str>>) 
         ([], single) => found.extend(text(single)),
         ([Step::Field(name), rest @ ..], value) => value.get(&**name).into_iter().for_each(|value| collect(value, rest, found)),
         ([Step::Each, rest @ ..], Value::Array(values)) => values.iter().for_each(|value| collect(value, rest, found)),
-        ([Step::Each, ..], _) => {}
+        ([Step::Members, rest @ ..], Value::Object(members)) => members.values().for_each(|value| collect(value, rest, found)),
+        ([Step::Keys, ..], Value::Object(members)) => {
+            found.extend(members.keys().filter(|key| !key.is_empty()).map(|key| Cow::Borrowed(key.as_str())));
+        }
+        ([Step::Each | Step::Members | Step::Keys, ..], _) => {}
     }
 }
 
@@ -136,15 +159,18 @@ fn is_present(value: &Value, steps: &[Step]) -> bool {
         ([], value) => !value.is_null(),
         ([Step::Field(name), rest @ ..], value) => value.get(&**name).is_some_and(|value| is_present(value, rest)),
         ([Step::Each, rest @ ..], Value::Array(values)) => values.iter().any(|value| is_present(value, rest)),
-        ([Step::Each, ..], _) => false,
+        ([Step::Members, rest @ ..], Value::Object(members)) => members.values().any(|value| is_present(value, rest)),
+        ([Step::Keys, ..], Value::Object(members)) => !members.is_empty(),
+        ([Step::Each | Step::Members | Step::Keys, ..], _) => false,
     }
 }
 
-/// A name, the `[]` after it, and the text after the following dot.
-type NameSplit<'a> = (Box<str>, Option<Step>, Option<&'a str>);
+/// A step, the `[]` after it, and the text after the following dot.
+type StepSplit<'a> = (Step, Option<Step>, Option<&'a str>);
 
-fn split_name(text: &str) -> Result<NameSplit<'_>, ClaimPathError> {
+fn split_step(text: &str) -> Result<StepSplit<'_>, ClaimPathError> {
     let mut name = String::new();
+    let mut is_escaped = false;
     let mut characters = text.chars();
     let (each, after) = loop {
         match characters.next() {
@@ -152,11 +178,20 @@ fn split_name(text: &str) -> Result<NameSplit<'_>, ClaimPathError> {
             Some('.') => break (None, Some(characters.as_str())),
             Some('[') => break (Some(Step::Each), parse_after_bracket(characters.as_str())?),
             Some(']') => return Err(ClaimPathError::Bracket),
-            Some('\\') => name.push(unescape(characters.next())?),
+            Some('\\') => {
+                is_escaped = true;
+                name.push(unescape(characters.next())?);
+            }
             Some(other) => name.push(other),
         }
     };
-    if name.is_empty() { Err(ClaimPathError::EmptyStep) } else { Ok((name.into(), each, after)) }
+    let step = match name.as_str() {
+        "" => return Err(ClaimPathError::EmptyStep),
+        MEMBERS if !is_escaped => Step::Members,
+        KEYS if !is_escaped => Step::Keys,
+        _ => Step::Field(name.into()),
+    };
+    Ok((step, each, after))
 }
 
 fn parse_after_bracket(text: &str) -> Result<Option<&str>, ClaimPathError> {
@@ -167,7 +202,8 @@ fn parse_after_bracket(text: &str) -> Result<Option<&str>, ClaimPathError> {
 }
 
 fn unescape(character: Option<char>) -> Result<char, ClaimPathError> {
-    character.filter(|character| matches!(character, '.' | '[' | ']' | '\\')).ok_or(ClaimPathError::Escape)
+    let can_be_escaped = |character: &char| matches!(character, '.' | '[' | ']' | '\\' | '*' | '{' | '}');
+    character.filter(can_be_escaped).ok_or(ClaimPathError::Escape)
 }
 
 fn text(value: &Value) -> Option<Cow<'_, str>> {
@@ -209,6 +245,15 @@ mod tests {
             ],
             "single": {"name": "alone"},
             "back\\slash": "escaped",
+            "urn:zitadel:iam:org:project:roles": {"admin": {"1": "a.example.com"}, "": {}, "user": null},
+            "organization": {
+                "acme": {"id": "o1", "groups": ["/a", "/b"], "tags": {"x": 1}},
+                "empty": {},
+                "globex": {"groups": "/c"},
+                "text": "none",
+            },
+            "pairs": [{"k1": 1}, {"k2": [2]}, "text"],
+            "odd": {"*": "star", "a*": "not a step", "{x}": "not a step either", "{}": "braces"},
             " ": "blank",
         })
     }
@@ -248,6 +293,24 @@ mod tests {
             ("teams[].labels", &["l1", "l2", "l3"]),
             ("teams[].members[].id", &["m1", "m2"]),
             ("teams.name", &[]),
+            ("urn:zitadel:iam:org:project:roles.{}", &["admin", "user"]),
+            ("urn:zitadel:iam:org:project:roles.*.{}", &["1"]),
+            ("organization.{}", &["acme", "empty", "globex", "text"]),
+            ("organization.*.groups[]", &["/a", "/b", "/c"]),
+            ("organization.*.groups", &["/a", "/b", "/c"]),
+            ("organization.*", &["none"]),
+            ("organization.*.tags.{}", &["x"]),
+            ("organization.acme.groups.{}", &[]),
+            ("pairs[].{}", &["k1", "k2"]),
+            ("pairs[].*", &["1", "2"]),
+            ("pairs.{}", &[]),
+            ("groups.{}", &[]),
+            ("groups.*", &[]),
+            ("role.{}", &[]),
+            (r"odd.\*", &["star"]),
+            (r"odd.\{\}", &["braces"]),
+            ("odd.a*", &["not a step"]),
+            ("odd.{x}", &["not a step either"]),
             ("single[].name", &[]),
             ("role[].name", &[]),
         ];
@@ -276,6 +339,14 @@ mod tests {
             ("groups[][].name", ClaimPathError::Bracket),
             ("[].name", ClaimPathError::EmptyStep),
             ("groups[].", ClaimPathError::EmptyStep),
+            ("*", ClaimPathError::NoName),
+            ("*.a", ClaimPathError::NoName),
+            ("*[].a", ClaimPathError::NoName),
+            ("{}", ClaimPathError::NoName),
+            ("{}.a", ClaimPathError::NoName),
+            ("a.{}.b", ClaimPathError::AfterKeys),
+            ("a.{}[]", ClaimPathError::AfterKeys),
+            (r"a.\x", ClaimPathError::Escape),
         ];
         for (path, expected) in table {
             assert_eq!(ClaimPath::parse(path), Err(expected), "{path}");

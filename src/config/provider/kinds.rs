@@ -23,7 +23,7 @@ pub const PARAMETER: Kind<String> = Kind { name: "text", parse: values::name };
 pub const FIELD_PATH: Kind<ClaimPath> = Kind {
     name: "dot path",
     parse: |text| match ClaimPath::parse(text) {
-        Ok(path) if path.has_lists() => Err("must lead to a single value, not into a list (`[]`)".to_owned()),
+        Ok(path) if path.is_plural() => Err("must lead to a single value, without `[]`, `*` or `{}`".to_owned()),
         path => path.map_err(|error| format!("the dot path {error}")),
     },
 };

@@ -20,25 +20,44 @@ pub fn holds(input: &[u8]) {
     assert_eq!(path.is_in(&claims), found.iter().any(|value| !value.is_null()), "{text:?} in {claims:?}");
 }
 
-/// Names with or without `[]`, separated by dots.
+/// Steps with or without `[]`, separated by dots: names, `*` anywhere but at the beginning, and `{}` only at the end.
 fn matches_grammar(text: &str) -> bool {
     static PATH: LazyLock<Regex> = LazyLock::new(|| {
-        let step = r"(?s:[^.\[\]\\]|\\[.\[\]\\])+(?:\[\])?";
+        let step = r"(?s:[^.\[\]\\]|\\[.\[\]\\*{}])+(?:\[\])?";
         Regex::new(&format!(r"\A{step}(?:\.{step})*\z")).expect("a pattern")
     });
-    PATH.is_match(text)
+    if !PATH.is_match(text) {
+        return false;
+    }
+    let steps = steps(text);
+    let is_last = |step: usize| step + 1 == steps.len() && steps[step].1.is_empty();
+    let is_valid = |step: usize| match steps[step].0.as_str() {
+        "*" => step > 0,
+        "{}" => step > 0 && is_last(step),
+        _ => true,
+    };
+    (0..steps.len()).all(is_valid)
+}
+
+/// The steps of a path: the text as it is written, and the `[]` after it.
+fn steps(text: &str) -> Vec<(String, String)> {
+    static STEP: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"((?s:[^.\[\]\\]|\\[.\[\]\\*{}])+)((?:\[\])?)(?:\.|\z)").expect("a pattern"));
+    STEP.captures_iter(text).map(|step| (step[1].to_owned(), step[2].to_owned())).collect()
 }
 
 /// A slow reference implementation, step by step over copies of all values.
 fn reference_values(claims: &Value, text: &str) -> Vec<Value> {
-    static STEP: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"((?s:[^.\[\]\\]|\\[.\[\]\\])+)(\[\])?(?:\.|\z)").expect("a pattern"));
     let mut found = vec![claims.clone()];
-    for step in STEP.captures_iter(text) {
-        let name = unescaped(&step[1]);
-        found = found.iter().filter_map(|value| value.as_object()?.get(&name).cloned()).collect();
-        let is_last = step.get(0).is_some_and(|whole| whole.end() == text.len());
-        if step.get(2).is_some() && !is_last {
+    let steps = steps(text);
+    for (number, (name, each)) in steps.iter().enumerate() {
+        let objects = found.iter().filter_map(|value| value.as_object());
+        found = match name.as_str() {
+            "*" => objects.flat_map(|members| members.values().cloned()).collect(),
+            "{}" => objects.flat_map(|members| members.keys().map(|key| Value::from(key.as_str()))).collect(),
+            _ => objects.filter_map(|members| members.get(&unescaped(name)).cloned()).collect(),
+        };
+        if !each.is_empty() && number + 1 < steps.len() {
             found = found.into_iter().filter_map(|value| value.as_array().cloned()).flatten().collect();
         }
     }
