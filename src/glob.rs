@@ -101,6 +101,11 @@ impl Glob {
         }
     }
 
+    /// True if the pattern matches more than one text.
+    pub fn has_wildcard(&self) -> bool {
+        self.pieces.iter().any(|piece| piece.literal().is_none())
+    }
+
     /// Matches the whole text.
     pub fn matches(&self, text: &str) -> bool {
         self.matches_counting(text, &mut 0)

@@ -33,7 +33,7 @@ pub use layout::{Frame, Nav, SitePage};
 pub use onboarding::OnboardingPage;
 pub use problem::Problem;
 pub use role_map::{
-    ExplainForm, GrantExplanation, IdentityRow, InterpretationRow, NearMissRow, OutrankedRole, RejectedEdit, RequestExplanation,
+    ExplainForm, GrantExplanation, IdentityRow, InterpretationRow, ListWarningRow, NearMissRow, OutrankedRole, RejectedEdit, RequestExplanation,
     RoleMapPage, RoleMapSummary, TeamGrant,
 };
 pub use sign_in::{

@@ -12,11 +12,12 @@ mod index;
 mod litellm;
 mod local_grants;
 mod rules;
+mod split;
 mod teams;
 
 pub use current::{CurrentRoleMap, RefusedEdit, RoleMaps, compile, decode_document};
 pub use document::{ConfiguredNames, schema};
-pub use explain::{Explanation, NearMiss, RuleGrant};
+pub use explain::{Explanation, ListWarning, NearMiss, RuleGrant};
 pub use fragments::{Documents, EditOutcome};
 
 use std::collections::BTreeSet;

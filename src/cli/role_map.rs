@@ -210,6 +210,9 @@ impl fmt::Display for ExplainOutput {
         write_entries(f, "team", teams, "")?;
         write_entries(f, "dropped team", &self.grant.dropped_teams, ": no header can carry it, or there were too many")?;
         write_entries(f, "outranked", &self.grant.outranked, "")?;
+        for warning in &self.grant.warnings {
+            writeln!(f, "warning: {}{}: {}", warning.rule, at(Some(warning.line)), warning.why)?;
+        }
         let misses = &self.grant.near_misses;
         for miss in misses.iter().take(MAX_NEAR_MISSES) {
             let effect = miss.role.as_ref().map_or_else(|| "name teams".to_owned(), |role| format!("give {role}"));

@@ -73,6 +73,7 @@ pub struct GrantExplanation {
     pub dropped_teams: Vec<TeamGrant>,
     pub outranked: Vec<OutrankedRole>,
     pub near_misses: Vec<NearMissRow>,
+    pub warnings: Vec<ListWarningRow>,
     pub missing_sources: Vec<String>,
     /// Users who have signed in before keep their first grant.
     pub first_login_only: bool,
@@ -109,6 +110,14 @@ pub struct NearMissRow {
     pub line: u64,
     /// The role that it would grant; `None` for a rule that grants teams.
     pub role: Option<String>,
+    pub why: String,
+}
+
+/// A rule that reads a list as one value.
+#[derive(Debug, Clone)]
+pub struct ListWarningRow {
+    pub rule: String,
+    pub line: u64,
     pub why: String,
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::split::Split;
 use crate::{
     glob::{Glob, GlobError},
     principal::{ClaimPath, IdentityClaims, Source},
@@ -15,13 +16,6 @@ pub(super) struct ValueSelector {
     pub claim: ClaimPath,
     pub split: Option<Split>,
     pub case: Case,
-}
-
-/// The separator of values that a provider puts into one string.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Split {
-    Space,
-    Comma,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,22 +61,6 @@ impl ValueSelector {
             }
         }
         found
-    }
-}
-
-impl Split {
-    fn parts(self, value: Cow<'_, str>) -> Vec<Cow<'_, str>> {
-        let separator = |character: char| match self {
-            Self::Space => character.is_ascii_whitespace(),
-            Self::Comma => character == ',',
-        };
-        let trimmed = |part: &str| (!part.trim().is_empty()).then(|| part.trim().to_owned());
-        match value {
-            Cow::Borrowed(text) => {
-                text.split(separator).map(str::trim).filter(|part| !part.is_empty()).map(Cow::Borrowed).collect()
-            }
-            Cow::Owned(text) => text.split(separator).filter_map(trimmed).map(Cow::Owned).collect(),
-        }
     }
 }
 

@@ -1,6 +1,11 @@
 //! Explains a grant: the rules that granted it, and the rules that nearly matched.
 
+mod list_warnings;
+
+pub use list_warnings::ListWarning;
+
 use serde::Serialize;
+use serde_json::Value;
 
 use super::condition::{Case, Condition, ValueSelector};
 use super::litellm::{Mapping, Mappings};
@@ -25,6 +30,8 @@ pub struct Explanation {
     /// Rules that match and grant no higher privilege than the rule that won.
     pub outranked: Vec<RuleGrant>,
     pub near_misses: Vec<NearMiss>,
+    /// Patterns with wildcards that are matched against a whole list.
+    pub warnings: Vec<ListWarning>,
     /// Sources that rules name and that have no claims.
     pub missing_sources: Vec<Source>,
     /// True if the explanation applies only to a first login: users who have signed in before keep their first grant.
@@ -82,6 +89,7 @@ impl RoleMap {
         Explanation {
             outranked: self.outranked(identities, &grant),
             near_misses: self.near_misses(identities),
+            warnings: self.list_warnings(identities),
             refused_for_missing: grant.missing_source,
             line: grant.rule.as_ref().and_then(|rule| self.line_of(rule)),
             role: grant.role,
@@ -228,9 +236,14 @@ fn explain_condition_mismatch(condition: &Condition, identity: &IdentityClaims) 
         return Some((Distance::OtherSource, text));
     }
     let values = selector.values(identity);
-    let present = Source::ALL.into_iter().filter_map(|source| identity.source(source)).any(|claims| claim.is_in(claims));
+    let sources = || Source::ALL.into_iter().filter_map(|source| identity.source(source));
+    let is_present = sources().any(|claims| claim.is_in(claims));
+    let is_object = sources().any(|claims| claim.find(claims).is_some_and(Value::is_object));
     match values.as_slice() {
-        [] if present => Some((Distance::Value, format!("{claim} is present, but has no text, number or boolean"))),
+        [] if is_object => {
+            Some((Distance::Value, format!("{claim} is an object, which has no value; write {claim}.{{}} for its keys")))
+        }
+        [] if is_present => Some((Distance::Value, format!("{claim} is present, but has no text, number or boolean"))),
         [] => None,
         values => Some((Distance::Value, format!("{claim} has {}, and none matches {pattern}", format_values(values)))),
     }

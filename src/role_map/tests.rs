@@ -215,7 +215,7 @@ fn a_team_that_is_too_long_drops_no_other_team() {
 #[case::duplicate_field("version: 1\nrules: []\nrules: []", 3)]
 #[case::unknown_rule_field("version: 1\nrules:\n  - {claim: a, match: b, role: team, sauce: x}", 3)]
 #[case::unknown_source("version: 1\nrules:\n  - {claim: a, match: b, role: team, source: x}", 3)]
-#[case::unknown_split("version: 1\nrules:\n  - {claim: a, match: b, role: team, split: semicolon}", 3)]
+#[case::unknown_split("version: 1\nrules:\n  - {claim: a, match: b, role: team, split: tab}", 3)]
 #[case::unknown_team_field("version: 1\nteams:\n  - {claim: a, match: b, role: team}", 3)]
 #[case::no_role("version: 1\nrules:\n  - {claim: b, match: c}", 3)]
 #[case::claim_list("version: 1\nrules:\n  - {claim: [a], match: b, role: team}", 3)]

@@ -16,7 +16,7 @@ use crate::{
         page_request::{AdministratorRequest, FormFields, PageRequest, PageResult, answer},
     },
     pages::{
-        Choice, ExplainForm, GrantExplanation, GrantRule, IdentityRow, InterpretationRow, NearMissRow, OutrankedRole, Problem,
+        Choice, ExplainForm, GrantExplanation, GrantRule, IdentityRow, InterpretationRow, ListWarningRow, NearMissRow, OutrankedRole, Problem,
         RejectedEdit, RequestExplanation, RoleMapPage, RoleMapSummary, SitePage, TeamGrant,
     },
     principal::CredentialKind,
@@ -130,6 +130,11 @@ fn explained(response: ExplanationResponse, services: &Services) -> GrantExplana
                 role: miss.role.map(|role| role.to_string()),
                 why: miss.why,
             })
+            .collect(),
+        warnings: grant
+            .warnings
+            .into_iter()
+            .map(|warning| ListWarningRow { rule: warning.rule.to_string(), line: warning.line, why: warning.why })
             .collect(),
         missing_sources: grant.missing_sources.iter().map(ToString::to_string).collect(),
         first_login_only: grant.first_login_only,

@@ -236,6 +236,7 @@ pub fn explained(rule: Option<GrantRule>, line: Option<u64>) -> GrantExplanation
         dropped_teams: team(),
         outranked: vec![OutrankedRole { role: hostile(), rule: GrantRule::Invitation, line: None }],
         near_misses: vec![miss(maybe()), miss(None)],
+        warnings: vec![ListWarningRow { rule: hostile(), line: 3, why: hostile() }],
         missing_sources: vec![hostile(), hostile()],
         first_login_only: true,
         access: Some(RequestExplanation {

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use super::{RoleList, require_pattern};
 use crate::glob::Glob;
 use crate::principal::{ClaimPath, Source};
-use crate::role_map::condition::{Case, Condition, Split, ValueSelector};
+use crate::role_map::condition::{Case, Condition, ValueSelector};
 use crate::role_map::rules::Rule;
+use crate::role_map::split::Split;
 use crate::role_map::teams::{TeamRule, is_valid_team_name};
 use crate::yaml::decode::Section;
 use crate::yaml::shown;
@@ -103,10 +104,9 @@ fn read_selector(section: &mut Section<'_>, case: Case, missing: &str) -> Option
     let source = section.value("source", |text| {
         Source::parse(text).ok_or_else(|| format!("must be id_token, access_token or userinfo, not {}", shown(text)))
     });
-    let split = section.value("split", |text| match text {
-        "space" => Ok(Split::Space),
-        "comma" => Ok(Split::Comma),
-        _ => Err(format!("must be space or comma, not {}", shown(text))),
+    let split = section.value("split", |text| {
+        let expected = "space, comma, semicolon, pipe, json or brackets";
+        Split::parse(text).ok_or_else(|| format!("must be {expected}, not {}", shown(text)))
     });
     let claim = claim?;
     if claim.is_none() {

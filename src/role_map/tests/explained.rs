@@ -36,7 +36,8 @@ fn why(explanation: &Explanation, rule: &str) -> String {
 #[case::absent_source(json!({"level": 9}), "rules[3]", "there are no claims from the access_token, which it names as its source")]
 #[case::some_conditions(json!({"groups": "staff", "site": "hq"}), "rules[4]", r#"1 of its 2 conditions match, but site has "hq", which "HQ" matches only with `ignore_case: true`"#)]
 #[case::no_condition_has_a_claim(json!({"groups": "staff"}), "rules[4]", "1 of its 2 conditions match, but the claim site is absent")]
-#[case::no_value(json!({"groups": {"a": 1}}), "rules[1]", "groups is present, but has no text, number or boolean")]
+#[case::no_value(json!({"groups": [null, {"a": 1}]}), "rules[1]", "groups is present, but has no text, number or boolean")]
+#[case::object(json!({"groups": {"a": 1}}), "rules[1]", "groups is an object, which has no value; write groups.{} for its keys")]
 #[case::nothing_in_common(json!({"groups": "staff"}), "rules[5]", "")]
 fn a_near_miss_is_explained(#[case] id_token: Value, #[case] rule: &str, #[case] expected: &str) {
     let explanation = explain(id_token);
@@ -90,4 +91,34 @@ fn an_explanation_can_be_serialized_as_json() {
     assert_eq!(shown["rule"], "rules[0]");
     assert_eq!(shown["near_misses"][0]["rule"], "rules[4]");
     assert_eq!(shown["near_misses"][0]["line"], 8);
+}
+
+#[rstest]
+#[case::brackets(json!({"groups": "[x, admins]"}), "rules[1]", "brackets")]
+#[case::json(json!({"groups": "[\"x\", \"admins\"]"}), "rules[1]", "json")]
+#[case::comma(json!({"groups": "x,admins"}), "rules[1]", "comma")]
+#[case::semicolon(json!({"groups": ["x;admins"]}), "rules[1]", "semicolon")]
+#[case::pipe(json!({"groups": "admins|x"}), "teams[0]", "pipe")]
+#[case::space(json!({"squads": "a b"}), "teams[2]", "space")]
+fn a_wildcard_on_a_value_that_looks_like_a_list_is_a_warning(#[case] id_token: Value, #[case] rule: &str, #[case] split: &str) {
+    let warnings = explain(id_token).warnings;
+    let warning = warnings.iter().find(|warning| warning.rule.as_str() == rule).unwrap();
+    assert!(warning.why.ends_with(&format!("set `split: {split}`")), "{warning:?}");
+    assert!(warnings.iter().all(|warning| warning.rule.as_str() != "rules[0]"), "an exact pattern matches no part");
+}
+
+#[rstest]
+#[case::no_list(json!({"groups": ["staff", "admins"], "squads": "a"}))]
+#[case::blanks_in_an_entry(json!({"groups": ["LLM Users"], "squads": ["a b", "c d"]}))]
+#[case::distinguished_name(json!({"groups": ["CN=admins of all,OU=Groups,DC=x"]}))]
+#[case::exact(json!({"site": "HQ, other"}))]
+#[case::absent(json!({}))]
+fn other_values_are_no_warning(#[case] id_token: Value) {
+    assert_eq!(explain(id_token).warnings, []);
+}
+
+#[test]
+fn a_rule_with_a_split_has_no_warning() {
+    let map = RoleMap::parse("version: 1\nteams: [{claim: g, split: brackets, match: 'a*'}]").unwrap();
+    assert_eq!(map.explain(&[identity_of("corp", json!({"g": "[a1, b]"}))]).warnings, []);
 }

@@ -33,10 +33,10 @@ fn identity() -> impl Strategy<Value = IdentityClaims> {
 }
 
 fn condition() -> impl Strategy<Value = Map<String, Value>> {
-    let claim = prop::sample::select(vec!["x", "y", "z", "x.y", "x[].y", "y.x"]);
+    let claim = prop::sample::select(vec!["x", "y", "z", "x.y", "x[].y", "y.x", "x.*", "y.{}", "x[].{}"]);
     let pattern = prop::sample::select(vec!["a", "b", "ab", "A", "a*", "*b", "*", "a?", "?", "*a*", "0", "true", "a b", "B*"]);
     let source = prop::option::of(prop::sample::select(vec!["id_token", "access_token", "userinfo"]));
-    let split = prop::option::of(prop::sample::select(vec!["space", "comma"]));
+    let split = prop::option::of(prop::sample::select(vec!["space", "comma", "semicolon", "pipe", "json", "brackets"]));
     (claim, pattern, source, split, prop::option::of(any::<bool>())).prop_map(|(claim, pattern, source, split, ignore_case)| {
         let fields = json!({"claim": claim, "match": pattern, "source": source, "split": split, "ignore_case": ignore_case});
         let Value::Object(mut fields) = fields else { unreachable!("it is written as an object") };

@@ -21,6 +21,8 @@ fn schema_accepts(document: &str) -> bool {
 #[case::all("{version: 1, rules: [{role: team, all: [{claim: a, match: b}]}]}")]
 #[case::no_role_by_default("{version: 1, default_role: none}")]
 #[case::map_alone("{version: 1, teams: [{claim: g, map: {1: a}}]}")]
+#[case::object_keys("{version: 1, rules: [{claim: 'roles.{}', match: a, role: team}], teams: [{claim: 'o.*.groups[]', match: a}]}")]
+#[case::splits("{version: 1, rules: [{claim: a, match: b, role: team, split: semicolon}, {claim: a, match: b, role: team, split: pipe}, {claim: a, match: b, role: team, split: json}, {claim: a, match: b, role: team, split: brackets}]}")]
 #[case::no_access("{version: 1, access: []}")]
 fn a_valid_document_is_accepted_by_both(#[case] document: &str) {
     RoleMap::parse(document).unwrap();

@@ -111,6 +111,38 @@ fn an_explanation_names_matching_rules_and_near_misses() {
 }
 
 #[test]
+fn an_explanation_reads_object_keys_and_warns_about_wildcards_on_lists() {
+    let map = r#"version: 1
+rules:
+  - {claim: "urn:zitadel:iam:org:project:roles.{}", match: admin, role: proxy_admin}
+  - {claim: "organization.*.groups[]", match: /staff, role: internal_user}
+  - {claim: "custom:groups", match: "*users*", role: team}
+teams:
+  - {claim: "custom:groups", split: brackets, match: "llm-*", strip: llm-}
+"#;
+    let claims = json!({
+        "urn:zitadel:iam:org:project:roles": {"admin": {"27": "acme.example.com"}},
+        "organization": {"acme": {"groups": ["/staff"]}},
+        "custom:groups": "[not-users, llm-red]",
+    });
+    let files = Files::new(map, &claims.to_string());
+    let (code, out, err) = files.explain(&[]);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    for line in [
+        "role: proxy_admin, by rules[0] (line 3)",
+        "team: red, by teams[0] (line 7)",
+        "warning: rules[2] (line 5): custom:groups has \"[not-users, llm-red]\", which looks like a list, and \"*users*\" has a \
+         wildcard, which can match a part of any entry; set `split: brackets`",
+    ] {
+        assert!(out.lines().any(|printed| printed == line), "{line}: {out}");
+    }
+    let (_, explanation) = files.explain_json(&[]);
+    let outranked: Vec<_> = explanation["outranked"].as_array().unwrap().iter().map(|granted| &granted["rule"]).collect();
+    assert_eq!(outranked, ["rules[1]", "rules[2]"]);
+    assert_eq!(explanation["warnings"][0]["rule"], "rules[2]");
+}
+
+#[test]
 fn an_explanation_shows_the_upstream_credential_of_the_check() {
     let map = r#"version: 1
 access:
