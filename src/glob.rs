@@ -106,6 +106,25 @@ impl Glob {
         self.pieces.iter().any(|piece| piece.literal().is_none())
     }
 
+    /// Splits off the literal text at the beginning of the pattern. The rest is `None` if the pattern has nothing else.
+    pub fn split_literal(&self) -> (String, Option<Self>) {
+        let literal: String = self.pieces.iter().map_while(|piece| piece.literal()).collect();
+        let rest = &self.pieces[literal.chars().count()..];
+        (literal, (!rest.is_empty()).then(|| Self::compile(rest.to_vec())))
+    }
+
+    /// Returns the part of a text that the `*` at the end of the pattern matches, if every run before it matches at its first
+    /// place.
+    pub fn rest_of<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let mut rest = text.chars();
+        let runs: Vec<_> = self.pieces.split(|piece| *piece == Piece::Star).collect();
+        let (first, last) = (runs.first()?, runs.last()?);
+        let is_open = runs.len() > 1 && last.is_empty();
+        let begins = first.iter().all(|piece| rest.next().is_some_and(|character| piece.accepts(character)));
+        let matches = is_open && begins && self.inner_runs.iter().all(|run| run.skip_past(&mut rest, &mut 0));
+        matches.then_some(rest.as_str())
+    }
+
     /// Matches the whole text.
     pub fn matches(&self, text: &str) -> bool {
         self.matches_counting(text, &mut 0)

@@ -33,8 +33,8 @@ pub use layout::{Frame, Nav, SitePage};
 pub use onboarding::OnboardingPage;
 pub use problem::Problem;
 pub use role_map::{
-    ExplainForm, GrantExplanation, IdentityRow, InterpretationRow, ListWarningRow, NearMissRow, OutrankedRole, RejectedEdit, RequestExplanation,
-    RoleMapPage, RoleMapSummary, TeamGrant,
+    ExplainForm, GrantExplanation, IdentityRow, InterpretationRow, ListWarningRow, NearMissRow, OutrankedRole, RejectedEdit,
+    RequestExplanation, RoleMapPage, RoleMapSummary, TeamGrant,
 };
 pub use sign_in::{
     EXAMPLE_CONFIG, PasswordForm, ProviderLink, ProviderLogout, SetupPage, SignInPage, SignOutPage, SignedOutPage,

@@ -3,6 +3,7 @@
 //! A document is parsed and validated as a whole ([`document`]) and compiled into rules that grant roles ([`rules`]),
 //! rules that name teams ([`teams`]), LiteLLM's mappings ([`litellm`]) and access rules.
 
+mod capture;
 mod condition;
 mod current;
 mod document;

@@ -185,3 +185,31 @@ proptest! {
         assert_linear(&pattern, &text);
     }
 }
+
+#[test]
+fn the_rest_of_a_text_is_what_the_last_star_matches() {
+    let table = [
+        ("CN=*", "CN=red,x", Some("red,x")),
+        ("*,OU=*", "a,OU=b,OU=c", Some("b,OU=c")),
+        ("a?*b*", "axxbb", Some("b")),
+        ("*", "x", Some("x")),
+        ("*", "", Some("")),
+        ("CN=*", "cn=red", None),
+        ("*b*", "a", None),
+        ("a", "a", None),
+        ("*a", "a", None),
+    ];
+    for (pattern, text, expected) in table {
+        assert_eq!(Glob::parse(pattern).unwrap().rest_of(text), expected, "{pattern} {text}");
+    }
+}
+
+#[test]
+fn the_literal_at_the_beginning_is_split_off() {
+    for (pattern, literal, rest) in
+        [("ab*c", "ab", Some("*c")), (r"\*?", "*", Some("?")), ("abc", "abc", None), ("*", "", Some("*"))]
+    {
+        let rest = rest.map(|rest| Glob::parse(rest).unwrap());
+        assert_eq!(Glob::parse(pattern).unwrap().split_literal(), (literal.to_owned(), rest), "{pattern}");
+    }
+}

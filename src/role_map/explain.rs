@@ -189,14 +189,15 @@ fn explain_mismatch(provider: Option<&str>, conditions: &[Condition], identity: 
 
 /// Explains why a rule names no team; `None` if it and the identity have nothing in common.
 fn explain_team_mismatch(rule: &TeamRule, identity: &IdentityClaims) -> Option<(Distance, String)> {
-    let unlisted = if rule.matches_provider(identity) { rule.condition.matching_values(identity) } else { Vec::new() };
-    if unlisted.is_empty() {
+    let unnamed = if rule.matches_provider(identity) { rule.condition.matching_values(identity) } else { Vec::new() };
+    if unnamed.is_empty() {
         return explain_mismatch(rule.provider.as_deref(), std::slice::from_ref(&rule.condition), identity);
     }
-    Some((
-        Distance::Value,
-        format!("{} has {}, and its `map` lists none of them", rule.condition.selector.claim, format_values(&unlisted)),
-    ))
+    let is_captured =
+        |value: &std::borrow::Cow<'_, str>| rule.capture.as_ref().is_none_or(|capture| capture.name(value).is_some());
+    let reason =
+        if unnamed.iter().any(is_captured) { "its `map` lists none of them" } else { "its `capture` matches none of them" };
+    Some((Distance::Value, format!("{} has {}, and {reason}", rule.condition.selector.claim, format_values(&unnamed))))
 }
 
 /// Explains why one of LiteLLM's mappings does not count for an identity; `None` if it counts, `Some(None)` if the two have

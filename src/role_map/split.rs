@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::capture::is_distinguished_name;
+
 /// The notation of several values in one string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Split {
@@ -133,11 +135,6 @@ fn split_quoted(text: &str, quote: char) -> Option<(&str, Option<&str>)> {
     })
 }
 
-/// True if each part between commas has an attribute: `CN=red,OU=Groups`. An escaped comma belongs to its part.
-fn is_distinguished_name(text: &str) -> bool {
-    text.replace("\\,", "").split(',').all(|part| part.contains('='))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -204,7 +201,7 @@ mod tests {
     #[case("/a/b", None)]
     #[case("CN=a b,OU=Groups,DC=x", None)]
     #[case("CN=a\\, b,OU=Groups", None)]
-    #[case("a=b,c", Some(Split::Comma))]
+    #[case("a b=c,d", Some(Split::Comma))]
     fn the_notation_of_a_list_is_detected(#[case] text: &str, #[case] expected: Option<Split>) {
         assert_eq!(Split::detect(text), expected);
     }

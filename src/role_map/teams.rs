@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use super::RuleOrigin;
+use super::capture::Capture;
 use super::condition::Condition;
 use super::index::RuleIndex;
 use crate::principal::{IdentityClaims, Team};
@@ -13,7 +14,9 @@ pub(super) struct TeamRule {
     pub origin: RuleOrigin,
     pub provider: Option<Box<str>>,
     pub condition: Condition,
-    /// The prefix that is removed from values.
+    /// Finds the team's name within a value.
+    pub capture: Option<Capture>,
+    /// The prefix that is removed from names.
     pub strip: Box<str>,
     /// The teams' names by stripped value. Values without an entry name no team.
     pub map: Option<HashMap<Box<str>, Box<str>>>,
@@ -80,7 +83,11 @@ impl TeamRule {
 
     /// Returns the team's name for a matching value.
     pub fn team_name<'a>(&'a self, value: &Cow<'a, str>) -> Option<Cow<'a, str>> {
-        let stripped = strip_prefix(value, &self.strip);
+        let named = match &self.capture {
+            Some(capture) => Cow::Owned(capture.name(value)?),
+            None => value.clone(),
+        };
+        let stripped = strip_prefix(&named, &self.strip);
         match &self.map {
             None => Some(stripped),
             Some(map) => map.get(&*stripped).map(|name| Cow::Borrowed(&**name)),

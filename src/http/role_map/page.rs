@@ -16,8 +16,8 @@ use crate::{
         page_request::{AdministratorRequest, FormFields, PageRequest, PageResult, answer},
     },
     pages::{
-        Choice, ExplainForm, GrantExplanation, GrantRule, IdentityRow, InterpretationRow, ListWarningRow, NearMissRow, OutrankedRole, Problem,
-        RejectedEdit, RequestExplanation, RoleMapPage, RoleMapSummary, SitePage, TeamGrant,
+        Choice, ExplainForm, GrantExplanation, GrantRule, IdentityRow, InterpretationRow, ListWarningRow, NearMissRow,
+        OutrankedRole, Problem, RejectedEdit, RequestExplanation, RoleMapPage, RoleMapSummary, SitePage, TeamGrant,
     },
     principal::CredentialKind,
     role_map::{RoleMaps, RuleGrant},

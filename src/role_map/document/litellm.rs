@@ -31,6 +31,7 @@ pub(super) fn read(section: &mut Section<'_>, roles: &RoleList<'_>) -> Option<Li
         origin: RuleOrigin { name: RuleName::new(format!("{SECTION}.{TEAMS}")), line: section.line_of(TEAMS) },
         provider: provider.clone(),
         condition: Condition::new(selector, "*").expect("a star is a valid pattern"),
+        capture: None,
         strip: Box::default(),
         map: None,
     });

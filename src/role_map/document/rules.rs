@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::{RoleList, require_pattern};
 use crate::glob::Glob;
 use crate::principal::{ClaimPath, Source};
+use crate::role_map::capture::Capture;
 use crate::role_map::condition::{Case, Condition, ValueSelector};
 use crate::role_map::rules::Rule;
 use crate::role_map::split::Split;
@@ -13,6 +14,7 @@ use crate::yaml::decode::Section;
 use crate::yaml::shown;
 
 const REQUIRED: &str = "is required";
+const REQUIRED_PATTERN: &str = "is required, unless there is a `capture` or a `map`";
 const REQUIRED_OR_ALL: &str = "is required, unless `all` lists conditions";
 
 pub(super) fn read_rule(section: &mut Section<'_>, roles: &RoleList<'_>) -> Option<Rule> {
@@ -35,11 +37,13 @@ pub(super) fn read_team_rule(section: &mut Section<'_>, roles: &RoleList<'_>) ->
     let has_map = section.is_given("map");
     let case = read_case(section);
     let selector = read_selector(section, case, REQUIRED);
+    let capture = section.value("capture", |text| require_pattern(Capture::parse(text, case)));
+    let has_capture = section.is_given("capture");
     let pattern = match read_pattern(section, case)? {
-        // A map selects values by its keys.
-        None if has_map => Glob::parse("*").ok(),
+        // A map selects values by its keys, and a capture by its pattern.
+        None if has_map || has_capture => Glob::parse("*").ok(),
         None => {
-            section.complain("match", REQUIRED);
+            section.complain("match", REQUIRED_PATTERN);
             None
         }
         pattern => pattern,
@@ -48,6 +52,7 @@ pub(super) fn read_team_rule(section: &mut Section<'_>, roles: &RoleList<'_>) ->
         origin,
         provider: provider?,
         condition: Condition { selector: selector?, pattern: pattern? },
+        capture: capture?,
         strip: strip?.unwrap_or_default(),
         map: map?,
     })

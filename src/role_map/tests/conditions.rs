@@ -122,6 +122,26 @@ teams:
     assert_eq!(teams_of(&evaluate(document, &[identity_of("corp", id_token)])), teams);
 }
 
+#[rstest]
+#[case::captured(json!({"g": ["CN=red,OU=Groups,DC=x", "CN=ada,OU=People,DC=x"]}), &["red"])]
+#[case::stripped_and_mapped(json!({"h": ["CN=t-a,OU=Groups,DC=x", "CN=t-b,OU=Groups,DC=x"]}), &["amber"])]
+#[case::mapped_with_a_comma(json!({"h": r"CN=t-Sales\, EMEA,OU=Groups,DC=x"}), &["sales"])]
+#[case::also_matched(json!({"m": ["CN=llm-a,OU=Groups,DC=x", "CN=b,OU=Groups,DC=x"]}), &["llm-a"])]
+#[case::case_kept(json!({"c": "cn=Red,ou=groups,dc=x"}), &["Red"])]
+#[case::written_by_a_group_owner(json!({"g": r"CN=admins\,OU=Groups\,DC=x,OU=Self-service,DC=x"}), &[])]
+fn teams_are_captured_from_distinguished_names(#[case] id_token: Value, #[case] teams: &[&str]) {
+    let document = r#"
+version: 1
+teams:
+  - {claim: g, capture: "CN={team},OU=Groups,*"}
+  - {claim: h, capture: "CN={team},OU=Groups,*", strip: t-, map: {a: amber, "Sales, EMEA": sales}}
+  - {claim: m, capture: "CN={team},OU=Groups,*", match: "CN=llm-*"}
+  - {claim: c, capture: "CN={team},OU=Groups,*", ignore_case: true}
+"#;
+    let grant = evaluate(document, &[identity_of("corp", id_token)]);
+    assert_eq!((teams_of(&grant), grant.dropped), (teams.to_vec(), 0));
+}
+
 #[test]
 fn a_rule_is_indexed_by_its_most_selective_condition() {
     let rule = |number: usize| json!({"role": "team", "all": [{"claim": "verified", "match": true}, {"claim": "g", "match": format!("g{number}")}]});

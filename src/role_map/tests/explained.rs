@@ -93,6 +93,18 @@ fn an_explanation_can_be_serialized_as_json() {
     assert_eq!(shown["near_misses"][0]["line"], 8);
 }
 
+#[test]
+fn a_value_that_a_capture_or_a_map_does_not_name_is_explained() {
+    let map = RoleMap::parse("version: 1\nteams:\n  - {claim: g, capture: 'CN={team},OU=Groups,*', map: {red: r}}").unwrap();
+    for (value, expected) in [
+        ("CN=red,OU=People,DC=x", "and its `capture` matches none of them"),
+        ("CN=blue,OU=Groups,DC=x", "and its `map` lists none of them"),
+    ] {
+        let explanation = map.explain(&[identity_of("corp", json!({"g": value}))]);
+        assert!(why(&explanation, "teams[0]").ends_with(expected), "{explanation:?}");
+    }
+}
+
 #[rstest]
 #[case::brackets(json!({"groups": "[x, admins]"}), "rules[1]", "brackets")]
 #[case::json(json!({"groups": "[\"x\", \"admins\"]"}), "rules[1]", "json")]

@@ -59,11 +59,15 @@ fn rule() -> impl Strategy<Value = Value> {
 }
 
 fn team_rule() -> impl Strategy<Value = Value> {
-    (condition(), prop::option::of("p[12]"), prop::option::of("[ab]")).prop_map(|(mut rule, provider, strip)| {
-        rule.extend(provider.map(|provider| ("provider".to_owned(), provider.into())));
-        rule.extend(strip.map(|strip| ("strip".to_owned(), strip.into())));
-        rule.into()
-    })
+    let capture = prop::option::of(prop::sample::select(vec!["{team}", "a{team}", "*a{team}b*", "{team},?"]));
+    (condition(), prop::option::of("p[12]"), prop::option::of("[ab]"), capture).prop_map(
+        |(mut rule, provider, strip, capture)| {
+            rule.extend(capture.map(|capture| ("capture".to_owned(), capture.into())));
+            rule.extend(provider.map(|provider| ("provider".to_owned(), provider.into())));
+            rule.extend(strip.map(|strip| ("strip".to_owned(), strip.into())));
+            rule.into()
+        },
+    )
 }
 
 proptest! {

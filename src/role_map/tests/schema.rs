@@ -21,8 +21,15 @@ fn schema_accepts(document: &str) -> bool {
 #[case::all("{version: 1, rules: [{role: team, all: [{claim: a, match: b}]}]}")]
 #[case::no_role_by_default("{version: 1, default_role: none}")]
 #[case::map_alone("{version: 1, teams: [{claim: g, map: {1: a}}]}")]
-#[case::object_keys("{version: 1, rules: [{claim: 'roles.{}', match: a, role: team}], teams: [{claim: 'o.*.groups[]', match: a}]}")]
-#[case::splits("{version: 1, rules: [{claim: a, match: b, role: team, split: semicolon}, {claim: a, match: b, role: team, split: pipe}, {claim: a, match: b, role: team, split: json}, {claim: a, match: b, role: team, split: brackets}]}")]
+#[case::object_keys(
+    "{version: 1, rules: [{claim: 'roles.{}', match: a, role: team}], teams: [{claim: 'o.*.groups[]', match: a}]}"
+)]
+#[case::splits(
+    "{version: 1, rules: [{claim: a, match: b, role: team, split: semicolon}, {claim: a, match: b, role: team, split: pipe}, {claim: a, match: b, role: team, split: json}, {claim: a, match: b, role: team, split: brackets}]}"
+)]
+#[case::capture(
+    "{version: 1, teams: [{claim: g, capture: 'CN={team},OU=Groups,*', match: 'CN=llm-*', strip: llm-, map: {a: b}}]}"
+)]
 #[case::no_access("{version: 1, access: []}")]
 fn a_valid_document_is_accepted_by_both(#[case] document: &str) {
     RoleMap::parse(document).unwrap();
@@ -48,6 +55,7 @@ fn a_valid_document_is_accepted_by_both(#[case] document: &str) {
 #[case::split("{version: 1, rules: [{claim: a, match: b, role: team, split: tab}]}")]
 #[case::team_without_match("{version: 1, teams: [{claim: a}]}")]
 #[case::strip_empty("{version: 1, teams: [{claim: a, match: b, strip: ''}]}")]
+#[case::capture_without_team("{version: 1, teams: [{claim: a, capture: 'CN=*'}]}")]
 #[case::map_empty("{version: 1, teams: [{claim: a, map: {}}]}")]
 #[case::allow("{version: 1, access: [{allow: all}]}")]
 #[case::paths_empty("{version: 1, access: [{paths: []}]}")]
