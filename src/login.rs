@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use url::Url;
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     return_to::ReturnTarget,
     secret::OpaqueToken,
     store,
-    users::{self, LinkOutcome, LoginRefusal, PriorAccess, Users, VerifiedLogin},
+    users::{self, LinkOutcome, LoginRefusal, PriorAccess, ProviderSession, Users, VerifiedLogin},
 };
 
 /// Error codes are short words (RFC 6749, section 4.1.2.1).
@@ -143,6 +144,8 @@ pub enum FailureReason {
     UserClaimTaken { owner: String },
     #[error("there are no claims from the {0}, which the role map requires")]
     MissingSource(Source),
+    #[error("the provider ended its session during the login")]
+    EndedAtProvider,
     #[error("the user who links an identity is no longer signed in")]
     NotSignedIn,
     #[error("the identity belongs to another user")]
@@ -236,20 +239,28 @@ impl Login {
             return Err(FailureReason::Issuer);
         }
         let code = accepted_code(callback)?;
+        let requested = self.clock.now();
         let verified = provider.redeem(code, taken, self.clock.as_ref()).await?;
         match &taken.continuation {
-            Continuation::ReturnTo(_) => self.open_session(verified, browser).await.map(LoginEffect::SessionOpened),
+            Continuation::ReturnTo(_) => self.open_session(verified, requested, browser).await.map(LoginEffect::SessionOpened),
             Continuation::Link { user, .. } => {
                 self.link(user, &verified.identity, browser).await.map(|()| LoginEffect::IdentityLinked)
             }
         }
     }
 
-    async fn open_session(&self, verified: VerifiedIdentity, browser: &CallbackBrowser) -> Result<OpaqueToken, FailureReason> {
+    async fn open_session(
+        &self,
+        verified: VerifiedIdentity,
+        requested: Timestamp,
+        browser: &CallbackBrowser,
+    ) -> Result<OpaqueToken, FailureReason> {
         let replaces = browser.session.as_deref().and_then(|cookie| self.users.parse_session_token(cookie));
         let VerifiedIdentity { identity, sid, logout, authenticated_at } = verified;
         let browser = users::Browser { replaces, agent: browser.agent.clone() };
-        let login = VerifiedLogin { identity, sid, logout, authenticated_at, browser, prior_access: PriorAccess::Keep };
+        let provider_session = Some(ProviderSession { sid, requested });
+        let prior_access = PriorAccess::Keep;
+        let login = VerifiedLogin { identity, provider_session, logout, authenticated_at, browser, prior_access };
         Ok(self.users.complete_login(&login).await?.session_token)
     }
 
@@ -304,6 +315,7 @@ impl FailureReason {
             Self::Disabled => "user_disabled",
             Self::UserClaimTaken { .. } => "user_claim_of_other_user",
             Self::MissingSource(_) => "claims_missing",
+            Self::EndedAtProvider => "session_ended_at_provider",
             Self::NotSignedIn => "not_signed_in",
             Self::Taken => "identity_linked_to_other_user",
             Self::StoreBefore(_) | Self::StoreAfter(_) => "store_failed",
@@ -355,6 +367,7 @@ impl From<LoginRefusal> for FailureReason {
             LoginRefusal::NoRole => Self::NoRole,
             LoginRefusal::UserClaimTaken { owner } => Self::UserClaimTaken { owner },
             LoginRefusal::MissingSource(source) => Self::MissingSource(source),
+            LoginRefusal::EndedAtProvider => Self::EndedAtProvider,
             LoginRefusal::Store(error) => Self::StoreAfter(error),
         }
     }

@@ -10,6 +10,7 @@ mod freshness;
 mod http;
 mod id_token;
 mod keys;
+mod logout_token;
 mod oauth2;
 mod openid_connect;
 mod provider;
@@ -30,6 +31,7 @@ pub use flow::{
 pub use http::HttpClientError;
 pub use id_token::IdTokenError;
 pub use keys::{FetchError, IssuerKeys};
+pub use logout_token::{LogoutToken, LogoutTokenError};
 pub use openid_connect::ProviderNotReadyError;
 pub use provider::Provider;
 pub use settings::{
@@ -66,6 +68,11 @@ impl Providers {
             [provider] => Some(provider),
             _ => None,
         }
+    }
+
+    /// Returns the OpenID Connect providers with this issuer. Two registrations at one provider have the same issuer.
+    pub fn with_issuer(&self, issuer: &str) -> impl Iterator<Item = &Arc<Provider>> {
+        self.0.iter().filter(move |provider| provider.is_openid_connect() && provider.config().issuer() == issuer)
     }
 
     /// Returns the provider whose redirect URI has this id. The redirect URI of the first provider has none.

@@ -32,6 +32,7 @@ pub enum Activity {
     Callback,
     Onboarding,
     UnknownCredential,
+    BackchannelLogout,
 }
 
 impl Activity {
@@ -41,6 +42,7 @@ impl Activity {
             Self::Callback => "callback",
             Self::Onboarding => "claim",
             Self::UnknownCredential => "unknown_credential",
+            Self::BackchannelLogout => "backchannel_logout",
         }
     }
 }
@@ -52,6 +54,7 @@ pub struct RequestsPerMinute {
     pub callbacks: u32,
     pub onboarding: u32,
     pub unknown_credentials: u32,
+    pub backchannel_logouts: u32,
 }
 
 /// The client address has no requests left.
@@ -90,6 +93,7 @@ impl RateLimits {
             Activity::Callback => self.per_minute.callbacks,
             Activity::Onboarding => self.per_minute.onboarding,
             Activity::UnknownCredential => self.per_minute.unknown_credentials,
+            Activity::BackchannelLogout => self.per_minute.backchannel_logouts,
         };
         NonZeroU32::new(times).map(Quota::per_minute)
     }
@@ -115,7 +119,7 @@ mod tests {
     use crate::clock::manual::ManualClock;
 
     const PER_MINUTE: RequestsPerMinute =
-        RequestsPerMinute { login_starts: 6, callbacks: 2, onboarding: 0, unknown_credentials: 1 };
+        RequestsPerMinute { login_starts: 6, callbacks: 2, onboarding: 0, unknown_credentials: 1, backchannel_logouts: 3 };
 
     fn limits(clock: &ManualClock) -> RateLimits {
         RateLimits::new(PER_MINUTE, Arc::new(clock.clone()))

@@ -18,7 +18,7 @@ mod update;
 pub use commit::{Capacity, Commit, CommitIntent, Conflict, Precondition, Replication, SequenceEffect, Ttl};
 pub use memory::MemoryStore;
 pub use metered::MeteredStore;
-pub use records::{Change, Record, Records, ReencryptionOutcome, StaleEntry, StoredRecord};
+pub use records::{Change, Record, Records, ReencryptionOutcome, StaleEntry, StoredRecord, retry_while_unavailable};
 pub use redis::{ConfigurationWarning, Connection, Credentials, RedisStore, Topology};
 pub use sharded_id::ShardedId;
 pub use update::{Edit, TRIES, retry};
@@ -93,6 +93,8 @@ pub enum Kind {
     Password,
     /// An invitation to set a password, by its id.
     Invitation,
+    /// A logout at an identity provider, by the digest of its token, session or subject.
+    ProviderLogout,
     /// A shared counter.
     Counter,
 }
@@ -241,7 +243,7 @@ impl fmt::Debug for Shard {
 
 impl Kind {
     /// The kinds whose values [`Records`] encrypts.
-    pub const ENCRYPTED: [Self; 9] = [
+    pub const ENCRYPTED: [Self; 10] = [
         Self::Flow,
         Self::User,
         Self::Identity,
@@ -251,6 +253,7 @@ impl Kind {
         Self::KeyCreations,
         Self::Password,
         Self::Invitation,
+        Self::ProviderLogout,
     ];
 
     pub fn label(self) -> &'static str {
@@ -264,6 +267,7 @@ impl Kind {
             Self::KeyCreations => "keys_of",
             Self::Password => "password",
             Self::Invitation => "invitation",
+            Self::ProviderLogout => "provider_logout",
             Self::Counter => "counter",
         }
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
-use vestibule::clock::SystemClock;
+use vestibule::clock::{Clock, SystemClock};
 use vestibule::metrics::Metrics;
 use vestibule::principal::IdentityClaims;
 use vestibule::role_map::{ConfiguredNames, RoleMaps};
-use vestibule::users::{Browser, Limits, Logout, PriorAccess, Users, VerifiedLogin};
+use vestibule::users::{Browser, Limits, Logout, PriorAccess, ProviderSession, Users, VerifiedLogin};
 
 use super::bench_fleet::{check, cookie};
 use super::integration::support::fleet::Fleet;
@@ -43,7 +43,10 @@ impl SignedInUsers {
     async fn sign_in_one(&self, provider: &str, number: usize) -> String {
         let login = VerifiedLogin {
             identity: identity(provider, number),
-            sid: Some(format!("8f14e45f-ceea-467f-ab43-{number:012}")),
+            provider_session: Some(ProviderSession {
+                sid: Some(format!("8f14e45f-ceea-467f-ab43-{number:012}")),
+                requested: SystemClock.now(),
+            }),
             logout: Logout { hint: Some(format!("person-{number}")), id_token: None },
             authenticated_at: None,
             browser: Browser { replaces: None, agent: Some("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0".to_owned()) },

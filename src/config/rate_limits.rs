@@ -26,11 +26,21 @@ pub fn read(section: &mut Section<'_>) -> Option<RequestsPerMinute> {
         &COUNT,
         "300",
     );
+    let backchannel_logouts = section.or_default(
+        field(
+            "backchannel_logouts",
+            "`/sso/backchannel-logout` and paths below it, in requests per minute. A provider sends one for each session that \
+             it ends.",
+        ),
+        &COUNT,
+        "6000",
+    );
     Some(RequestsPerMinute {
         login_starts: login_starts?,
         callbacks: callbacks?,
         onboarding: onboarding?,
         unknown_credentials: unknown_credentials?,
+        backchannel_logouts: backchannel_logouts?,
     })
 }
 

@@ -1,5 +1,6 @@
-//! Sign-in and sign-out: with a provider, a password or an invitation.
+//! Sign-in and sign-out: with a provider, a password or an invitation, and sign-out by a provider.
 
+mod backchannel_logout;
 pub(super) mod json;
 mod logout;
 mod onboarding;
@@ -27,6 +28,8 @@ pub(super) fn routes(app: &mut ServiceConfig, services: &Services) {
     .service(callback("/sso/callback", services))
     .service(callback("/sso/callback/{provider}", services))
     .service(web::resource("/sso/logout").route(get().to(logout::show)).post(logout::submit))
+    .service(backchannel_logout::endpoint("/sso/backchannel-logout").into_resource())
+    .service(backchannel_logout::endpoint("/sso/backchannel-logout/{provider}").into_resource())
     .service(
         web::resource("/onboarding")
             .wrap(from_fn(rate_limit::limit(services, Activity::Onboarding)))

@@ -44,6 +44,11 @@ pub(super) fn limit_acceptance(services: &Services, request: &HttpRequest) -> Re
     spend(services, Activity::Onboarding, request).map_err(ApiError::RateLimited)
 }
 
+/// Counts a request with a logout token.
+pub(super) fn limit_logout_token(services: &Services, request: &HttpRequest) -> Result<(), ApiError> {
+    spend(services, Activity::BackchannelLogout, request).map_err(ApiError::RateLimited)
+}
+
 /// Middleware that counts unknown credentials, after they were looked up: a valid credential is never refused.
 pub(super) fn limit_unknown_credentials(services: &Services) -> impl Fn(ServiceRequest, Next<BoxBody>) -> ResponseFuture + use<> {
     let services = services.clone();

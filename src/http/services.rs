@@ -12,6 +12,7 @@ use super::{AppKeySettings, Site, form_token::FormTokens};
 use crate::{
     administration::Administration,
     api_keys::Keys,
+    backchannel_logout::BackchannelLogout,
     check::Checker,
     local_accounts::Accounts,
     login::Login,
@@ -29,6 +30,7 @@ pub struct Services {
     pub site: Arc<Site>,
     pub form_tokens: Arc<FormTokens>,
     pub login: Arc<Login>,
+    pub backchannel_logout: Arc<BackchannelLogout>,
     pub checker: Arc<Checker>,
     pub users: Arc<Users>,
     pub policy: Arc<Policy>,

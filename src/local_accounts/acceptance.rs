@@ -123,7 +123,7 @@ impl Accounts {
         let password = self.hasher.reserve_place(QueueKind::KnownBrowser)?.hash(password.into_text(), self.clock.now()).await?;
         let sign_in = VerifiedLogin {
             identity: invitation.claims(),
-            sid: None,
+            provider_session: None,
             logout: Logout::default(),
             authenticated_at: Some(self.clock.now()),
             browser: std::mem::take(&mut request.browser),
@@ -271,6 +271,7 @@ impl From<LoginRefusal> for AcceptanceError {
             LoginRefusal::Store(error) => Self::Store(error),
             LoginRefusal::Disabled => Self::Invalid("the user is disabled"),
             LoginRefusal::UserClaimTaken { .. } => Self::Invalid("a claim of the identity belongs to another user"),
+            LoginRefusal::EndedAtProvider => Self::Invalid("the provider ended its session"),
             LoginRefusal::NoRole | LoginRefusal::MissingSource(_) => Self::Invalid("the role map grants the user no role"),
         }
     }

@@ -121,7 +121,7 @@ impl Accounts {
         };
         let sign_in = VerifiedLogin {
             identity,
-            sid: None,
+            provider_session: None,
             logout: Logout::default(),
             authenticated_at: Some(self.clock.now()),
             browser,
@@ -232,7 +232,9 @@ impl PasswordLoginError {
             Self::TooMany { .. }
             | Self::Busy
             | Self::NoRoleMapYet
-            | Self::Refused(LoginRefusal::Disabled | LoginRefusal::UserClaimTaken { .. }) => LoginOutcome::Refused,
+            | Self::Refused(LoginRefusal::Disabled | LoginRefusal::UserClaimTaken { .. } | LoginRefusal::EndedAtProvider) => {
+                LoginOutcome::Refused
+            }
         }
     }
 }

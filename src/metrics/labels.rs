@@ -64,6 +64,10 @@ label!(
     }
 );
 label!(
+    /// The outcome for a logout token.
+    BackchannelLogoutOutcome { Accepted => "accepted", Refused => "refused", Failed => "failed" }
+);
+label!(
     /// Success or failure.
     Outcome { Ok => "ok", Error => "error" }
 );

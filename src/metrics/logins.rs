@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{IntCounterVec, IntGaugeVec};
 
-use super::{LoginLimit, LoginOutcome, MetricRegistrar, Metrics, Outcome, whole_seconds};
+use super::{BackchannelLogoutOutcome, LoginLimit, LoginOutcome, MetricRegistrar, Metrics, Outcome, whole_seconds};
 use crate::principal::Source;
 
 pub(super) struct Logins {
@@ -13,6 +13,7 @@ pub(super) struct Logins {
     absent_sources: IntCounterVec,
     limited: IntCounterVec,
     logouts: IntCounterVec,
+    backchannel_logouts: IntCounterVec,
     provider_refreshes: IntCounterVec,
     provider_ready: IntGaugeVec,
     provider_keys_fetched: IntGaugeVec,
@@ -44,6 +45,12 @@ impl Logins {
                 &["limit"],
             ),
             logouts: registrar.counters("logouts_total", "Sessions that their users ended.", &["outcome"]),
+            backchannel_logouts: registrar.counters(
+                "backchannel_logouts_total",
+                "Logout tokens of identity providers. `failed`: the store or the provider's keys were unavailable, and the \
+                 sessions may continue.",
+                &["outcome"],
+            ),
             provider_refreshes: registrar.counters(
                 "provider_refreshes_total",
                 "Fetches of a provider's discovery document and keys.",
@@ -90,6 +97,10 @@ impl Metrics {
 
     pub fn logout(&self, outcome: Outcome) {
         self.logins.logouts.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    pub fn backchannel_logout(&self, outcome: BackchannelLogoutOutcome) {
+        self.logins.backchannel_logouts.with_label_values(&[outcome.as_str()]).inc();
     }
 
     /// `provider` is a configured id.

@@ -6,7 +6,7 @@ use openidconnect::{ClientId, EndSessionUrl, LogoutHint, LogoutRequest, PostLogo
 use url::Url;
 
 use super::{
-    AuthorizationRequest, ExchangeError, LoginFlow, VerifiedIdentity, claims,
+    AuthorizationRequest, ExchangeError, LoginFlow, LogoutToken, LogoutTokenError, VerifiedIdentity, claims,
     http::{HttpClient, HttpClientError},
     oauth2::OAuth2Provider,
     openid_connect::{OpenIdConnectProvider, ProviderNotReadyError},
@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    jwt::JwtError,
     metrics::{Metrics, Outcome},
     principal::{EmailTrust, IdentityClaims},
     secret::SecretCell,
@@ -77,6 +78,10 @@ impl Provider {
         if self.config().trust_email { EmailTrust::Always } else { EmailTrust::WhenVerified }
     }
 
+    pub fn is_openid_connect(&self) -> bool {
+        matches!(self.protocol, Protocol::OpenIdConnect(_))
+    }
+
     /// Refreshes the provider's metadata until the task is aborted. Returns at once if there is no metadata to refresh.
     pub async fn keep_fresh(self: Arc<Self>, interval: Duration) {
         match &self.protocol {
@@ -123,6 +128,14 @@ impl Provider {
             url.query_pairs_mut().append_pair("id_token_hint", id_token);
         }
         Some(url)
+    }
+
+    /// Verifies a logout token. An OAuth 2.0 provider has no keys, and sends none.
+    pub async fn verify_logout_token(&self, token: &str, clock: &dyn Clock) -> Result<LogoutToken, LogoutTokenError> {
+        match &self.protocol {
+            Protocol::OpenIdConnect(protocol) => protocol.verify_logout_token(token, clock).await,
+            Protocol::OAuth2(_) => Err(JwtError::NoMatchingKey.into()),
+        }
     }
 
     /// Checks the `iss` of a callback (RFC 9207). It must be the provider's issuer, and may be absent unless the provider

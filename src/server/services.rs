@@ -17,6 +17,7 @@ use crate::{
     administration::Administration,
     api_keys::Keys,
     app_keys::RedirectPolicy,
+    backchannel_logout::BackchannelLogout,
     bearer_tokens::{BearerTokens, Issuer, IssuerKind},
     check::{Checker, CredentialParser, Evaluator},
     client_address::{self, TrustedProxies},
@@ -99,18 +100,18 @@ impl Parts {
             Evaluator::new(email_trust(&providers), users.max_age(), Arc::clone(clock)),
             CredentialParser::new(Arc::clone(&ring), cookie, Arc::clone(&metrics)),
         );
-        let flows = LoginFlows::new(records.clone(), config.logins, Arc::clone(clock));
         let local = config
             .local_accounts
             .enabled
             .then(|| local_accounts::accounts(config, &records, &users, &keys, &policy, clock, &metrics).map(Arc::new));
         let administration =
             Arc::new(Administration::new(records.clone(), Arc::clone(&users), Arc::clone(&keys), Arc::clone(&policy)));
-        let login = Login::new(Arc::clone(&providers), flows, Arc::clone(&users), Arc::clone(clock), Arc::clone(&metrics));
+        let (login, backchannel_logout) = login_and_logout(config, &records, &providers, &users, clock, &metrics);
         let services = Services {
             site: Arc::new(site(config, limits, ring)),
             form_tokens: Arc::new(FormTokens::new(records.clone(), Arc::clone(clock))),
-            login: Arc::new(login),
+            login,
+            backchannel_logout,
             checker: Arc::new(checker),
             users,
             policy,
@@ -191,6 +192,21 @@ fn translate_pages(config: &Config) -> anyhow::Result<()> {
 fn users(config: &Config, records: &Records, role_maps: &Arc<RoleMaps>, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> Users {
     let (limits, keys_max_age) = (config.sessions, config.keys.claims_max_age);
     Users::new(records.clone(), Arc::clone(role_maps), limits, keys_max_age, Arc::clone(clock), Arc::clone(metrics))
+}
+
+/// Builds the services of logins at providers, and of logouts that they report.
+fn login_and_logout(
+    config: &Config,
+    records: &Records,
+    providers: &Arc<Providers>,
+    users: &Arc<Users>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> (Arc<Login>, Arc<BackchannelLogout>) {
+    let flows = LoginFlows::new(records.clone(), config.logins, Arc::clone(clock));
+    let login = Login::new(Arc::clone(providers), flows, Arc::clone(users), Arc::clone(clock), Arc::clone(metrics));
+    let logout = BackchannelLogout::new(Arc::clone(providers), Arc::clone(users), Arc::clone(clock), Arc::clone(metrics));
+    (Arc::new(login), Arc::new(logout))
 }
 
 fn cache_settings(config: &Config, limits: Limits) -> CacheSettings {

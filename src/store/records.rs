@@ -73,7 +73,7 @@ pub struct Change<'a> {
     stale: Vec<StaleEntry>,
 }
 
-/// Pauses between the attempts of a read that waits for the store.
+/// Pauses between the attempts of an operation that waits for the store.
 const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
 
 #[derive(Serialize, Deserialize)]
@@ -87,6 +87,17 @@ struct Invalidation<'a> {
     records: &'a Records,
     shard: Shard,
     stale: Vec<StaleEntry>,
+}
+
+/// Repeats an attempt that has written nothing because the store is unavailable.
+pub async fn retry_while_unavailable<T>(mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
+    for pause in PAUSES {
+        match attempt().await {
+            Err(Error::Unavailable(_)) => tokio::time::sleep(pause).await,
+            outcome => return outcome,
+        }
+    }
+    attempt().await
 }
 
 impl Records {
@@ -129,13 +140,7 @@ impl Records {
     /// Reads a record as [`Records::get`] does, but retries while the store is unavailable. A check should fail at once; a
     /// sign-in should wait, since an authorization code cannot be redeemed twice.
     pub async fn get_patiently<T: Record>(&self, key: &Key) -> Result<Option<StoredRecord<T>>, Error> {
-        for pause in PAUSES {
-            match self.get(key).await {
-                Err(Error::Unavailable(_)) => tokio::time::sleep(pause).await,
-                read => return read,
-            }
-        }
-        self.get(key).await
+        retry_while_unavailable(async || self.get(key).await).await
     }
 
     /// Re-encrypts a record with the primary key if another key encrypted it. Its content, version and lifetime stay the same.

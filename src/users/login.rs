@@ -13,13 +13,21 @@ use crate::{
 /// A login whose credential is verified, with the facts that the session keeps.
 pub struct VerifiedLogin {
     pub identity: IdentityClaims,
-    /// The provider's own session id.
-    pub sid: Option<String>,
+    /// `None` for a login with a password.
+    pub provider_session: Option<ProviderSession>,
     pub logout: Logout,
     /// The time at which the user authenticated; `None` if the provider does not state it.
     pub authenticated_at: Option<Timestamp>,
     pub browser: Browser,
     pub prior_access: PriorAccess,
+}
+
+/// The user's session at the identity provider.
+pub struct ProviderSession {
+    /// The provider's own session id.
+    pub sid: Option<String>,
+    /// The time at which Vestibule began to request the tokens. A logout at the provider since then also ends the login.
+    pub requested: Timestamp,
 }
 
 /// The browser of a login.
@@ -57,6 +65,8 @@ pub enum LoginRefusal {
     UserClaimTaken { owner: String },
     #[error("there are no claims from the {0}, which the role map requires")]
     MissingSource(Source),
+    #[error("the provider ended its session during the login")]
+    EndedAtProvider,
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -69,6 +79,7 @@ impl LoginRefusal {
             Self::NoRole => "no_role",
             Self::UserClaimTaken { .. } => "user_claim_of_other_user",
             Self::MissingSource(_) => "claims_missing",
+            Self::EndedAtProvider => "session_ended_at_provider",
             Self::Store(error) => error.reason(),
         }
     }
@@ -119,10 +130,15 @@ impl Users {
             Err(refusal) => return change.commit().await?.map_or_else(|conflict| Ok(Err(conflict)), |_| Err(refusal)),
         };
         let excess = self.find_excess_sessions(&user, login.browser.replaces.as_ref()).await?;
+        self.index_provider_session(&user.id, login).await?;
         let (session_token, change) = self.open_session(change, &user, login);
         let change = excess.end(change, &user);
         if let Err(conflict) = change.commit().await? {
             return Ok(Err(conflict));
+        }
+        if self.has_ended_at_provider(login).await? {
+            self.end_session(&user.id, &session_token.digest()).await?;
+            return Err(LoginRefusal::EndedAtProvider);
         }
         self.end_in_another_shard(login.browser.replaces.as_ref(), shard_of(id)).await;
         self.remove_outdated_entries(&user, former).await;

@@ -28,6 +28,9 @@ pub struct Session {
     /// The provider's own session id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
+    /// The subject of the identity at the provider; `None` for local accounts and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     #[serde(default, skip_serializing_if = "Logout::is_empty")]
     pub logout: Logout,
     /// The user's session generation at sign-in. The session ends when the user's generation changes.
@@ -178,6 +181,7 @@ mod tests {
             last_seen: now,
             provider: "p".into(),
             sid: Some("hidden".into()),
+            subject: Some("hidden".into()),
             logout,
             generation: Generation::random(),
             authenticated_at: None,

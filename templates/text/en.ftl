@@ -495,6 +495,10 @@ error-expired-title = This sign-in has expired
 error-expired-happened = A sign-in must be completed within ten minutes. This sign-in has expired.
 error-expired-next = Start again.
 
+error-ended-at-provider-title = Signed out during the sign-in
+error-ended-at-provider-happened = { $provider } ended your session while you were signing in here.
+error-ended-at-provider-next = Start again.
+
 error-finished-title = This sign-in is already complete
 error-finished-happened = The address of a completed sign-in was opened again, for example with the back button or by reloading.
 error-finished-next = If you are signed in, continue. Otherwise start again.

@@ -1,5 +1,6 @@
 //! Signing out: confirmed on a page, effective on every pod, continued at the identity provider.
 
+mod backchannel;
 mod everywhere;
 mod forged;
 mod provider;

@@ -18,10 +18,11 @@
 // Claims override the correct ones: null removes a claim, {"in": 60} is a time. A response's `body` replaces
 // the whole correct body, as text; `claims` and `padding` (in bytes) are added to it.
 // POST /fault `{"path": "/jwks", "fault": a response or null}` sets or removes the fault of a path for all requests.
-// Userinfo with `signedBy` is a token. GET /stats returns the number of requests by path. GET /issued returns
+// Userinfo with `signedBy` is a token. POST /logout-token `{"client": {"id", "secret"}, "fault": a token}` returns a logout
+// token. GET /stats returns the number of requests by path. GET /issued returns
 // every issued code and token.
 
-import { createHash, createHmac, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
+import { createHash, createHmac, createPublicKey, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
 import { createServer } from 'node:http';
 
 import { Events, OAuth2Issuer, OAuth2Service } from 'oauth2-mock-server';
@@ -97,6 +98,15 @@ function signedUserinfo(state, user, fault) {
   return { type: 'application/jwt', body: token(state, {}, correct, {}, fault) };
 }
 
+/** A logout token of Back-Channel Logout 1.0. Its claims need `sub` or `sid`. */
+function logoutToken(state, { client, fault }) {
+  const now = Math.floor(Date.now() / 1000);
+  const header = { typ: 'logout+jwt', kid: state.key.kid };
+  const events = { 'http://schemas.openid.net/event/backchannel-logout': {} };
+  const claims = { iss: state.issuer.url, aud: client.id, iat: now, exp: now + 120, jti: randomUUID(), events };
+  return token(state, client, `${encoded(header)}.${encoded(claims)}`, {}, fault);
+}
+
 /** Applies a fault to a response. `serve` sends responses that the package cannot produce. */
 function applyFault(state, response, req, fault) {
   if (!fault) return;
@@ -128,6 +138,7 @@ async function adminApi(state, req, res) {
   const respond = (value) => res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value));
   if (req.url === '/stats') return respond(state.requests);
   if (req.url === '/issued') return respond(state.issued);
+  if (req.method === 'POST' && req.url === '/logout-token') return respond(logoutToken(state, await json(req)));
   if (req.method !== 'POST' || req.url !== '/fault') return res.writeHead(404).end();
   const { code, path, fault } = await json(req);
   if (path) state.pathFaults[path] = fault;

@@ -6,12 +6,13 @@ use actix_web::http::StatusCode;
 
 use super::{Failure, other_browser};
 use crate::{
+    backchannel_logout::BackchannelLogoutError,
     http::{
         pages::text::{Value, text},
         paths::{LoginAuthentication, authenticating_href, login_href},
     },
     login::{BeginError, FailureReason, LoginFailure},
-    oidc::ExchangeError,
+    oidc::{ExchangeError, LogoutTokenError},
     return_to::{self, ReturnTarget, ReturnTargetError},
 };
 
@@ -20,6 +21,9 @@ const THIS_ADDRESS: &str = "";
 
 /// Some of the login flows that use up a limit will have ended by then.
 const LIMIT_RETRY: Duration = Duration::from_secs(30);
+
+/// The time after which a provider should send its logout token again.
+const LOGOUT_RETRY: Duration = Duration::from_secs(5);
 
 /// Codes of a provider that an application can act on (RFC 6749, section 4.2.2.1; OpenID Connect Core, section 3.1.2.6).
 /// Other codes are about Vestibule's own request.
@@ -99,6 +103,9 @@ impl From<&FailureReason> for Failure {
         let unconfirmed = || Self::new(StatusCode::BAD_GATEWAY, "server_error", "The sign-in could not be confirmed.");
         match why {
             FailureReason::Unknown => Self::bad_request("The sign-in has expired. Start again.").page("error-expired"),
+            FailureReason::EndedAtProvider => {
+                Self::bad_request("The identity provider ended its session. Start again.").page("error-ended-at-provider")
+            }
             FailureReason::Finished => Self::of_page(StatusCode::BAD_REQUEST, "error-finished"),
             FailureReason::OtherBrowser => other_browser(),
             FailureReason::OtherProvider => Self::of_page(StatusCode::BAD_REQUEST, "error-mixed-up"),
@@ -122,6 +129,20 @@ impl From<&FailureReason> for Failure {
             FailureReason::Taken => Self::of_page(StatusCode::CONFLICT, "error-link-taken"),
             FailureReason::StoreBefore(_) => Self::sign_in_unavailable().page("error-store-before"),
             FailureReason::StoreAfter(_) => Self::sign_in_unavailable().page("error-store-after"),
+        }
+    }
+}
+
+impl From<&BackchannelLogoutError> for Failure {
+    fn from(error: &BackchannelLogoutError) -> Self {
+        match error {
+            BackchannelLogoutError::UnknownProvider => Self::bad_request("There is no such provider."),
+            BackchannelLogoutError::Replayed => Self::bad_request("The logout token was used before."),
+            BackchannelLogoutError::Store(error) => Self::from(error).retry_after(LOGOUT_RETRY),
+            BackchannelLogoutError::Token(LogoutTokenError::NotReady(_)) => {
+                Self::unavailable("The provider's keys are not available.").retry_after(LOGOUT_RETRY)
+            }
+            BackchannelLogoutError::Token(_) => Self::bad_request("The logout token is not valid."),
         }
     }
 }

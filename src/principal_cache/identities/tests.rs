@@ -77,8 +77,8 @@ impl Fixture {
             user_claims: user_claims.iter().map(|(claim, value)| ((*claim).to_owned(), (*value).to_owned())).collect(),
         };
         let (logout, browser) = (Logout::default(), Browser::default());
-        let login =
-            VerifiedLogin { identity, sid: None, logout, authenticated_at: None, browser, prior_access: PriorAccess::Keep };
+        let (provider_session, authenticated_at, prior_access) = (None, None, PriorAccess::Keep);
+        let login = VerifiedLogin { identity, provider_session, logout, authenticated_at, browser, prior_access };
         self.users.complete_login(&login).await.expect("every user is granted a role").user
     }
 

@@ -35,8 +35,8 @@ impl Fixture {
 
     async fn sign_in(&self, identity: IdentityClaims) -> Result<User, LoginRefusal> {
         let (logout, browser) = (Logout::default(), Browser::default());
-        let login =
-            VerifiedLogin { identity, sid: None, logout, authenticated_at: None, browser, prior_access: PriorAccess::Keep };
+        let (provider_session, authenticated_at, prior_access) = (None, None, PriorAccess::Keep);
+        let login = VerifiedLogin { identity, provider_session, logout, authenticated_at, browser, prior_access };
         Ok(self.users.complete_login(&login).await?.user)
     }
 

@@ -42,8 +42,8 @@ async fn create_users(fleet: &Fleet, numbers: std::ops::Range<usize>) {
             user_claims: Default::default(),
         };
         let (logout, browser) = (Logout::default(), Browser::default());
-        let login =
-            VerifiedLogin { identity, sid: None, logout, authenticated_at: None, browser, prior_access: PriorAccess::Keep };
+        let (provider_session, authenticated_at, prior_access) = (None, None, PriorAccess::Keep);
+        let login = VerifiedLogin { identity, provider_session, logout, authenticated_at, browser, prior_access };
         let users = &users;
         async move { users.complete_login(&login).await.map(drop).expect("every user is granted a role") }
     });

@@ -51,6 +51,13 @@ impl FaultyIdp {
         self.post_fault(&json!({"path": path, "fault": fault})).await;
     }
 
+    /// Returns a logout token for the client `vestibule`. The fault changes its claims, header or signature.
+    pub async fn logout_token(&self, client_secret: &str, fault: &Value) -> String {
+        let body = json!({"client": {"id": "vestibule", "secret": client_secret}, "fault": fault});
+        let answer = self.http.post(self.admin_url("/logout-token")).json(&body).send().await.expect("the side door answers");
+        answer.json().await.expect("the side door answers with a token")
+    }
+
     /// The number of requests for a path.
     pub async fn requests(&self, path: &str) -> u64 {
         self.get_admin("/stats").await[path].as_u64().unwrap_or_default()

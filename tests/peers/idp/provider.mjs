@@ -53,6 +53,8 @@ function configuration(state) {
   const algorithms = ['RS256', 'PS256', 'ES256', 'EdDSA'];
   return {
     adapter: state.adapter,
+    // By default the provider sends logout tokens to public addresses only.
+    fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined }),
     clients: settings.clients,
     jwks: state.keys.jwks(),
     claims: claimsByScope(settings),
