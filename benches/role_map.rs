@@ -49,7 +49,7 @@ fn user(rules: usize) -> IdentityClaims {
         provider: "corp".into(),
         issuer: "https://idp.example.com".into(),
         subject: "s".into(),
-        id_token: claims.as_object().expect("it is written as an object").clone(),
+        id_token: serde_json::from_value(claims).expect("it is written as an object"),
         access_token: None,
         userinfo: None,
         verified_at: None,

@@ -1,12 +1,12 @@
 //! Explains authorization decisions, for the command line, the API and the role map page.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::{
     access::{AccessRules, Caller, CheckRequest, PathMatch, UpstreamCredentialSetting},
     check::{self, Permission},
     gateway::nginx,
+    json::Value,
     oidc::without_token_claims,
     principal::{Claims, CredentialKind, Grant, IdentityClaims, Source},
     role_map::RoleMap,

@@ -53,6 +53,7 @@ pub mod clock;
 pub mod error_chain;
 pub mod files;
 pub mod glob;
+pub mod json;
 pub mod json_object;
 pub mod jwt;
 pub mod metrics;

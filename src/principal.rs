@@ -1,6 +1,7 @@
 //! Defines the authenticated principal as plain data: claims, roles, teams, grants and identities.
 
 mod claim_path;
+mod profile;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,12 +11,14 @@ use std::time::Instant;
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 pub use claim_path::{ClaimPath, ClaimPathError};
+pub use profile::{EmailTrust, ProfileClaims, UnfitClaim};
+
+use crate::json;
 
 /// The claims of one token or of one userinfo response.
-pub type Claims = Map<String, Value>;
+pub type Claims = json::Object;
 
 /// A name from the role map's list of roles.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -138,24 +141,12 @@ pub enum CredentialKind {
     Token,
 }
 
-/// The condition under which an email claim is trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EmailTrust {
-    /// Only if the same source has `email_verified: true`.
-    WhenVerified,
-    /// Always: the provider is configured with `trust_email`.
-    Always,
-}
-
 /// The provider id and issuer of local accounts. It is reserved: no configured provider may use it.
 pub const LOCAL: &str = "local";
 
 /// The claims of a local account. They hold the role and teams that its invitation granted.
 pub const ROLE_CLAIM: &str = "user_role";
 pub const TEAMS_CLAIM: &str = "teams";
-
-/// The longest email address that RFC 5321 allows. The same limit applies to preferred user names.
-const MAX_IDENTIFIER_BYTES: usize = 254;
 
 impl IdentityClaims {
     /// The sources in their order of precedence: id_token, access token, userinfo.
@@ -176,17 +167,6 @@ impl IdentityClaims {
             Source::AccessToken => self.access_token.as_ref(),
             Source::Userinfo => self.userinfo.as_ref(),
         }
-    }
-
-    /// The first email address that may be sent to the upstream under `trust`.
-    pub fn email(&self, trust: EmailTrust) -> Option<&str> {
-        self.sources()
-            .filter(|claims| trust == EmailTrust::Always || is_email_verified(claims))
-            .find_map(|claims| identifier_claim(claims, "email"))
-    }
-
-    pub fn preferred_username(&self) -> Option<&str> {
-        self.sources().find_map(|claims| identifier_claim(claims, "preferred_username"))
     }
 }
 
@@ -255,24 +235,6 @@ impl fmt::Display for Source {
     }
 }
 
-/// Some providers (AWS Cognito, older Keycloak mappers) send the flag as text.
-fn is_email_verified(claims: &Claims) -> bool {
-    match claims.get("email_verified") {
-        Some(Value::Bool(verified)) => *verified,
-        Some(Value::String(text)) => text == "true",
-        _ => false,
-    }
-}
-
-/// Returns a claim that is sent in its own header. A value with leading or trailing blanks counts as absent, like one
-/// that no header can carry: header parsers trim blanks, which would turn one name into another.
-fn identifier_claim<'a>(claims: &'a Claims, name: &str) -> Option<&'a str> {
-    let value = claims.get(name)?.as_str()?;
-    let fits =
-        !value.is_empty() && value.len() <= MAX_IDENTIFIER_BYTES && value.trim() == value && !value.chars().any(char::is_control);
-    fits.then_some(value)
-}
-
 /// Prints the number of claims only: subject and claims are personal data.
 impl fmt::Debug for IdentityClaims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -328,12 +290,9 @@ shared_text!(Role, Team, RuleName);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rstest::rstest;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    fn claims(value: Value) -> Claims {
-        value.as_object().expect("the table holds objects").clone()
-    }
+    use crate::json::object as claims;
 
     fn identity(id_token: Value, access_token: Value, userinfo: Value) -> IdentityClaims {
         let optional = |value: Value| (!value.is_null()).then(|| claims(value));
@@ -350,67 +309,6 @@ mod tests {
     }
 
     const NONE: Value = Value::Null;
-
-    #[rstest]
-    #[case::verified(json!({"email": "a@x", "email_verified": true}), NONE, NONE, Some("a@x"))]
-    #[case::verified_as_text(json!({"email": "a@x", "email_verified": "true"}), NONE, NONE, Some("a@x"))]
-    #[case::other_text(json!({"email": "a@x", "email_verified": "True"}), NONE, NONE, None)]
-    #[case::number(json!({"email": "a@x", "email_verified": 1}), NONE, NONE, None)]
-    #[case::not_verified(json!({"email": "a@x", "email_verified": false}), NONE, NONE, None)]
-    #[case::no_flag(json!({"email": "a@x"}), NONE, NONE, None)]
-    #[case::flag_of_another_source(json!({"email": "a@x"}), json!({"email_verified": true}), NONE, None)]
-    #[case::second_source(json!({"email": "a@x"}), json!({"email": "b@x", "email_verified": true}), NONE, Some("b@x"))]
-    #[case::third_source(json!({}), NONE, json!({"email": "c@x", "email_verified": true}), Some("c@x"))]
-    #[case::first_verified_wins(
-        json!({"email": "a@x", "email_verified": true}), NONE,
-        json!({"email": "c@x", "email_verified": true}), Some("a@x"))]
-    #[case::not_text(json!({"email": ["a@x"], "email_verified": true}), NONE, NONE, None)]
-    #[case::empty(json!({"email": "", "email_verified": true}), NONE, NONE, None)]
-    #[case::line_break(json!({"email": "a@x\r\nX-Role: admin", "email_verified": true}), NONE, NONE, None)]
-    #[case::blank_at_the_end(json!({"email": "a@x ", "email_verified": true}), NONE, NONE, None)]
-    #[case::unusable_then_usable(
-        json!({"email": "a\u{7f}@x", "email_verified": true}), NONE,
-        json!({"email": "c@x", "email_verified": true}), Some("c@x"))]
-    fn an_email_is_trusted_if_its_own_source_verified_it(
-        #[case] id_token: Value,
-        #[case] access_token: Value,
-        #[case] userinfo: Value,
-        #[case] expected: Option<&str>,
-    ) {
-        let user = identity(id_token, access_token, userinfo);
-        assert_eq!(user.email(EmailTrust::WhenVerified), expected);
-    }
-
-    #[rstest]
-    #[case::no_flag(json!({"email": "a@x"}), NONE, Some("a@x"))]
-    #[case::not_verified(json!({"email": "a@x", "email_verified": false}), NONE, Some("a@x"))]
-    #[case::later_source(json!({}), json!({"email": "c@x"}), Some("c@x"))]
-    #[case::unusable(json!({"email": "a\n@x"}), NONE, None)]
-    #[case::absent(json!({}), NONE, None)]
-    fn a_trusted_provider_needs_no_flag(#[case] id_token: Value, #[case] userinfo: Value, #[case] expected: Option<&str>) {
-        let user = identity(id_token, NONE, userinfo);
-        assert_eq!(user.email(EmailTrust::Always), expected);
-    }
-
-    #[rstest]
-    #[case(254, true)]
-    #[case(255, false)]
-    fn an_email_is_bounded(#[case] length: usize, #[case] accepted: bool) {
-        let email = format!("{}@x", "a".repeat(length - 2));
-        let user = identity(json!({"email": email}), NONE, NONE);
-        assert_eq!(user.email(EmailTrust::Always).is_some(), accepted);
-    }
-
-    #[test]
-    fn the_user_name_comes_from_the_first_source_that_has_a_usable_one() {
-        let user = identity(
-            json!({"preferred_username": "bad\u{0}"}),
-            json!({"preferred_username": "ada"}),
-            json!({"preferred_username": "other"}),
-        );
-        assert_eq!(user.preferred_username(), Some("ada"));
-        assert_eq!(identity(json!({}), NONE, NONE).preferred_username(), None);
-    }
 
     #[test]
     fn debug_output_has_no_claim_and_no_subject() {

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use vestibule::clock::{Clock, SystemClock};
+use vestibule::principal::Claims;
 use vestibule::secret::{NewSigningKeys, SigningAlgorithm, SigningKeys, new_signing_key};
 
 use super::users::identity;
@@ -77,8 +78,8 @@ async fn token(state: web::Data<State>, form: web::Form<Vec<(String, String)>>) 
     let code: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(code).expect("a code of ours")).expect("a code of ours");
     let user = identity("corp", code["user"].as_u64().expect("a number") as usize);
     let now = SystemClock.now().as_second();
-    let sign = |claims: &Map<String, Value>, additional: Value| {
-        let mut claims = claims.clone();
+    let sign = |claims: &Claims, additional: Value| {
+        let Ok(Value::Object(mut claims)) = serde_json::to_value(claims) else { unreachable!("claims are an object") };
         claims.extend(json!({"iss": state.issuer, "iat": now, "exp": now + 300}).as_object().cloned().unwrap_or_default());
         claims.extend(additional.as_object().cloned().unwrap_or_default());
         state.keys.sign(&claims).0

@@ -70,7 +70,7 @@ pub fn identity(provider: &str, number: usize) -> IdentityClaims {
         "realm_access": {"roles": ["offline_access", "uma_authorization", "default-roles-corp"]},
         "resource_access": {"litellm": {"roles": ["llm-user"]}, "account": {"roles": ["manage-account", "view-profile"]}},
     });
-    let claims = |value: Value| value.as_object().expect("it is written as an object").clone();
+    let claims = |value: Value| serde_json::from_value(value).expect("it is written as an object");
     IdentityClaims {
         provider: provider.to_owned(),
         issuer: "https://idp.example.com/realms/corp".to_owned(),

@@ -85,7 +85,7 @@ impl CachedToken {
             provider: issuer.claim_source().to_owned(),
             issuer: keys.issuer.clone(),
             subject,
-            id_token: serde_json::Map::new(),
+            id_token: Default::default(),
             access_token: Some(without_token_claims(claims)),
             userinfo: None,
             verified_at: None,

@@ -1,10 +1,10 @@
 //! Verifies a bearer token against its issuer's settings, without clock or I/O.
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::{LEEWAY, settings::RequiredClaim};
 use crate::{
+    json::Value,
     jwt::{self, Algorithm, Audience, Expectation, JwtError, KeySet, VerifiedToken},
     principal::Claims,
 };
@@ -95,6 +95,8 @@ pub(super) fn verify(
         leeway: LEEWAY,
     };
     let VerifiedToken { claims, expires, .. } = jwt::verify(token, &expectation, keys, now)?;
+    // Unlike the id_token of a login, which is used at once, a token can be held back until it is valid.
+    jwt::time(&claims, "nbf")?;
     check_claims(&claims, expected)?;
     let subject = subject(&claims).ok_or(TokenRefusal::Subject)?.to_owned();
     let until = expires.ok_or(JwtError::Missing("exp"))? + LEEWAY.as_secs_f64();
@@ -104,7 +106,7 @@ pub(super) fn verify(
 
 /// A time in the future counts as now: the issuer's clock is ahead, or its `iat` means something else.
 fn issued(claims: &Claims, now: Timestamp) -> Option<Timestamp> {
-    let issued = claims.get("iat")?.as_f64()?;
+    let issued = jwt::time(claims, "iat").ok()??;
     Timestamp::from_second(issued as i64).ok().map(|issued| issued.min(now))
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     bearer_tokens::{BearerPrincipal, UnregisteredSubjects},
     clock::{Clock, since},
-    principal::{CredentialKind, EmailTrust, Evaluation, Grant, IdentityClaims, IdentityHeaders},
+    principal::{CredentialKind, EmailTrust, Evaluation, Grant, IdentityClaims, IdentityHeaders, ProfileClaims},
     principal_cache::CachedUser,
     role_map::CurrentRoleMap,
     users::{ClaimsMaxAge, CurrentClaims, Identity, is_pinned_by},
@@ -15,7 +15,9 @@ use crate::{
 
 pub struct Evaluator {
     /// Has an entry for each configured provider.
-    email_trust: HashMap<String, EmailTrust>,
+    profiles: HashMap<String, ProfileClaims>,
+    /// That of the sources without an entry.
+    other_profile: ProfileClaims,
     max_age: ClaimsMaxAge,
     clock: Arc<dyn Clock>,
 }
@@ -28,8 +30,8 @@ struct BearerClaims {
 }
 
 impl Evaluator {
-    pub fn new(email_trust: HashMap<String, EmailTrust>, max_age: ClaimsMaxAge, clock: Arc<dyn Clock>) -> Self {
-        Self { email_trust, max_age, clock }
+    pub fn new(profiles: HashMap<String, ProfileClaims>, max_age: ClaimsMaxAge, clock: Arc<dyn Clock>) -> Self {
+        Self { profiles, other_profile: ProfileClaims::standard(EmailTrust::WhenVerified), max_age, clock }
     }
 
     /// Evaluates a user for sessions. The result is cached until the role map or the user changes, or an identity expires.
@@ -107,11 +109,15 @@ impl Evaluator {
         is_suspended(evaluation) && since(created, self.clock.now()) + earlier >= self.max_age.sessions
     }
 
+    /// The claims in which this source of identities sends email address and user name.
+    fn profile(&self, provider: &str) -> &ProfileClaims {
+        self.profiles.get(provider).unwrap_or(&self.other_profile)
+    }
+
     /// Builds the identity that upstreams receive and that administrators see.
     pub fn identity(&self, user: &str, identities: &[IdentityClaims], grant: &Grant) -> IdentityHeaders {
-        let trust = |provider: &str| self.email_trust.get(provider).copied().unwrap_or(EmailTrust::WhenVerified);
-        let email = identities.iter().find_map(|identity| identity.email(trust(&identity.provider)));
-        let name = identities.iter().find_map(|identity| identity.preferred_username());
+        let email = identities.iter().find_map(|identity| identity.email(self.profile(&identity.provider)));
+        let name = identities.iter().find_map(|identity| identity.preferred_username(self.profile(&identity.provider)));
         let known = IdentityHeaders {
             user: user.to_owned(),
             email: email.unwrap_or_default().to_owned(),

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     explain::{self, AccessExplanation, InterpretationExplanation},
-    principal::{Claims, CredentialKind, IdentityClaims, Source},
+    principal::{Claims, CredentialKind, EmailTrust, IdentityClaims, ProfileClaims, Source},
     role_map::{self, ConfiguredNames, Explanation, RoleMap, RuleGrant},
 };
 
@@ -85,6 +85,8 @@ impl From<CredentialArg> for CredentialKind {
 struct ExplainOutput {
     #[serde(flatten)]
     grant: Explanation,
+    /// Claims that count as absent, because they do not fit their use.
+    ignored_claims: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     access: Option<AccessExplanation>,
     #[serde(skip)]
@@ -146,7 +148,8 @@ impl ExplainArgs {
         });
         let access = request.map(|request| explain::explain_access(&map, &grant, &request)).transpose();
         let access = access.map_err(|error| format!("--url or --method: {error}"))?;
-        let output = ExplainOutput { grant: explanation, access, subject };
+        let ignored_claims = ignored_claims(&identities);
+        let output = ExplainOutput { grant: explanation, ignored_claims, access, subject };
         let granted = output.access.as_ref().map_or(output.grant.role.is_some(), |access| access.allowed);
         if self.json {
             print(format_args!("{}\n", serde_json::to_string_pretty(&output).expect("texts and numbers are JSON")))?;
@@ -166,6 +169,12 @@ impl ExplainArgs {
             (None, several) => Err(format!("--provider: required, since rules name {}", several.join(", "))),
         }
     }
+}
+
+/// The command does not read the configuration, so it assumes the standard claims.
+fn ignored_claims(identities: &[IdentityClaims]) -> Vec<String> {
+    let profile = ProfileClaims::standard(EmailTrust::WhenVerified);
+    identities.iter().flat_map(|identity| identity.unfit_claims(&profile)).map(|unfit| unfit.to_string()).collect()
 }
 
 /// Prints the output. A closed pipe, as of `head`, is not an error.
@@ -206,6 +215,9 @@ impl fmt::Display for ExplainOutput {
         }
         for source in &self.grant.missing_sources {
             writeln!(f, "missing: {source}, which a rule names as its source")?;
+        }
+        for claim in &self.ignored_claims {
+            writeln!(f, "ignored: {claim}, and counts as absent")?;
         }
         write_entries(f, "team", teams, "")?;
         write_entries(f, "dropped team", &self.grant.dropped_teams, ": no header can carry it, or there were too many")?;

@@ -10,6 +10,7 @@ use self::kinds::{AUTH_METHOD, ID, MAX_CLAIMS, PARAMETER, SCOPE, additional_para
 use super::secrets::{SecretFields, one_line};
 use super::values;
 use crate::oidc::{AuthMethod, ProviderSettings};
+use crate::principal::{EmailTrust, ProfileClaims};
 use crate::secret::ConfiguredSecret;
 use crate::yaml::decode::{Section, field};
 use crate::yaml::shown;
@@ -35,7 +36,7 @@ pub fn read(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<Provider
         client_secret,
         token_endpoint_auth_method: method,
         scopes,
-        trust_email: response.trust_email,
+        profile: ProfileClaims::standard(response.email_trust),
         trust_login_time: response.trust_login_time,
         ca_file: response.ca_file,
         max_claims: response.max_claims,
@@ -126,7 +127,7 @@ fn check_scopes(section: &mut Section<'_>, scopes: Vec<String>, kind: ProtocolKi
 /// The settings of the provider's responses.
 struct ResponseSettings {
     ca_file: Option<PathBuf>,
-    trust_email: bool,
+    email_trust: EmailTrust,
     trust_login_time: bool,
     max_claims: usize,
 }
@@ -158,7 +159,7 @@ fn read_response_settings(section: &mut Section<'_>) -> Option<ResponseSettings>
     );
     Some(ResponseSettings {
         ca_file: ca_file?,
-        trust_email: trust_email?,
+        email_trust: if trust_email? { EmailTrust::Always } else { EmailTrust::WhenVerified },
         trust_login_time: trust_login_time?,
         max_claims: max_claims?,
     })

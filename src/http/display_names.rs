@@ -7,7 +7,7 @@ use crate::{
     check::Checker,
     login::Login,
     pages::LinkedIdentity,
-    principal::{EmailTrust, IdentityClaims, LOCAL, Team},
+    principal::{EmailTrust, IdentityClaims, LOCAL, ProfileClaims, Team},
 };
 
 /// The maximum number of teams in one list.
@@ -27,7 +27,9 @@ pub(super) fn provider_name(login: &Login, id: &str) -> Option<String> {
 
 /// Returns an identity, as pages list it.
 pub(super) fn linked_identity(identity: &IdentityClaims, login: &Login, may_be_unlinked: bool) -> LinkedIdentity {
-    let account = identity.email(EmailTrust::Always).or(identity.preferred_username()).unwrap_or(&identity.subject);
+    // Administrators and the user see the email address even if it is not verified.
+    let profile = ProfileClaims { email_trust: EmailTrust::Always, ..profile_of(login, &identity.provider) };
+    let account = identity.email(&profile).or(identity.preferred_username(&profile)).unwrap_or(&identity.subject);
     LinkedIdentity {
         issuer: identity.issuer.clone(),
         subject: identity.subject.clone(),
@@ -36,6 +38,12 @@ pub(super) fn linked_identity(identity: &IdentityClaims, login: &Login, may_be_u
         verified: identity.verified_at,
         may_be_unlinked,
     }
+}
+
+/// Returns the claims in which a source of identities sends email address and user name.
+pub(super) fn profile_of(login: &Login, provider: &str) -> ProfileClaims {
+    let standard = || ProfileClaims::standard(EmailTrust::WhenVerified);
+    login.providers().get(provider).map_or_else(standard, |provider| provider.profile().clone())
 }
 
 /// Returns an identity, as the JSON API lists it.

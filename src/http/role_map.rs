@@ -3,7 +3,7 @@
 pub(super) mod json;
 pub(super) mod page;
 
-use super::Services;
+use super::{Services, display_names::profile_of};
 use crate::{
     administration::{AdministrationError, SearchResult, UserSummary},
     explain::{self, AccessExplanation},
@@ -34,6 +34,8 @@ struct ExplanationResponse {
     /// The identities of the user; none for claims.
     pub identities: Vec<ExplainedIdentity>,
     pub grant: Explanation,
+    /// The claims that count as absent, because they do not fit their use.
+    pub ignored_claims: Vec<String>,
     pub access: Option<AccessExplanation>,
 }
 
@@ -109,7 +111,13 @@ async fn explain(question: &ExplanationRequest, services: &Services) -> Result<E
     };
     let access = question.explain_access(map, &grant)?;
     let identities = user.as_ref().map(|known| explain_identities(known, &claims)).unwrap_or_default();
-    Ok(ExplanationResponse { person: user, is_cut, identities, grant: explanation, access })
+    let ignored_claims = ignored_claims(&claims.identities, services);
+    Ok(ExplanationResponse { person: user, is_cut, identities, grant: explanation, ignored_claims, access })
+}
+
+fn ignored_claims(identities: &[IdentityClaims], services: &Services) -> Vec<String> {
+    let unfit = identities.iter().flat_map(|identity| identity.unfit_claims(&profile_of(&services.login, &identity.provider)));
+    unfit.map(|unfit| unfit.to_string()).collect()
 }
 
 fn explain_identities(UserSummary { user, .. }: &UserSummary, claims: &CurrentClaims) -> Vec<ExplainedIdentity> {

@@ -7,7 +7,8 @@ use aws_lc_rs::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair},
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::KeySet;
 
@@ -47,11 +48,11 @@ impl Signer {
         header
     }
 
-    pub fn sign(&self, claims: &Value) -> String {
+    pub fn sign(&self, claims: &impl Serialize) -> String {
         self.sign_with(&self.header(), claims)
     }
 
-    pub fn sign_with(&self, header: &Header, claims: &Value) -> String {
+    pub fn sign_with(&self, header: &Header, claims: &impl Serialize) -> String {
         encode(header, claims, &self.private).unwrap()
     }
 }

@@ -5,12 +5,12 @@ use std::fmt;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::{
     clock,
+    json::Value,
     principal::{Claims, IdentityClaims, LOCAL, ROLE_CLAIM, Role, TEAMS_CLAIM, Team},
     secret::{Digest, random_bytes},
     store::{self, Change, Index, Key, Kind, Record, Records, Shard, ShardedId, Ttl},

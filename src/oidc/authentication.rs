@@ -110,7 +110,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::clock::{Clock, SystemClock};
+    use crate::{
+        clock::{Clock, SystemClock},
+        json::object,
+    };
 
     const HOUR: Option<Duration> = Some(Duration::from_secs(3600));
 
@@ -118,12 +121,12 @@ mod tests {
     fn time(age: i64, max_age: Option<Duration>) -> Result<Option<i64>, AuthTimeError> {
         let now = SystemClock.now();
         let claims = json!({"auth_time": now.as_second() - age});
-        let found = authentication_time(claims.as_object().unwrap(), max_age, now)?;
+        let found = authentication_time(&object(claims), max_age, now)?;
         Ok(found.map(|at| now.as_second() - at.as_second()))
     }
 
     fn value(value: Value, max_age: Option<Duration>) -> Result<Option<Timestamp>, AuthTimeError> {
-        authentication_time(json!({"auth_time": value}).as_object().unwrap(), max_age, SystemClock.now())
+        authentication_time(&object(json!({"auth_time": value})), max_age, SystemClock.now())
     }
 
     #[rstest]

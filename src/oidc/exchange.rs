@@ -9,7 +9,7 @@ use url::Url;
 use super::{
     AuthorizationRequest, LoginFlow, ProviderNotReadyError, access_token,
     authentication::{AuthTimeError, authentication_time},
-    claims::{text, without_token_claims},
+    claims::{log_unfit_token_claims, text, without_token_claims},
     id_token::{self, IdToken, IdTokenError},
     openid_connect::{Metadata, OpenIdConnectProvider},
     settings::RpLogout,
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     clock::Clock,
     jwt::JwtError,
-    principal::{Claims, IdentityClaims},
+    principal::{Claims, IdentityClaims, Source},
     users::Logout,
 };
 
@@ -48,7 +48,7 @@ pub enum ExchangeError {
     #[error("the userinfo endpoint: {0}")]
     UserInfo(#[from] UserInfoError),
     #[error("the userinfo endpoint: the field that subject_field names {0}")]
-    Subject(&'static str),
+    Subject(String),
     #[error("the claims are {size} bytes large, more than max_claims ({limit}) allows")]
     TooLarge { size: usize, limit: usize },
 }
@@ -172,6 +172,7 @@ impl OpenIdConnectProvider {
         userinfo: Option<Claims>,
     ) -> VerifiedIdentity {
         let IdToken { subject, claims } = verified;
+        log_unfit_token_claims(self.id(), Source::IdToken, &claims);
         let sid = text(&claims, "sid").map(str::to_owned);
         let logout = match self.settings.logout {
             RpLogout::Off => Logout::default(),

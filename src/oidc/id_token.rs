@@ -59,22 +59,23 @@ pub(super) fn verify(
     let VerifiedToken { claims, algorithm, expires } = jwt::verify(token, &expectation, expected.keys, now)?;
     let expires = expires.ok_or(JwtError::Missing("exp"))?;
     Timestamp::from_second(expires as i64).map_err(|_| IdTokenError::ExpiryOutOfRange)?;
-    if has_other_value(&claims, "azp", expected.client_id) {
-        return Err(IdTokenError::OtherClient);
-    }
+    check_if_present(&claims, "azp", expected.client_id, IdTokenError::OtherClient)?;
     if jwt::text(&claims, "nonce")? != nonce {
         return Err(IdTokenError::Nonce);
     }
-    if has_other_value(&claims, "at_hash", &left_half_hash(algorithm, access_token)) {
-        return Err(IdTokenError::AccessTokenHash);
-    }
+    check_if_present(&claims, "at_hash", &left_half_hash(algorithm, access_token), IdTokenError::AccessTokenHash)?;
     let subject = jwt::text(&claims, "sub")?.to_owned();
     if subject.is_empty() { Err(IdTokenError::EmptySubject) } else { Ok(IdToken { subject, claims }) }
 }
 
-/// True if the claim is present and differs from this text.
-fn has_other_value(claims: &Claims, claim: &str, expected: &str) -> bool {
-    claims.get(claim).is_some_and(|value| !value.is_null() && *value != expected)
+/// Checks that the claim is absent or has this text.
+fn check_if_present(claims: &Claims, claim: &'static str, expected: &str, other: IdTokenError) -> Result<(), IdTokenError> {
+    match jwt::text(claims, claim) {
+        Err(JwtError::Missing(_)) => Ok(()),
+        Ok(text) if text == expected => Ok(()),
+        Ok(_) => Err(other),
+        Err(wrong_type) => Err(wrong_type.into()),
+    }
 }
 
 /// Returns the first half of the hash that belongs to the id_token's algorithm. It is SHA-512 for Ed25519.

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::{ProviderNotReadyError, openid_connect::OpenIdConnectProvider, token_expectation::TokenExpectation};
 use crate::{
     clock::Clock,
+    json::Value,
     jwt::{self, Expectation, JwtError, VerifiedToken},
     principal::Claims,
     users::LogoutTarget,

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use openidconnect::{AccessToken, AuthType};
-use serde_json::Value;
 use url::Url;
 
 use super::{
@@ -16,6 +15,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    json::{Number, Value},
     principal::{ClaimPath, Claims, IdentityClaims},
     users::Logout,
 };
@@ -96,12 +96,18 @@ fn with_standard_names(mut claims: Claims, email: &ClaimPath, preferred_username
 /// since JSON parsers may round them to the number of another user.
 fn subject(response: &Claims, field: &ClaimPath) -> Result<String, ExchangeError> {
     let subject = match field.find(response) {
-        None | Some(Value::Null) => Err("is missing"),
-        Some(Value::String(text)) => check_subject(text),
-        Some(Value::Number(number)) if number.is_u64() || number.is_i64() => Ok(number.to_string()),
-        Some(_) => Err("is neither a string nor a whole number"),
+        None | Some(Value::Null) => Err("is missing".to_owned()),
+        Some(Value::String(text)) => check_subject(text).map_err(str::to_owned),
+        Some(Value::Number(number)) if has_64_bits(number) => Ok(number.to_string()),
+        Some(Value::Number(_)) => Err("is a number that is not whole or has more than 64 bits".to_owned()),
+        Some(other) => Err(format!("is {}, neither a string nor a whole number", other.type_name())),
     };
     subject.map_err(ExchangeError::Subject)
+}
+
+fn has_64_bits(number: &Number) -> bool {
+    let text = number.as_str();
+    text.parse::<u64>().is_ok() || text != "-0" && text.parse::<i64>().is_ok()
 }
 
 fn check_subject(subject: &str) -> Result<String, &'static str> {
@@ -128,14 +134,12 @@ fn put(claims: &mut Claims, name: &str, value: Option<Value>) {
 mod tests {
     use super::*;
     use rstest::rstest;
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    use crate::json::object as claims;
 
     fn path(text: &str) -> ClaimPath {
         ClaimPath::parse(text).unwrap()
-    }
-
-    fn claims(value: Value) -> Claims {
-        value.as_object().unwrap().clone()
     }
 
     #[rstest]
@@ -155,13 +159,13 @@ mod tests {
     #[case::blank(json!({"id": " \t"}), "is empty")]
     #[case::too_long(json!({"id": "x".repeat(256)}), "is longer than 255 bytes")]
     #[case::line_break(json!({"id": "a\nb"}), "has control characters")]
-    #[case::boolean(json!({"id": true}), "is neither a string nor a whole number")]
-    #[case::list(json!({"id": ["u-1"]}), "is neither a string nor a whole number")]
-    #[case::object(json!({"id": {"id": 1}}), "is neither a string nor a whole number")]
-    #[case::fraction(json!({"id": 1.5}), "is neither a string nor a whole number")]
+    #[case::boolean(json!({"id": true}), "is a boolean, neither a string nor a whole number")]
+    #[case::list(json!({"id": ["u-1"]}), "is a list, neither a string nor a whole number")]
+    #[case::object(json!({"id": {"id": 1}}), "is an object, neither a string nor a whole number")]
+    #[case::fraction(json!({"id": 1.5}), "is a number that is not whole or has more than 64 bits")]
     fn other_subjects_are_refused(#[case] answer: Value, #[case] expected: &str) {
         let refused = subject(&claims(answer), &path("id")).unwrap_err();
-        assert!(matches!(refused, ExchangeError::Subject(wrong) if wrong == expected), "{refused}");
+        assert!(matches!(refused, ExchangeError::Subject(ref wrong) if wrong == expected), "{refused}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
     clock::Clock,
     jwt::JwtError,
     metrics::{Metrics, Outcome},
-    principal::{EmailTrust, IdentityClaims},
+    principal::{IdentityClaims, ProfileClaims},
     secret::SecretCell,
     users::Logout,
 };
@@ -74,8 +74,9 @@ impl Provider {
         &self.registration.config
     }
 
-    pub fn email_trust(&self) -> EmailTrust {
-        if self.config().trust_email { EmailTrust::Always } else { EmailTrust::WhenVerified }
+    /// The claims in which the provider sends email address and user name.
+    pub fn profile(&self) -> &ProfileClaims {
+        &self.config().profile
     }
 
     pub fn is_openid_connect(&self) -> bool {
@@ -165,6 +166,9 @@ impl Provider {
         let (size, limit) = (claims::size(&verified.identity), self.config().max_claims);
         if size > limit {
             return Err(ExchangeError::TooLarge { size, limit });
+        }
+        for unfit in verified.identity.unfit_claims(self.profile()) {
+            claims::log_unfit(self.id(), unfit.source, &unfit.claim, unfit.found);
         }
         verified.identity.user_claims = self.user_claims(&verified.identity);
         Ok(verified)

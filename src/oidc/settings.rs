@@ -4,7 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use url::Url;
 
-use crate::{jwt::Algorithm, principal::ClaimPath, secret::ConfiguredSecret};
+use crate::{
+    jwt::Algorithm,
+    principal::{ClaimPath, ProfileClaims},
+    secret::ConfiguredSecret,
+};
 
 #[derive(Clone, Debug)]
 pub struct ProviderSettings {
@@ -15,7 +19,7 @@ pub struct ProviderSettings {
     pub client_secret: Option<ConfiguredSecret>,
     pub token_endpoint_auth_method: AuthMethod,
     pub scopes: Vec<String>,
-    pub trust_email: bool,
+    pub profile: ProfileClaims,
     /// Counts the time of a login as that of the user's authentication if the provider states none.
     pub trust_login_time: bool,
     pub ca_file: Option<PathBuf>,

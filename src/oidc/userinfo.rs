@@ -54,6 +54,11 @@ pub(super) async fn fetch(http: &HttpClient, endpoint: &Url, token: &AccessToken
     Ok(UserInfoResponse { content_type, body: response.into_body() })
 }
 
+enum Format {
+    Json,
+    Jwt,
+}
+
 pub(super) struct UserInfoResponse {
     content_type: Option<String>,
     body: Vec<u8>,
@@ -62,19 +67,33 @@ pub(super) struct UserInfoResponse {
 impl UserInfoResponse {
     /// Parses the response as JSON, with any content type.
     pub(super) fn json(&self) -> Result<Claims, UserInfoError> {
-        serde_json::from_slice(&self.body).map_err(|_| UserInfoError::NoObject)
+        serde_json::from_slice(self.without_byte_order_mark()).map_err(|_| UserInfoError::NoObject)
     }
 
     /// Returns the claims of a response about this subject. `expected` applies to a signed response.
     pub(super) fn claims(&self, subject: &str, expected: &TokenExpectation<'_>, now: Timestamp) -> Result<Claims, UserInfoError> {
-        let content_type = self.content_type.as_deref().unwrap_or("application/json");
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
-        let claims = match essence.to_ascii_lowercase().as_str() {
-            "application/json" => self.json()?,
-            "application/jwt" => self.signed_claims(expected, now)?,
-            _ => return Err(UserInfoError::ContentType(content_type.chars().take(64).collect())),
+        let claims = match self.format()? {
+            Format::Json => self.json()?,
+            Format::Jwt => self.signed_claims(expected, now)?,
         };
         if jwt::text(&claims, "sub")? == subject { Ok(claims) } else { Err(UserInfoError::OtherSubject) }
+    }
+
+    /// A JSON object is recognized by its first character, since some providers send it as text.
+    fn format(&self) -> Result<Format, UserInfoError> {
+        let content_type = self.content_type.as_deref().unwrap_or("application/json");
+        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match essence.as_str() {
+            _ if self.without_byte_order_mark().trim_ascii_start().starts_with(b"{") => Ok(Format::Json),
+            "application/json" => Ok(Format::Json),
+            "application/jwt" => Ok(Format::Jwt),
+            _ => Err(UserInfoError::ContentType(content_type.chars().take(64).collect())),
+        }
+    }
+
+    /// Windows services begin text with a byte order mark, which parsers of JSON may ignore (RFC 8259, section 8.1).
+    fn without_byte_order_mark(&self) -> &[u8] {
+        self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body)
     }
 
     fn signed_claims(&self, expected: &TokenExpectation<'_>, now: Timestamp) -> Result<Claims, JwtError> {

@@ -75,6 +75,8 @@ pub struct GrantExplanation {
     pub near_misses: Vec<NearMissRow>,
     pub warnings: Vec<ListWarningRow>,
     pub missing_sources: Vec<String>,
+    /// Claims that count as absent, because they do not fit their use.
+    pub ignored_claims: Vec<String>,
     /// Users who have signed in before keep their first grant.
     pub first_login_only: bool,
     pub access: Option<RequestExplanation>,

@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde_json::Value;
-
 use super::Claims;
+use crate::json::Value;
 
 /// A dot path into nested claims: `resource_access.litellm.roles`. `[]` after a name stands for each
 /// entry of a list of objects: `groups[].name`. A step `*` stands for each member of an object, and a
@@ -95,7 +94,7 @@ impl ClaimPath {
     /// Returns the JSON value at this path; `None` if it is absent or if the path can lead to several values.
     pub fn find<'a>(&self, claims: &'a Claims) -> Option<&'a Value> {
         self.further.iter().try_fold(claims.get(&*self.first)?, |value, step| match step {
-            Step::Field(name) => value.as_object()?.get(&**name),
+            Step::Field(name) => value.get(name),
             Step::Each | Step::Members | Step::Keys => None,
         })
     }
@@ -144,7 +143,7 @@ fn collect<'a>(value: &'a Value, steps: &[Step], found: &mut Vec<Cow<'a, str>>) 
     match (steps, value) {
         ([], Value::Array(values)) => found.extend(values.iter().filter_map(text)),
         ([], single) => found.extend(text(single)),
-        ([Step::Field(name), rest @ ..], value) => value.get(&**name).into_iter().for_each(|value| collect(value, rest, found)),
+        ([Step::Field(name), rest @ ..], value) => value.get(name).into_iter().for_each(|value| collect(value, rest, found)),
         ([Step::Each, rest @ ..], Value::Array(values)) => values.iter().for_each(|value| collect(value, rest, found)),
         ([Step::Members, rest @ ..], Value::Object(members)) => members.values().for_each(|value| collect(value, rest, found)),
         ([Step::Keys, ..], Value::Object(members)) => {
@@ -157,7 +156,7 @@ fn collect<'a>(value: &'a Value, steps: &[Step], found: &mut Vec<Cow<'a, str>>) 
 fn is_present(value: &Value, steps: &[Step]) -> bool {
     match (steps, value) {
         ([], value) => !value.is_null(),
-        ([Step::Field(name), rest @ ..], value) => value.get(&**name).is_some_and(|value| is_present(value, rest)),
+        ([Step::Field(name), rest @ ..], value) => value.get(name).is_some_and(|value| is_present(value, rest)),
         ([Step::Each, rest @ ..], Value::Array(values)) => values.iter().any(|value| is_present(value, rest)),
         ([Step::Members, rest @ ..], Value::Object(members)) => members.values().any(|value| is_present(value, rest)),
         ([Step::Keys, ..], Value::Object(members)) => !members.is_empty(),
@@ -209,7 +208,7 @@ fn unescape(character: Option<char>) -> Result<char, ClaimPathError> {
 fn text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) if !text.is_empty() => Some(Cow::Borrowed(text)),
-        Value::Number(number) => Some(Cow::Owned(number.to_string())),
+        Value::Number(number) => Some(Cow::Borrowed(number.as_str())),
         Value::Bool(true) => Some(Cow::Borrowed("true")),
         Value::Bool(false) => Some(Cow::Borrowed("false")),
         _ => None,
@@ -221,8 +220,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn claims() -> serde_json::Value {
-        json!({
+    fn claims() -> Claims {
+        crate::json::object(json!({
             "role": "admin",
             "groups": ["a", "b", 7, true, null, "", {"name": "x"}, ["nested"]],
             "level": 3,
@@ -255,7 +254,7 @@ mod tests {
             "pairs": [{"k1": 1}, {"k2": [2]}, "text"],
             "odd": {"*": "star", "a*": "not a step", "{x}": "not a step either", "{}": "braces"},
             " ": "blank",
-        })
+        }))
     }
 
     #[test]
@@ -318,7 +317,7 @@ mod tests {
             let text = path;
             let path = ClaimPath::parse(path).unwrap();
             assert_eq!(path.to_string(), text.strip_suffix("[]").unwrap_or(text));
-            assert_eq!(path.values(claims.as_object().unwrap()), *expected, "{path:?}");
+            assert_eq!(path.values(&claims), *expected, "{path:?}");
         }
     }
 

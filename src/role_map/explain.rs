@@ -5,13 +5,13 @@ mod list_warnings;
 pub use list_warnings::ListWarning;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::condition::{Case, Condition, ValueSelector};
 use super::litellm::{Mapping, Mappings};
 use super::local_grants::TEAMS_RULE;
 use super::teams::{TeamRule, is_valid_team_name};
 use super::{GrantPolicy, RoleMap, RuleOrigin};
+use crate::json::Value;
 use crate::principal::{Grant, IdentityClaims, Role, RuleName, Source};
 
 /// The evaluation of claims, with its reasons. It repeats claim values, so it is only for operators who have them.

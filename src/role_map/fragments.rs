@@ -156,7 +156,7 @@ rules:
             provider: "corp".into(),
             issuer: "i".into(),
             subject: "s".into(),
-            id_token: claims.as_object().unwrap().clone(),
+            id_token: crate::json::object(claims),
             access_token: None,
             userinfo: None,
             verified_at: None,

@@ -13,12 +13,9 @@ mod schema;
 
 use super::teams::{MAX_TEAMS, MAX_TEAMS_BYTES};
 use super::*;
+use crate::json::object as claims;
 use crate::principal::{Claims, Team};
 use crate::yaml::Place;
-
-fn claims(value: Value) -> Claims {
-    value.as_object().expect("the tables hold objects").clone()
-}
 
 fn identity_of(provider: &str, id_token: Value) -> IdentityClaims {
     IdentityClaims {

@@ -31,7 +31,7 @@ use crate::{
     metrics::Metrics,
     oidc::{LoginFlows, Provider, Providers},
     pages,
-    principal::{EmailTrust, LOCAL},
+    principal::{EmailTrust, LOCAL, ProfileClaims},
     principal_cache::{CacheSettings, Principals, Sources},
     rate_limits::RateLimits,
     role_map::{self, RoleMaps},
@@ -97,7 +97,7 @@ impl Parts {
             Arc::clone(&tokens),
             Arc::clone(&role_maps),
             Arc::clone(&upstream),
-            Evaluator::new(email_trust(&providers), users.max_age(), Arc::clone(clock)),
+            Evaluator::new(profiles(&providers), users.max_age(), Arc::clone(clock)),
             CredentialParser::new(Arc::clone(&ring), cookie, Arc::clone(&metrics)),
         );
         let local = config
@@ -218,11 +218,11 @@ fn cache_settings(config: &Config, limits: Limits) -> CacheSettings {
     }
 }
 
-/// Returns the sources of claims whose email addresses are trusted, by the sources' names.
-fn email_trust(providers: &Providers) -> HashMap<String, EmailTrust> {
-    let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust()));
+/// Returns the claims in which the sources of identities send email addresses and user names, by the sources' names.
+fn profiles(providers: &Providers) -> HashMap<String, ProfileClaims> {
+    let profiles = providers.iter().map(|provider| (provider.id().to_owned(), provider.profile().clone()));
     // Administrators verify the email addresses that they invite.
-    trust.chain([(LOCAL.to_owned(), EmailTrust::Always)]).collect()
+    profiles.chain([(LOCAL.to_owned(), ProfileClaims::standard(EmailTrust::Always))]).collect()
 }
 
 /// Waits for the store, and logs the reason periodically.

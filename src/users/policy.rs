@@ -150,7 +150,7 @@ rules:
             provider: "corp".to_owned(),
             issuer: "https://idp.example.com".to_owned(),
             subject: id.to_owned(),
-            id_token: claims.as_object().unwrap().clone(),
+            id_token: crate::json::object(claims),
             access_token: None,
             userinfo: None,
             verified_at: None,

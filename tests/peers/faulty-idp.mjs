@@ -10,13 +10,14 @@
 // The second port is for the tests. POST /fault `{"code": …, "fault": {…}}` sets the faults of the login
 // with this code, so that logins do not affect each other:
 //
-//   "idToken": "absent", or a token:   {"claims": {}, "header": {}, "signedBy": "provider"}
+//   "idToken": "absent", or a token:   {"claims": {}, "raw": {}, "header": {}, "signedBy": "provider"}
 //   "accessToken": a token, or         {"text": "opaque"}
 //   "token", "userinfo": a response:   {"status": 200, "type": "text/html", "location": "/path", "body": "",
-//                                       "claims": {}, "padding": 0}
+//                                       "claims": {}, "raw": {}, "padding": 0}
 //
 // Claims override the correct ones: null removes a claim, {"in": 60} is a time. A response's `body` replaces
-// the whole correct body, as text; `claims` and `padding` (in bytes) are added to it.
+// the whole correct body, as text; `claims` and `padding` (in bytes) are added to it. `raw`, of a token or a response,
+// adds claims whose values are JSON text, for numbers that JavaScript cannot represent.
 // POST /fault `{"path": "/jwks", "fault": a response or null}` sets or removes the fault of a path for all requests.
 // Userinfo with `signedBy` is a token. POST /logout-token `{"client": {"id", "secret"}, "fault": a token}` returns a logout
 // token. GET /stats returns the number of requests by path. GET /issued returns
@@ -45,7 +46,14 @@ const SIGNERS = {
 };
 
 const decoded = (part) => JSON.parse(Buffer.from(part, 'base64url').toString());
-const encoded = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+const encoded = (value, raw) => Buffer.from(written(value, raw)).toString('base64url');
+
+/** Writes an object as JSON, with members whose values are JSON text. */
+function written(object, raw = {}) {
+  const kept = Object.entries(object).filter(([name]) => !(name in raw));
+  const members = [...kept.map(([name, value]) => [name, JSON.stringify(value)]), ...Object.entries(raw)];
+  return `{${members.filter(([, text]) => text !== undefined).map(([name, text]) => `${JSON.stringify(name)}:${text}`).join(',')}}`;
+}
 
 function overlay(claims, changes = {}) {
   const now = Math.floor(Date.now() / 1000);
@@ -59,7 +67,7 @@ function token(state, client, correct, additional, fault = {}) {
   if (fault.text !== undefined) return fault.text;
   const [header, payload] = correct.split('.').slice(0, 2).map(decoded);
   const [alg, signature] = SIGNERS[fault.signedBy ?? 'provider'](state, client);
-  const text = `${encoded(overlay({ ...header, alg }, fault.header))}.${encoded(overlay({ ...payload, ...additional }, fault.claims))}`;
+  const text = `${encoded(overlay({ ...header, alg }, fault.header))}.${encoded(overlay({ ...payload, ...additional }, fault.claims), fault.raw)}`;
   return `${text}.${signature(text)}`;
 }
 
@@ -111,7 +119,7 @@ function logoutToken(state, { client, fault }) {
 function applyFault(state, response, req, fault) {
   if (!fault) return;
   const body = { ...overlay(response.body, fault.claims), ...(fault.padding && { padding: 'x'.repeat(fault.padding) }) };
-  state.replacements.set(req, { ...fault, body: fault.body ?? JSON.stringify(body) });
+  state.replacements.set(req, { ...fault, body: fault.body ?? written(body, fault.raw) });
 }
 
 function serve(state, req, res) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::app_keys::AllowedOrigins;
 use crate::origin::PublicUrl;
-use crate::principal::ClaimPath;
+use crate::principal::{ClaimPath, EmailTrust};
 
 use super::{CERTIFICATE, KEY, config, mistakes, parsed};
 use crate::config::{Cache, LoadError, LogFormat, Redis, RedisTopology, RoleMapSource, Store, load};
@@ -100,7 +100,7 @@ fn a_minimal_provider_has_safe_defaults() {
     assert_eq!(protocol.algorithms, algorithms);
     assert!(provider.client_secret.is_none() && protocol.endpoints.is_none() && provider.ca_file.is_none());
     assert!(protocol.userinfo_endpoint.is_none() && protocol.end_session_endpoint.is_none());
-    assert!(!provider.trust_email && provider.authorization_params.is_empty());
+    assert!(provider.profile.email_trust == EmailTrust::WhenVerified && provider.authorization_params.is_empty());
     assert_eq!((protocol.logout, provider.max_claims), (RpLogout::Hint, 64 << 10));
 }
 
@@ -150,7 +150,7 @@ providers:
     assert_eq!(protocol.endpoints, Some(endpoints));
     assert_eq!(protocol.userinfo_endpoint.as_ref().unwrap().path(), "/userinfo");
     assert_eq!(protocol.end_session_endpoint.as_ref().unwrap().path(), "/logout");
-    assert!(provider.trust_email);
+    assert_eq!(provider.profile.email_trust, EmailTrust::Always);
     assert_eq!(provider.ca_file, Some(ca));
     assert_eq!((protocol.logout, provider.max_claims), (RpLogout::IdTokenHint, 128 << 10));
     let params = [("prompt", "select_account"), ("hd", "example.com")].map(|(k, v)| (k.to_owned(), v.to_owned()));
@@ -163,7 +163,7 @@ fn a_minimal_provider_without_openid_connect_has_safe_defaults() {
     let config = config(&format!("providers: [{{id: hub, kind: oauth2, client_id: x, {endpoints}}}]"), &[]);
     let provider = &config.providers[0];
     assert!(provider.scopes.is_empty(), "{:?}", provider.scopes);
-    assert!(!provider.trust_email && provider.client_secret.is_none());
+    assert!(provider.profile.email_trust == EmailTrust::WhenVerified && provider.client_secret.is_none());
     assert_eq!((provider.issuer(), provider.token_endpoint_auth_method), ("hub", AuthMethod::Auto));
     let protocol = oauth2(provider);
     assert_eq!(protocol.subject_field, path("sub"));
@@ -193,7 +193,7 @@ providers:
 ";
     let config = config(text, &[]);
     let provider = &config.providers[0];
-    assert_eq!((provider.scopes.as_slice(), provider.trust_email), (&["read:user".to_owned()][..], true));
+    assert_eq!((provider.scopes.as_slice(), provider.profile.email_trust), (&["read:user".to_owned()][..], EmailTrust::Always));
     assert_eq!((provider.token_endpoint_auth_method, provider.max_claims), (AuthMethod::ClientSecretPost, 128 << 10));
     assert_eq!(provider.authorization_params, [("allow_signup".to_owned(), "false".to_owned())]);
     let protocol = oauth2(provider);

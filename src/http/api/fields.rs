@@ -6,14 +6,16 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, Visitor},
 };
-use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use crate::api_keys::KeyDuration;
+use crate::{
+    api_keys::KeyDuration,
+    json::{self, Value},
+};
 
 /// The fields that were not taken yet.
 #[derive(Default)]
-pub(in crate::http) struct Fields(Map<String, Value>);
+pub(in crate::http) struct Fields(json::Object);
 
 /// An invalid field. Its name is one of the API's, or has a limited length and alphabet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +32,7 @@ fn is_field_name(name: &str) -> bool {
 }
 
 /// A JSON object with unique names. Parsers differ in the value of a repeated name (RFC 8259, section 4).
-struct Object(Map<String, Value>);
+struct Object(json::Object);
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -43,7 +45,7 @@ impl<'de> Deserialize<'de> for Object {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-                let mut fields = Map::new();
+                let mut fields = json::Object::new();
                 while let Some((name, value)) = map.next_entry::<String, Value>()? {
                     if fields.insert(name, value).is_some() {
                         return Err(A::Error::custom("a name is repeated"));
@@ -68,7 +70,7 @@ impl Fields {
 
     /// Parses a query. Returns `None` if a parameter is repeated.
     pub(in crate::http) fn parse_query(query: &str) -> Option<Self> {
-        let mut fields = Map::new();
+        let mut fields = json::Object::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if fields.insert(name.into_owned(), Value::String(value.into_owned())).is_some() {
                 return None;
@@ -86,7 +88,7 @@ impl Fields {
         }
     }
 
-    pub(in crate::http) fn object(&mut self, name: &'static str) -> Result<Option<Map<String, Value>>, FieldError> {
+    pub(in crate::http) fn object(&mut self, name: &'static str) -> Result<Option<json::Object>, FieldError> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Object(object)) => Ok(Some(object)),

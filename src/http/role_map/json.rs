@@ -53,7 +53,7 @@ fn read_question(mut fields: Fields) -> Result<ExplanationRequest, ApiError> {
     }
     let question = ExplanationRequest {
         person: id.or(email),
-        claims: fields.object("claims")?.map(|claims| serde_json::Value::Object(claims).to_string()),
+        claims: fields.object("claims")?.map(|claims| serde_json::to_string(&claims).expect("texts and numbers are JSON")),
         provider: fields.text("provider")?,
         url: fields.text("url")?,
         method: fields.text("method")?,
@@ -64,7 +64,8 @@ fn read_question(mut fields: Fields) -> Result<ExplanationRequest, ApiError> {
     Ok(question)
 }
 
-fn explained(ExplanationResponse { person, is_cut, identities, grant, access }: ExplanationResponse) -> HttpResponse {
+fn explained(response: ExplanationResponse) -> HttpResponse {
+    let ExplanationResponse { person, is_cut, identities, grant, ignored_claims, access } = response;
     let mut body = serde_json::to_value(&grant).expect("texts and numbers are JSON");
     body["user_id"] = value!(person.map(|known| known.user.id));
     body["is_cut"] = value!(is_cut);
@@ -76,6 +77,7 @@ fn explained(ExplanationResponse { person, is_cut, identities, grant, access }: 
             explained
         })
         .collect();
+    body["ignored_claims"] = value!(ignored_claims);
     body["access"] = value!(access);
     json(StatusCode::OK, body)
 }

@@ -100,7 +100,7 @@ fn form(posted: Option<&FormFields>, role_maps: &RoleMaps) -> ExplainForm {
 }
 
 fn explained(response: ExplanationResponse, services: &Services) -> GrantExplanation {
-    let ExplanationResponse { person, is_cut, identities, grant, access } = response;
+    let ExplanationResponse { person, is_cut, identities, grant, ignored_claims, access } = response;
     let Services { checker, login, .. } = services;
     let row = |ExplainedIdentity { identity, has_expired }: ExplainedIdentity| IdentityRow {
         identity: linked_identity(&identity, login, false),
@@ -137,6 +137,7 @@ fn explained(response: ExplanationResponse, services: &Services) -> GrantExplana
             .map(|warning| ListWarningRow { rule: warning.rule.to_string(), line: warning.line, why: warning.why })
             .collect(),
         missing_sources: grant.missing_sources.iter().map(ToString::to_string).collect(),
+        ignored_claims,
         first_login_only: grant.first_login_only,
         access: access.map(|access| RequestExplanation {
             allowed: access.allowed,

@@ -1,11 +1,17 @@
+use std::sync::LazyLock;
+
 use jsonwebtoken::Header;
+use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::jwt::{
-    KeySet,
-    test_signer::{Signer, key_set},
+use crate::{
+    json::{self, arbitrary, object},
+    jwt::{
+        KeySet,
+        test_signer::{Signer, key_set},
+    },
 };
 
 const NOW: i64 = 1_800_000_000;
@@ -42,7 +48,7 @@ fn claims_that_are_not_needed_may_have_any_type_and_are_kept_unchanged() {
             claims[name] = odd.clone();
         }
         let verified = verify_with(&signer.sign(&claims), &key_set(&[&signer])).unwrap_or_else(|error| panic!("{odd}: {error}"));
-        assert_eq!(Value::Object(verified.claims), claims);
+        assert_eq!(verified.claims, object(claims));
     }
 }
 
@@ -61,7 +67,7 @@ fn at_hash_is_half_the_hash_of_the_access_token() {
 #[case::audience_of_wrong_type(json!({"aud": ["vestibule", 7]}), JwtError::Audience.into())]
 #[case::no_audience(json!({"aud": []}), JwtError::Audience.into())]
 #[case::other_client(json!({"azp": "other"}), IdTokenError::OtherClient)]
-#[case::client_of_wrong_type(json!({"azp": ["vestibule"]}), IdTokenError::OtherClient)]
+#[case::client_of_wrong_type(json!({"azp": ["vestibule"]}), JwtError::WrongType { claim: "azp", found: "a list" }.into())]
 #[case::empty_client(json!({"azp": ""}), IdTokenError::OtherClient)]
 #[case::expired(json!({"exp": NOW - 120}), JwtError::Expired.into())]
 #[case::no_expiry(json!({"exp": null}), JwtError::Missing("exp").into())]
@@ -73,7 +79,9 @@ fn at_hash_is_half_the_hash_of_the_access_token() {
 #[case::other_nonce(json!({"nonce": "N"}), IdTokenError::Nonce)]
 #[case::nonce_of_wrong_type(json!({"nonce": ["n"]}), JwtError::WrongType { claim: "nonce", found: "a list" }.into())]
 #[case::other_at_hash(json!({"at_hash": "77QmUPtjPfzWtF2AnpK9RR"}), IdTokenError::AccessTokenHash)]
-#[case::at_hash_of_wrong_type(json!({"at_hash": true}), IdTokenError::AccessTokenHash)]
+#[case::at_hash_of_wrong_type(json!({"at_hash": true}), JwtError::WrongType { claim: "at_hash", found: "a boolean" }.into())]
+#[case::empty_at_hash(json!({"at_hash": ""}), IdTokenError::AccessTokenHash)]
+#[case::never_valid(json!({"nbf": 1e300}), JwtError::NotYetValid.into())]
 #[case::no_subject(json!({"sub": null}), JwtError::Missing("sub").into())]
 #[case::empty_subject(json!({"sub": ""}), IdTokenError::EmptySubject)]
 fn a_forged_claim_refuses_the_token(#[case] changed: Value, #[case] expected: IdTokenError) {
@@ -92,4 +100,41 @@ fn a_token_of_another_type_or_key_or_algorithm_is_refused() {
     assert_eq!(verify_with(&other.sign(&valid_claims()), &keys).err(), Some(JwtError::Algorithm.into()));
     let unknown = Signer::es256(Some("k3"));
     assert_eq!(verify_with(&unknown.sign(&valid_claims()), &keys).err(), Some(JwtError::NoMatchingKey.into()));
+}
+
+static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::es256(Some("k1")));
+
+const NEEDED: [&str; 8] = ["iss", "sub", "aud", "exp", "iat", "nonce", "azp", "at_hash"];
+
+/// A needed claim, and a value that must not be accepted.
+fn forged() -> impl Strategy<Value = (&'static str, json::Value)> {
+    (prop::sample::select(NEEDED.to_vec()), arbitrary()).prop_filter("the value is valid", |(name, value)| match *name {
+        // A number can be a valid time, and null counts as absent.
+        "exp" | "iat" => !matches!(value, json::Value::Number(_)),
+        "azp" | "at_hash" => !value.is_null(),
+        // Another subject is for userinfo to refuse.
+        "sub" => value.as_str().is_none_or(str::is_empty),
+        _ => true,
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_other_claim_can_fail_a_login(
+        others in prop::collection::btree_map("[a-z_]{1,12}", arbitrary(), 0..8),
+        not_before in arbitrary().prop_filter("a number counts", |value| !matches!(value, json::Value::Number(_))),
+    ) {
+        let mut claims = object(valid_claims());
+        claims.extend(others.into_iter().filter(|(name, _)| !NEEDED.contains(&name.as_str())));
+        claims.insert("nbf".to_owned(), not_before);
+        let verified = verify_with(&SIGNER.sign(&claims), &key_set(&[&SIGNER]));
+        prop_assert_eq!(verified.map(|verified| verified.claims).map_err(|error| error.to_string()), Ok(claims));
+    }
+
+    #[test]
+    fn no_forged_value_of_a_needed_claim_is_accepted((name, value) in forged()) {
+        let mut claims = object(valid_claims());
+        claims.insert(name.to_owned(), value);
+        prop_assert!(verify_with(&SIGNER.sign(&claims), &key_set(&[&SIGNER])).is_err(), "{:?}", claims);
+    }
 }

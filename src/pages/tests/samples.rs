@@ -238,6 +238,7 @@ pub fn explained(rule: Option<GrantRule>, line: Option<u64>) -> GrantExplanation
         near_misses: vec![miss(maybe()), miss(None)],
         warnings: vec![ListWarningRow { rule: hostile(), line: 3, why: hostile() }],
         missing_sources: vec![hostile(), hostile()],
+        ignored_claims: vec![hostile(), hostile()],
         first_login_only: true,
         access: Some(RequestExplanation {
             allowed: line.is_some(),

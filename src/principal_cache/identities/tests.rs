@@ -2,8 +2,6 @@
 
 use std::{cell::RefCell, time::Duration};
 
-use serde_json::Map;
-
 use super::*;
 use crate::{
     api_keys::{self, Keys},
@@ -70,7 +68,7 @@ impl Fixture {
             provider: "corp".to_owned(),
             issuer: ISSUER.to_owned(),
             subject: subject.to_owned(),
-            id_token: Map::new(),
+            id_token: Default::default(),
             access_token: None,
             userinfo: None,
             verified_at: None,

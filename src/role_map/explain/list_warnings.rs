@@ -1,8 +1,8 @@
 //! Warns about patterns with wildcards on values that look like lists, in which a part of any entry can match.
 
 use serde::Serialize;
-use serde_json::Value;
 
+use crate::json::Value;
 use crate::principal::{IdentityClaims, RuleName, Source};
 use crate::role_map::condition::Condition;
 use crate::role_map::split::Split;

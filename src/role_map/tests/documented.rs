@@ -124,14 +124,14 @@ fn parse_valid(text: &str, place: &str) -> RoleMap {
 
 /// Parses claims in the format of `role-map explain`: the claims of the id_token, or claims by source.
 fn identity(provider: &str, given: &Value) -> IdentityClaims {
-    let given = claims(given.clone());
+    let given = given.as_object().expect("the pages hold objects");
     if !given.keys().all(|name| Source::parse(name).is_some()) {
-        return identity_of(provider, Value::Object(given));
+        return identity_of(provider, Value::Object(given.clone()));
     }
     let source = |source: Source| given.get(source.as_str()).map(|granted| claims(granted.clone()));
-    let id_token = source(Source::IdToken).unwrap_or_default();
+    let id_token = given.get("id_token").cloned().unwrap_or_else(|| serde_json::json!({}));
     let (access_token, userinfo) = (source(Source::AccessToken), source(Source::Userinfo));
-    IdentityClaims { access_token, userinfo, ..identity_of(provider, Value::Object(id_token)) }
+    IdentityClaims { access_token, userinfo, ..identity_of(provider, id_token) }
 }
 
 /// The decision for a request such as `GET:/v1/models` with this grant.

@@ -14,8 +14,8 @@ fn value() -> impl Strategy<Value = Value> {
     prop_oneof![entry.clone(), prop::collection::vec(entry, 0..4).prop_map(Value::from)]
 }
 
-fn some_claims() -> impl Strategy<Value = Map<String, Value>> {
-    prop::collection::btree_map("[xyz]", value(), 0..4).prop_map(|claims| claims.into_iter().collect())
+fn some_claims() -> impl Strategy<Value = Claims> {
+    prop::collection::btree_map("[xyz]", value(), 0..4).prop_map(|members| claims(json!(members)))
 }
 
 fn identity() -> impl Strategy<Value = IdentityClaims> {

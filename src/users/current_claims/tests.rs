@@ -28,7 +28,7 @@ fn identity(provider: &str, role: &str) -> IdentityClaims {
         provider: provider.into(),
         issuer: format!("https://{provider}.example.com"),
         subject: "ada".into(),
-        id_token: json!({"role": role, "team": format!("{provider}-team")}).as_object().unwrap().clone(),
+        id_token: crate::json::object(json!({"role": role, "team": format!("{provider}-team")})),
         access_token: None,
         userinfo: None,
         verified_at: None,

@@ -35,7 +35,7 @@ async fn create_users(fleet: &Fleet, numbers: std::ops::Range<usize>) {
             provider: "corp".to_owned(),
             issuer: fleet.idp().issuer().to_owned(),
             subject: format!("sub-{number}"),
-            id_token: claims.as_object().expect("an object").clone(),
+            id_token: serde_json::from_value(claims).expect("an object"),
             access_token: None,
             userinfo: None,
             verified_at: None,

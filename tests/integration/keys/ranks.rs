@@ -141,7 +141,7 @@ async fn a_key_that_an_administrator_created_grants_nothing_after_a_promotion_of
     assert!(line.contains(&lower.id), "{line}");
 
     let promote = |role: &str| {
-        let role = json!(role);
+        let role = vestibule::json::Value::from(role);
         fleet.change_user(&ada.id, move |user| _ = user.identities[0].id_token.insert(ROLE_CLAIM.to_owned(), role.clone()))
     };
     promote("proxy_admin").await;

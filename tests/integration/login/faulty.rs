@@ -3,6 +3,7 @@
 mod cases;
 mod key_sets;
 mod metadata;
+mod unneeded;
 
 use std::time::Duration;
 
@@ -154,6 +155,9 @@ async fn invalid_tokens_and_answers_open_no_session() {
         json!({"userinfo": {"signedBy": "provider"}}),
         id_token(json!({"aud": ["vestibule"], "azp": "vestibule"})),
         id_token(json!({"address": [], "locale": {}, "updated_at": "yesterday", "phone_number": 7, "picture": 1e300})),
+        id_token(json!({"nbf": "tomorrow", "email_verified": "TRUE", "sid": 7})),
+        json!({"userinfo": {"type": "text/plain"}}),
+        json!({"userinfo": {"body": "\u{feff} {\"sub\": \"johndoe\"}"}}),
         json!({"idToken": {"header": {"kid": null}}, "accessToken": {"header": {"kid": null}}}),
         json!({"idToken": {"header": {"kid": 7, "jku": {}}}, "accessToken": {"header": {"kid": [], "x5c": 1}}}),
     ]

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
-use serde_json::Value;
+use vestibule::json::Value;
 use vestibule::principal::{ClaimPath, Claims};
 
 pub fn holds(input: &[u8]) {
@@ -58,7 +58,7 @@ fn reference_values(claims: &Value, text: &str) -> Vec<Value> {
             _ => objects.filter_map(|members| members.get(&unescaped(name)).cloned()).collect(),
         };
         if !each.is_empty() && number + 1 < steps.len() {
-            found = found.into_iter().filter_map(|value| value.as_array().cloned()).flatten().collect();
+            found = found.into_iter().filter_map(|value| value.as_array().map(<[_]>::to_vec)).flatten().collect();
         }
     }
     found
@@ -76,7 +76,8 @@ fn unescaped(name: &str) -> String {
 fn texts_of(found: &[Value]) -> Vec<String> {
     let text = |value: &Value| match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(value) => Some(value.to_string()),
         _ => None,
     };
     found

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use serde_json::json;
-use vestibule::principal::IdentityClaims;
+use vestibule::principal::{Claims, IdentityClaims};
 use vestibule::role_map::RoleMap;
 
 static USERS: LazyLock<[IdentityClaims; 2]> = LazyLock::new(|| {
@@ -13,7 +13,7 @@ static USERS: LazyLock<[IdentityClaims; 2]> = LazyLock::new(|| {
         "email": "ada@example.com",
         "department": "Research and development",
     });
-    let claims = claims.as_object().expect("it is an object").clone();
+    let claims: Claims = serde_json::from_value(claims).expect("it is an object");
     ["corp", "partner"].map(|provider| IdentityClaims {
         provider: provider.to_owned(),
         issuer: format!("https://{provider}.example.com"),
