@@ -207,10 +207,10 @@ fn restrictions(key: usize, (unit, end, count): PatternShape) -> Restrictions {
     let pattern = |number: usize| {
         // Each pattern is different, so that no list is counted once for all.
         let own = format!("{}{}", "a".repeat(key + 1), "?".repeat(number % 3));
-        let room = (MAX_PATTERN_BYTES / count).min(512) - 1 - own.len() - end.len();
-        let filling = unit.repeat(room / unit.len());
         let slash = if end.ends_with("**") || unit.starts_with('/') { "/" } else { "" };
         let first = if unit.starts_with('/') { "" } else { "/" };
+        let room = (MAX_PATTERN_BYTES / count).min(512) - first.len() - end.len() - slash.len() - own.len();
+        let filling = unit.repeat(room / unit.len());
         format!("{first}{filling}{end}{slash}{own}")
     };
     let fits = |text: &String| vestibule::access::PathPattern::parse(text).is_ok();
