@@ -19,7 +19,9 @@ pub use commit::{Capacity, Commit, CommitIntent, Conflict, Precondition, Replica
 pub use memory::MemoryStore;
 pub use metered::MeteredStore;
 pub use records::{Change, Record, Records, ReencryptionOutcome, StaleEntry, StoredRecord, retry_while_unavailable};
-pub use redis::{ConfigurationWarning, Connection, Credentials, RedisStore, Topology};
+pub use redis::{
+    ClientCertificateFiles, ConfigurationWarning, Connection, Credentials, RedisStore, TlsError, TlsSettings, Topology,
+};
 pub use sharded_id::ShardedId;
 pub use update::{Edit, TRIES, retry};
 

@@ -44,7 +44,9 @@ pub enum RedisUrlError {
     Database,
     #[error("must have no path: a cluster has one database")]
     ClusterPath,
-    #[error("must end with the master's name, as in redis-sentinel://sentinel:26379/mymaster")]
+    #[error(
+        "must end with the master's name and optionally the database's number, as in redis-sentinel://sentinel:26379/mymaster/0"
+    )]
     NoService,
     #[error("must have no query or fragment; further hosts are separated by commas, as in {0}://one:6379,two:6379")]
     Query(&'static str),
@@ -96,8 +98,11 @@ impl Shape {
         match self {
             Self::Standalone if hosts > 1 => Err(RedisUrlError::SeveralHosts),
             Self::Standalone => Ok((RedisTopology::Standalone, database(path)?)),
-            Self::Sentinel if is_service(path) => Ok((RedisTopology::Sentinel { service: path.to_owned() }, 0)),
-            Self::Sentinel => Err(RedisUrlError::NoService),
+            Self::Sentinel => {
+                let (service, number) = path.split_once('/').unwrap_or((path, ""));
+                let service = is_service(service).then(|| service.to_owned()).ok_or(RedisUrlError::NoService)?;
+                Ok((RedisTopology::Sentinel { service }, database(number)?))
+            }
             Self::Cluster if path.is_empty() => Ok((RedisTopology::Cluster, 0)),
             Self::Cluster => Err(RedisUrlError::ClusterPath),
         }
@@ -191,6 +196,8 @@ mod tests {
     #[case("redis://my_redis_1:6379", url(RedisTopology::Standalone, false, &[("my_redis_1", 6379)], 0))]
     #[case("redis-sentinel://s1/mymaster", url(sentinel("mymaster"), false, &[("s1", 26379)], 0))]
     #[case("rediss-sentinel://s1:1,s2:2/my-master.1", url(sentinel("my-master.1"), true, &[("s1", 1), ("s2", 2)], 0))]
+    #[case("redis-sentinel://s1/mymaster/3", url(sentinel("mymaster"), false, &[("s1", 26379)], 3))]
+    #[case("redis-sentinel://s1/mymaster/", url(sentinel("mymaster"), false, &[("s1", 26379)], 0))]
     #[case("redis-cluster://r0:6379", url(RedisTopology::Cluster, false, &[("r0", 6379)], 0))]
     #[case("rediss-cluster://r0,r1:7,[fd00::1]:8", url(RedisTopology::Cluster, true, &[("r0", 6379), ("r1", 7), ("fd00::1", 8)], 0))]
     #[case("redis-cluster://redis-0.redis.ns.svc.cluster.local.", url(RedisTopology::Cluster, false, &[("redis-0.redis.ns.svc.cluster.local.", 6379)], 0))]
@@ -233,7 +240,10 @@ mod tests {
     #[case("redis-cluster://redis/0", RedisUrlError::ClusterPath)]
     #[case("redis-sentinel://s1", RedisUrlError::NoService)]
     #[case("redis-sentinel://s1/", RedisUrlError::NoService)]
-    #[case("redis-sentinel://s1/a/b", RedisUrlError::NoService)]
+    #[case("redis-sentinel://s1/a/b", RedisUrlError::Database)]
+    #[case("redis-sentinel://s1/a/256", RedisUrlError::Database)]
+    #[case("redis-sentinel://s1/a/1/2", RedisUrlError::Database)]
+    #[case("redis-sentinel://s1//1", RedisUrlError::NoService)]
     #[case("redis-sentinel://s1/a%20b", RedisUrlError::NoService)]
     #[case("redis-sentinel://s1/m?node=s2:1", RedisUrlError::Query("redis-sentinel"))]
     #[case("redis-cluster://r0?node=r1:1", RedisUrlError::Query("redis-cluster"))]

@@ -1,12 +1,14 @@
 //! The `store` section: memory for one replica, or Redis that all replicas share.
 
-use std::path::PathBuf;
 use std::time::Duration;
+
+use rustls::pki_types::ServerName;
 
 use super::redis_url::{RedisTopology, RedisUrl};
 use super::secrets::{SecretFields, one_line};
 use super::values;
 use crate::secret::ConfiguredSecret;
+use crate::store::{ClientCertificateFiles, TlsError, TlsSettings};
 use crate::yaml::decode::{Kind, Section, field};
 
 #[derive(Clone, Debug)]
@@ -24,14 +26,15 @@ pub struct Redis {
     pub sentinel_username: Option<String>,
     pub sentinel_password: Option<ConfiguredSecret>,
     pub key_prefix: String,
-    pub ca_file: Option<PathBuf>,
+    /// `None` without TLS.
+    pub tls: Option<TlsSettings>,
     pub command_timeout: Duration,
 }
 
 pub const DOC: &str = "Storage of login flows, sessions, users and keys. All fields except `url` are for Redis only.";
 
 /// Fields that have no effect with the memory store.
-const REDIS_ONLY: [&str; 9] = [
+const REDIS_ONLY: [&str; 12] = [
     "username",
     "password",
     "password_file",
@@ -40,8 +43,12 @@ const REDIS_ONLY: [&str; 9] = [
     "sentinel_password_file",
     "key_prefix",
     "ca_file",
+    "cert_file",
+    "key_file",
+    "tls_server_name",
     "command_timeout",
 ];
+const TLS_ONLY: [&str; 4] = ["ca_file", "cert_file", "key_file", "tls_server_name"];
 const SENTINEL_ONLY: [&str; 3] = ["sentinel_username", "sentinel_password", "sentinel_password_file"];
 
 /// The replicas that share the store. It depends only on the URL, so that it is known even if other fields have mistakes.
@@ -56,7 +63,7 @@ pub fn read(section: &mut Section<'_>, scope: &mut Option<StoreScope>) -> Option
         field(
             "url",
             "`memory` for one replica. For Redis `redis://host:port/database`, \
-             `redis-sentinel://host:port,host:port/master` or `redis-cluster://host:port,host:port`; \
+             `redis-sentinel://host:port,host:port/master/database` or `redis-cluster://host:port,host:port`; \
              with TLS `rediss://`, `rediss-sentinel://` or `rediss-cluster://`. It must not contain a password.",
         ),
         &URL,
@@ -75,10 +82,7 @@ pub fn read(section: &mut Section<'_>, scope: &mut Option<StoreScope>) -> Option
         &KEY_PREFIX,
         "vestibule:",
     );
-    let ca_file = section.optional(
-        field("ca_file", "PEM file with the CA certificates that are trusted for Redis.").unset("the system's CA certificates"),
-        &values::CA_FILE,
-    );
+    let tls = read_tls(section);
     let command_timeout = section.or_default(
         field("command_timeout", "Timeout of a Redis command, after which the store counts as unavailable."),
         &COMMAND_TIMEOUT,
@@ -88,6 +92,7 @@ pub fn read(section: &mut Section<'_>, scope: &mut Option<StoreScope>) -> Option
     let StoreUrl::Redis(url) = url? else {
         return Some(Store::Memory);
     };
+    let tls = tls.map(|tls| url.tls.then_some(tls));
     Some(Store::Redis(Redis {
         url,
         username: username?,
@@ -95,9 +100,53 @@ pub fn read(section: &mut Section<'_>, scope: &mut Option<StoreScope>) -> Option
         sentinel_username: sentinel_username?,
         sentinel_password: sentinel_password?,
         key_prefix: key_prefix?,
-        ca_file: ca_file?,
+        tls: tls?,
         command_timeout: command_timeout?,
     }))
+}
+
+fn read_tls(section: &mut Section<'_>) -> Option<TlsSettings> {
+    let ca_file = section.optional(
+        field("ca_file", "PEM file with the CA certificates that are trusted for Redis.").unset("the system's CA certificates"),
+        &values::CA_FILE,
+    );
+    let certificate = section.optional(
+        field("cert_file", "PEM file with the client certificate and its chain. Read again when it changes, with `key_file`."),
+        &values::FILE,
+    );
+    let key = section.optional(field("key_file", "PEM file with the key of `cert_file`."), &values::FILE);
+    let server_name = section.optional(
+        field(
+            "tls_server_name",
+            "Name that the servers' certificates must have, for servers that announce addresses which are not in their certificates.",
+        )
+        .unset("the host name or address of each connection"),
+        &SERVER_NAME,
+    );
+    let client_certificate = match (certificate?, key?) {
+        (Some(certificate), Some(key)) => Some(read_certificate(section, ClientCertificateFiles { certificate, key })?),
+        (None, None) => None,
+        (Some(_), None) => {
+            section.complain("cert_file", "requires `key_file`");
+            return None;
+        }
+        (None, Some(_)) => {
+            section.complain("key_file", "requires `cert_file`");
+            return None;
+        }
+    };
+    Some(TlsSettings { ca_file: ca_file?, client_certificate, server_name: server_name? })
+}
+
+fn read_certificate(section: &mut Section<'_>, files: ClientCertificateFiles) -> Option<ClientCertificateFiles> {
+    match files.read() {
+        Ok(_) => Some(files),
+        Err(error) => {
+            let name = if matches!(error, TlsError::Certificate { .. }) { "cert_file" } else { "key_file" };
+            section.complain(name, error.problem());
+            None
+        }
+    }
 }
 
 enum StoreUrl {
@@ -111,6 +160,11 @@ const URL: Kind<StoreUrl> = Kind {
         "memory" => Ok(StoreUrl::Memory),
         _ => RedisUrl::parse(text).map(StoreUrl::Redis).map_err(|error| error.to_string()),
     },
+};
+
+const SERVER_NAME: Kind<ServerName<'static>> = Kind {
+    name: "host name",
+    parse: |text| ServerName::try_from(text.to_owned()).map_err(|_| "must be a host name or an IP address".to_owned()),
 };
 
 const KEY_PREFIX: Kind<String> = Kind { name: "text", parse: key_prefix };
@@ -150,7 +204,7 @@ fn check_companions(section: &mut Section<'_>, target: StoreUrl) -> Option<Store
         StoreUrl::Redis(url) => {
             let sentinel = matches!(url.topology, RedisTopology::Sentinel { .. })
                 || reject(&SENTINEL_ONLY, "requires a redis-sentinel:// or rediss-sentinel:// URL");
-            let tls = url.tls || reject(&["ca_file"], "requires TLS, as in rediss://");
+            let tls = url.tls || reject(&TLS_ONLY, "requires TLS, as in rediss://");
             sentinel && tls
         }
     };

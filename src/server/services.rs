@@ -152,7 +152,7 @@ impl Parts {
             _ => None,
         };
         let ready = tokio::spawn(async move {
-            wait_for(store.as_ref()).await;
+            wait_for(store.as_ref(), redis.as_deref()).await;
             block.done();
             if let Some((users, role)) = invited {
                 local_accounts::log_bootstrap_command(&users, &role).await;
@@ -225,13 +225,25 @@ fn profiles(providers: &Providers) -> HashMap<String, ProfileClaims> {
     profiles.chain([(LOCAL.to_owned(), ProfileClaims::standard(EmailTrust::Always))]).collect()
 }
 
-/// Waits for the store, and logs the reason periodically.
-async fn wait_for(store: &dyn Store) {
-    while tokio::time::timeout(WAITING_LOG_INTERVAL, store.ready()).await.is_err() {
+/// Waits for the store, and logs the reason periodically. The client library does not report a missing permission for the
+/// invalidation channel.
+async fn wait_for(store: &dyn Store, redis: Option<&RedisStore>) {
+    loop {
+        let is_ready = tokio::time::timeout(WAITING_LOG_INTERVAL, store.ready()).await.is_ok();
+        let is_permitted = match redis {
+            Some(redis) => redis.examine_servers().await,
+            None => true,
+        };
+        if is_ready && is_permitted {
+            return;
+        }
         let why = store.sequences().await.into_iter().find_map(Result::err);
         let why = why
             .map_or_else(|| "the invalidation channel cannot be subscribed to".to_owned(), |unavailable| unavailable.to_string());
         tracing::error!(error = why, "waiting for the store; pod not ready");
+        if is_ready {
+            tokio::time::sleep(WAITING_LOG_INTERVAL).await;
+        }
     }
 }
 

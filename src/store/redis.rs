@@ -2,12 +2,15 @@
 
 mod commits;
 mod connect;
+mod diagnosis;
 mod invalidation_channel;
 mod memory;
 mod scripts;
+mod tls;
 mod warnings;
 
 pub use connect::{Connection, Credentials, Topology};
+pub use tls::{ClientCertificateFiles, TlsError, TlsSettings};
 pub use warnings::ConfigurationWarning;
 
 use std::{
@@ -30,6 +33,7 @@ use tokio::sync::broadcast;
 
 use self::{
     connect::PersistentClient,
+    diagnosis::OutageLog,
     memory::MemoryWatch,
     scripts::{CommitScripts, SPEND, script_call},
 };
@@ -75,6 +79,7 @@ pub struct RedisStore {
     metrics: Arc<Metrics>,
     scripts: CommitScripts,
     memory: MemoryWatch,
+    outages: Arc<OutageLog>,
     timeouts: AtomicU32,
     /// The ends of the pauses of reconnecting and of waiting for replicas.
     pauses: Mutex<Pauses>,
@@ -105,6 +110,7 @@ impl RedisStore {
             metrics,
             scripts: CommitScripts::new(),
             memory: MemoryWatch::default(),
+            outages: Arc::new(OutageLog::new(connection.clone())),
             timeouts: AtomicU32::new(0),
             pauses: Mutex::default(),
         })
@@ -113,6 +119,12 @@ impl RedisStore {
     /// Returns warnings about settings of the servers that could lose records.
     pub async fn configuration_warnings(&self) -> Vec<ConfigurationWarning> {
         warnings::inspect(&self.commands.now()).await
+    }
+
+    /// Logs why servers cannot be used, each cause once until they can be used again. Returns false if the user lacks a
+    /// permission.
+    pub async fn examine_servers(&self) -> bool {
+        self.outages.examine().await
     }
 
     fn name(&self, name: &str) -> String {
@@ -259,7 +271,9 @@ impl Store for RedisStore {
     }
 
     async fn sequences(&self) -> Vec<Result<Sequence, StoreError>> {
-        join_all(Shard::all().map(|shard| self.sequence(shard))).await
+        let sequences = join_all(Shard::all().map(|shard| self.sequence(shard))).await;
+        self.outages.note(sequences.iter().all(Result::is_ok), self.clock.monotonic());
+        sequences
     }
 
     async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, StoreError> {

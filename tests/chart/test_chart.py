@@ -254,6 +254,8 @@ class InvalidValues(unittest.TestCase):
             ({"config": {"store": {"username": "x"}}}, "config.store.username: has no effect with the memory store"),
             ({"config": over(REDIS, {"store": {"sentinel_username": "x"}})}, "config.store.sentinel_username: requires a redis-sentinel://"),
             ({"config": over(REDIS, {"store": {"ca_file": "/x"}})}, "config.store.ca_file: requires TLS"),
+            ({"config": over(REDIS, {"store": {"tls_server_name": "x"}})}, "config.store.tls_server_name: requires TLS"),
+            ({"config": over(REDIS, {"store": {"cert_file": "/x"}})}, "config.store: cert_file and key_file belong together"),
             ({"config": {"sessions": {"idle": "8d"}}}, "config.sessions.idle: must not be longer"),
             ({"config": {"cache": {"revocation_grace": "5s"}}}, "config.cache.revocation_grace: must be from 6s to 1h"),
             ({"config": {"providers": provider()["config"]["providers"] * 2}}, "corp is also the id of another provider"),

@@ -5,6 +5,7 @@ mod encryption;
 mod faults;
 mod leaks;
 mod memory;
+mod outage_causes;
 mod steps;
 mod tampering;
 
@@ -16,7 +17,7 @@ use vestibule::clock::SystemClock;
 use vestibule::files::FileWatch;
 use vestibule::secret::SecretCell;
 use vestibule::secret::read_secret_file;
-use vestibule::store::{ConfigurationWarning, Connection, Credentials, Kind, MemoryStore, Shard, Store, Topology};
+use vestibule::store::{ConfigurationWarning, Connection, Credentials, Kind, MemoryStore, Shard, Store, TlsSettings, Topology};
 
 use crate::support::fleet::Fleet;
 use crate::support::records::{connection, redis_store, start};
@@ -203,17 +204,11 @@ fn connection_with_short_deadline(url: &str) -> Connection {
 
 fn secured_connection(redis: &Secured, password: Arc<SecretCell>) -> Connection {
     let mut connection = connection(&redis.url());
-    connection.tls = Some(Arc::new(trusting(&redis.ca_file())));
+    install_crypto();
+    let tls = TlsSettings { ca_file: Some(redis.ca_file()), ..TlsSettings::default() };
+    connection.tls = Some(Arc::new(tls.build(&mut Vec::new()).expect("the authority is usable")));
     connection.credentials = Credentials { username: Some(secured::USER.to_owned()), password: Some(password) };
     connection
-}
-
-fn trusting(ca_file: &Path) -> rustls::ClientConfig {
-    use rustls::pki_types::{CertificateDer, pem::PemObject};
-    install_crypto();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(ca_file).expect("a certificate")).expect("a certificate authority");
-    rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
 }
 
 /// Watches the file of a secret like the process does.

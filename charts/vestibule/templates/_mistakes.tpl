@@ -78,7 +78,8 @@ Values that the binary would reject at its start are rejected here first.
 {{- range $name, $_ := omit $store "url" }}{{ $mistakes = append $mistakes (printf "config.store.%s: has no effect with the memory store; set config.store.url or remove the field" $name) }}{{ end -}}
 {{- else -}}
 {{- if not (contains "-sentinel://" $url) }}{{ range $name, $_ := pick $store "sentinel_username" "sentinel_password_file" }}{{ $mistakes = append $mistakes (printf "config.store.%s: requires a redis-sentinel:// or rediss-sentinel:// URL in config.store.url" $name) }}{{ end }}{{ end -}}
-{{- if and $store.ca_file (not (hasPrefix "rediss" $url)) }}{{ $mistakes = append $mistakes "config.store.ca_file: requires TLS; use a rediss URL in config.store.url" }}{{ end -}}
+{{- if not (hasPrefix "rediss" $url) }}{{ range $name, $_ := pick $store "ca_file" "cert_file" "key_file" "tls_server_name" }}{{ $mistakes = append $mistakes (printf "config.store.%s: requires TLS; use a rediss URL in config.store.url" $name) }}{{ end }}{{ end -}}
+{{- if ne (hasKey $store "cert_file") (hasKey $store "key_file") }}{{ $mistakes = append $mistakes "config.store: cert_file and key_file belong together; set both or remove both" }}{{ end -}}
 {{- end -}}
 {{- if and .Values.keyRing.existingSecret .Values.keyRing.value }}{{ $mistakes = append $mistakes "keyRing.value: cannot be combined with keyRing.existingSecret; remove one of them" }}{{ end -}}
 {{- if and .Values.secrets.existingSecret .Values.secrets.values }}{{ $mistakes = append $mistakes "secrets.values: cannot be combined with secrets.existingSecret; remove one of them" }}{{ end -}}
@@ -295,7 +296,7 @@ values. A key ring must not be lost. */}}
 {{- define "vestibule.mistakes.files" -}}
 {{- $mistakes := list -}}
 {{- $named := list -}}
-{{- range $name, $value := pick (.Values.config.store | default dict) "password_file" "sentinel_password_file" "ca_file" }}{{ $named = append $named (list (printf "config.store.%s" $name) $value) }}{{ end -}}
+{{- range $name, $value := pick (.Values.config.store | default dict) "password_file" "sentinel_password_file" "ca_file" "cert_file" "key_file" }}{{ $named = append $named (list (printf "config.store.%s" $name) $value) }}{{ end -}}
 {{- range $index, $provider := .Values.config.providers | default list }}{{ range $name, $value := pick $provider "client_secret_file" "ca_file" }}{{ $named = append $named (list (printf "config.providers[%d].%s" $index $name) $value) }}{{ end }}{{ end -}}
 {{- range $index, $issuer := .Values.config.token_issuers | default list }}{{ with $issuer.ca_file }}{{ $named = append $named (list (printf "config.token_issuers[%d].ca_file" $index) .) }}{{ end }}{{ end -}}
 {{- with (.Values.config.check | default dict).secret_file }}{{ $named = append $named (list "config.check.secret_file" .) }}{{ end -}}

@@ -234,7 +234,7 @@ store:
 #[test]
 fn a_redis_store_has_defaults() {
     let redis = redis("store: {url: 'redis://redis'}", &[]);
-    assert!(redis.username.is_none() && redis.password.is_none() && redis.ca_file.is_none() && !redis.url.tls);
+    assert!(redis.username.is_none() && redis.password.is_none() && redis.tls.is_none());
     assert_eq!((redis.key_prefix.as_str(), redis.command_timeout), ("vestibule:", Duration::from_millis(300)));
 }
 

@@ -1,6 +1,6 @@
 //! Builds the store, and the connection to Redis.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::Context;
 
@@ -55,28 +55,11 @@ fn connection(redis: &config::Redis, watches: &mut Vec<FileWatch>) -> anyhow::Re
         database: (redis.url.database != 0).then_some(redis.url.database),
         topology,
         hosts: redis.url.hosts.clone(),
-        tls: redis.url.tls.then(|| tls(redis.ca_file.as_deref())).transpose()?.map(Arc::new),
+        tls: redis.tls.as_ref().map(|tls| tls.build(watches)).transpose()?.map(Arc::new),
         credentials: Credentials { username: redis.username.clone(), password },
         prefix: redis.key_prefix.clone(),
         command_timeout: redis.command_timeout,
     })
-}
-
-/// Builds the TLS settings with the configured CA certificates, or with the system's.
-fn tls(ca_file: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
-    use rustls::pki_types::{CertificateDer, pem::PemObject};
-    let mut roots = rustls::RootCertStore::empty();
-    match ca_file {
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-        Some(path) => {
-            for certificate in CertificateDer::pem_file_iter(path).with_context(|| format!("store.ca_file {}", path.display()))? {
-                roots.add(certificate.context("store.ca_file")?).context("store.ca_file")?;
-            }
-        }
-    }
-    Ok(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }
 
 pub(super) fn key_prefix(config: &config::Store) -> &str {

@@ -61,7 +61,7 @@ impl Credentials {
     }
 
     /// Returns the current credentials. Any password is valid for a user without one (`nopass`).
-    fn now(&self) -> (Option<String>, Option<String>) {
+    pub(super) fn now(&self) -> (Option<String>, Option<String>) {
         let password = self.password.as_ref().map(|password| password.expose());
         (self.username.clone(), password.or_else(|| self.username.as_ref().map(|_| String::new())))
     }

@@ -8,6 +8,7 @@ use super::super::process::{Child, OnFailure};
 use super::super::scratch::Scratch;
 use super::super::{ports, wait};
 use super::cli;
+use vestibule::store::ClientCertificateFiles;
 
 pub const USER: &str = "vestibule";
 const START: Duration = Duration::from_secs(10);
@@ -19,13 +20,36 @@ pub struct Secured {
     port: u16,
     child: Child,
     scratch: Scratch,
+    options: SecuredOptions,
+}
+
+/// The certificates of a server.
+#[derive(Clone, Copy)]
+pub struct SecuredOptions {
+    /// The names in the server's certificate.
+    pub names: &'static str,
+    pub requires_client_certificate: bool,
+    /// A cluster of this node alone, which announces its address.
+    pub is_cluster: bool,
+}
+
+impl Default for SecuredOptions {
+    fn default() -> Self {
+        Self { names: "IP:127.0.0.1,DNS:localhost", requires_client_certificate: false, is_cluster: false }
+    }
 }
 
 impl Secured {
     /// Starts the server with `password` in the password file and in the server.
     pub async fn start(password: &str) -> Self {
+        Self::start_with(password, SecuredOptions::default()).await
+    }
+
+    pub async fn start_with(password: &str, options: SecuredOptions) -> Self {
         let scratch = Scratch::new("redis-tls");
-        make_certificates(scratch.path());
+        make_authority(scratch.path());
+        make_certificate(scratch.path(), "server", options.names);
+        make_certificate(scratch.path(), "client", "DNS:vestibule");
         let [name, secret] = ADMINISTRATOR;
         let acl = format!(
             "user default off\n\
@@ -35,18 +59,42 @@ impl Secured {
         scratch.write("users.acl", &acl);
         scratch.write("password", &format!("{password}\n"));
         let port = ports::free();
-        let child = spawn(port, scratch.path());
-        let mut server = Self { port, child, scratch };
+        let child = spawn(port, scratch.path(), options);
+        let mut server = Self { port, child, scratch, options };
         server.wait_until_it_answers().await;
+        if options.is_cluster {
+            server.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+        }
         server
     }
 
     pub fn url(&self) -> String {
-        format!("rediss://127.0.0.1:{}", self.port)
+        let scheme = if self.options.is_cluster { "rediss-cluster" } else { "rediss" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
     pub fn ca_file(&self) -> PathBuf {
         self.scratch.path().join("ca.crt")
+    }
+
+    /// A client certificate that the server accepts, and its key.
+    pub fn client_files(&self) -> ClientCertificateFiles {
+        let file = |name| self.scratch.path().join(name);
+        ClientCertificateFiles { certificate: file("client.crt"), key: file("client.key") }
+    }
+
+    /// Replaces the client certificate by another one, which is signed by the same authority.
+    pub fn renew_client_certificate(&self) {
+        make_certificate(self.scratch.path(), "client", "DNS:vestibule");
+    }
+
+    /// Creates a certificate authority that the server does not know, and a client certificate that it has signed.
+    pub fn foreign_client_files(&self) -> ClientCertificateFiles {
+        let directory = self.scratch.path().join("foreign");
+        std::fs::create_dir_all(&directory).expect("the scratch directory is writable");
+        make_authority(&directory);
+        make_certificate(&directory, "client", "DNS:vestibule");
+        ClientCertificateFiles { certificate: directory.join("client.crt"), key: directory.join("client.key") }
     }
 
     pub fn password_file(&self) -> PathBuf {
@@ -76,7 +124,7 @@ impl Secured {
 
     pub async fn restart(&mut self) {
         self.child.kill9();
-        self.child = spawn(self.port, self.scratch.path());
+        self.child = spawn(self.port, self.scratch.path(), self.options);
         self.wait_until_it_answers().await;
     }
 
@@ -88,7 +136,10 @@ impl Secured {
     fn cli_as(&self, [user, password]: [&str; 2], arguments: &[&str]) -> String {
         let (port, ca) = (self.port.to_string(), self.ca_file());
         let ca = ca.to_str().expect("temporary paths are text");
-        let connection = ["-h", "127.0.0.1", "-p", &port, "--tls", "--cacert", ca];
+        let client = self.client_files();
+        let [certificate, key] = [&client.certificate, &client.key].map(|file| file.to_str().expect("temporary paths are text"));
+        // Without a name, redis-cli compares no names.
+        let connection = ["-h", "127.0.0.1", "-p", &port, "--tls", "--cacert", ca, "--cert", certificate, "--key", key];
         let login = ["--no-auth-warning", "--user", user, "--pass", password];
         cli(&[&connection[..], &login[..]].concat(), arguments)
     }
@@ -100,32 +151,44 @@ impl Secured {
     }
 }
 
-fn spawn(port: u16, directory: &Path) -> Child {
+fn spawn(port: u16, directory: &Path, options: SecuredOptions) -> Child {
+    let clients = if options.requires_client_certificate { "yes" } else { "no" };
     let mut command = Command::new("redis-server");
     command
         .args(["--port", "0", "--tls-port", &port.to_string(), "--bind", "127.0.0.1"])
-        .args(["--tls-auth-clients", "no", "--save", "", "--appendonly", "no"])
+        .args(["--tls-auth-clients", clients, "--save", "", "--appendonly", "no"])
         .args(["--tls-cert-file", "server.crt", "--tls-key-file", "server.key"])
         .args(["--tls-ca-cert-file", "ca.crt", "--aclfile", "users.acl"])
         .current_dir(directory);
+    if options.is_cluster {
+        command.args(["--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-announce-ip", "127.0.0.1"]);
+    }
     Child::spawn("redis-tls", command, &directory.join("redis.log"), OnFailure::Quiet)
 }
 
-/// Creates a certificate authority and a server certificate: `ca.crt`, `server.crt`, `server.key`.
-fn make_certificates(directory: &Path) {
+/// Creates a certificate authority: `ca.crt`, `ca.key`.
+fn make_authority(directory: &Path) {
+    let usage = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"];
+    request_certificate(directory, "ca", "/CN=vestibule-test-ca", &usage);
+}
+
+/// Creates a certificate that `ca.crt` signs, and its key: `NAME.crt`, `NAME.key`.
+fn make_certificate(directory: &Path, name: &str, names: &str) {
+    let names = format!("subjectAltName={names}");
+    let signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-addext", "basicConstraints=critical,CA:FALSE", "-addext", &names];
+    request_certificate(directory, name, &format!("/CN={name}"), &signed);
+}
+
+fn request_certificate(directory: &Path, name: &str, subject: &str, further: &[&str]) {
     let common = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 2";
-    let authority = "-keyout ca.key -out ca.crt -subj /CN=vestibule-test-ca \
-        -addext keyUsage=critical,keyCertSign,cRLSign";
-    let server = "-keyout server.key -out server.crt -subj /CN=localhost -CA ca.crt -CAkey ca.key \
-        -addext subjectAltName=IP:127.0.0.1,DNS:localhost -addext basicConstraints=critical,CA:FALSE";
-    for arguments in [authority, server] {
-        let words = common.split_whitespace().chain(arguments.split_whitespace());
-        let output = Command::new("openssl")
-            .args(words)
-            .current_dir(directory)
-            .output()
-            .unwrap_or_else(|error| panic!("openssl doesn't start ({error}): run `make peers`"));
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "openssl: {complaint}");
-    }
+    let (key, certificate) = (format!("{name}.key"), format!("{name}.crt"));
+    let output = Command::new("openssl")
+        .args(common.split_whitespace())
+        .args(["-keyout", &key, "-out", &certificate, "-subj", subject])
+        .args(further)
+        .current_dir(directory)
+        .output()
+        .unwrap_or_else(|error| panic!("openssl doesn't start ({error}): run `make peers`"));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "openssl: {complaint}");
 }
