@@ -101,8 +101,8 @@ async fn concurrent_misses_of_one_session_share_one_read() {
     // A message during the read would repeat it.
     let commits = fleet.pods[0].metric("vestibule_store_commands_total", &["operation=\"commit\"", "outcome=\"ok\""]).await;
     until("the invalidation messages of the login", DEADLINE, async || {
-        // The two commits of the login flow send none.
-        (fleet.invalidation_messages(1, "applied").await >= commits - 2.0).then_some(())
+        // The two commits of the login flow, and that of the index of the provider's session, send none.
+        (fleet.invalidation_messages(1, "applied").await >= commits - 3.0).then_some(())
     })
     .await;
     let before = fleet.commands(1).await;

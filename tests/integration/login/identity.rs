@@ -55,14 +55,14 @@ async fn claims_in_the_formats_of_other_providers_are_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_flow_without_changes_writes_three_commits_and_keeps_the_user_id() {
+async fn a_login_flow_without_changes_writes_four_commits_and_keeps_the_user_id() {
     let fleet = Fleet::builder().idp().start().await;
     let first = header(&fleet, BOB, "x-auth-request-user").await;
     let commits = async || fleet.pod(0).metric("vestibule_store_commands_total", &["operation=\"commit\""]).await;
     let before = commits().await;
     assert_eq!(header(&fleet, BOB, "x-auth-request-user").await, first);
-    // Commits: the login flow created, the login flow consumed, the session.
-    assert_eq!(commits().await - before, 3.0);
+    // Commits: the login flow created, the login flow consumed, the index of the provider's session, the session.
+    assert_eq!(commits().await - before, 4.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

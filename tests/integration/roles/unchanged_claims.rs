@@ -31,7 +31,11 @@ async fn the_users_record_is_written_only_if_a_claim_has_changed() {
     assert_eq!(records(&redis.node, "user").await, first, "the tokens are new and the claims are unchanged");
     assert_eq!(records(&redis.node, "identity").await.len(), 1);
     assert_eq!(records(&redis.node, "session").await.len(), 2, "a session is opened each time");
-    assert_eq!(commits().await - before, 3.0, "the login flow created, the login flow consumed, the session");
+    assert_eq!(
+        commits().await - before,
+        4.0,
+        "the login flow created and consumed, the index of the provider's session, the session"
+    );
 
     fleet.idp().set_claims("bob", json!({"preferred_username": "bob", "groups": ["/engineering/other"]})).await;
     grant_after_login(&fleet, BOB).await;
