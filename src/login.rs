@@ -15,7 +15,7 @@ use crate::{
     },
     principal::{IdentityClaims, Source},
     return_to::ReturnTarget,
-    secret::OpaqueToken,
+    secret::{Digest, OpaqueToken},
     store,
     users::{self, LinkOutcome, LoginRefusal, PriorAccess, ProviderSession, Users, VerifiedLogin},
 };
@@ -72,6 +72,8 @@ pub enum LoginEffect {
     SessionOpened(OpaqueToken),
     /// The identity was linked to the signed-in user.
     IdentityLinked,
+    /// The browser repeated the callback that opened its session. Nothing was redeemed.
+    Repeated,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -198,7 +200,9 @@ impl Login {
         browser: &CallbackBrowser,
     ) -> Result<FinishedLogin, LoginFailure> {
         let outcome = self.try_finish(provider, callback, browser).await;
-        self.metrics.login(provider.id(), outcome.as_ref().map_or_else(|(why, _)| why.outcome(), |_| LoginOutcome::Success));
+        if let Some(counted) = count(&outcome) {
+            self.metrics.login(provider.id(), counted);
+        }
         outcome.map_err(|(why, again)| {
             why.log(provider.id());
             LoginFailure { why, again, provider: Arc::clone(provider) }
@@ -220,7 +224,12 @@ impl Login {
         if !self.users.has_role_map() {
             return Err((FailureReason::NoRoleMapYet, self.flows.retry_target(presented)));
         }
-        let taken = self.flows.take(presented, provider.id()).await.map_err(|error| self.not_taken(error, presented))?;
+        let taken = match self.flows.take(presented, provider.id()).await {
+            Err(TakeError::Finished { continuation }) if self.has_opened_session(state, &continuation, browser).await => {
+                return Ok(FinishedLogin { outcome: LoginEffect::Repeated, continuation });
+            }
+            taken => taken.map_err(|error| self.not_taken(error, presented))?,
+        };
         let outcome = self.take_in(provider, callback, browser, &taken).await;
         let outcome = outcome.map_err(|why| (why, Some(taken.continuation.retry_target().clone())))?;
         Ok(FinishedLogin { outcome, continuation: taken.continuation })
@@ -242,7 +251,10 @@ impl Login {
         let requested = self.clock.now();
         let verified = provider.redeem(code, taken, self.clock.as_ref()).await?;
         match &taken.continuation {
-            Continuation::ReturnTo(_) => self.open_session(verified, requested, browser).await.map(LoginEffect::SessionOpened),
+            Continuation::ReturnTo(_) => {
+                let flow = callback.state.as_deref().map(flow_id).unwrap_or_default();
+                self.open_session(verified, flow, requested, browser).await.map(LoginEffect::SessionOpened)
+            }
             Continuation::Link { user, .. } => {
                 self.link(user, &verified.identity, browser).await.map(|()| LoginEffect::IdentityLinked)
             }
@@ -252,16 +264,31 @@ impl Login {
     async fn open_session(
         &self,
         verified: VerifiedIdentity,
+        flow: String,
         requested: Timestamp,
         browser: &CallbackBrowser,
     ) -> Result<OpaqueToken, FailureReason> {
         let replaces = browser.session.as_deref().and_then(|cookie| self.users.parse_session_token(cookie));
         let VerifiedIdentity { identity, sid, logout, authenticated_at } = verified;
         let browser = users::Browser { replaces, agent: browser.agent.clone() };
-        let provider_session = Some(ProviderSession { sid, requested });
+        let provider_session = Some(ProviderSession { flow, sid, requested });
         let prior_access = PriorAccess::Keep;
         let login = VerifiedLogin { identity, provider_session, logout, authenticated_at, browser, prior_access };
         Ok(self.users.complete_login(&login).await?.session_token)
+    }
+
+    /// True if the browser's live session is the one that this login flow opened. A failed look-up counts as another session: the
+    /// page that says so still offers to continue.
+    async fn has_opened_session(&self, state: &str, continuation: &Continuation, browser: &CallbackBrowser) -> bool {
+        let token = browser.session.as_deref().and_then(|cookie| self.users.parse_session_token(cookie));
+        let (Some(token), Continuation::ReturnTo(_)) = (token, continuation) else { return false };
+        match self.users.live_session(&token).await {
+            Ok(session) => session.is_some_and(|session| session.flow == Some(flow_id(state))),
+            Err(error) => {
+                tracing::debug!(%error, "session of a repeated callback not read");
+                false
+            }
+        }
     }
 
     /// Links the identity that the provider verified to the user of the session.
@@ -348,6 +375,20 @@ impl FailureReason {
             Self::StoreBefore(_) | Self::StoreAfter(_) => LoginOutcome::StoreFailed,
             _ => LoginOutcome::Refused,
         }
+    }
+}
+
+/// Returns the id of a login flow in the record of its session.
+fn flow_id(state: &str) -> String {
+    Digest::of(state.as_bytes()).to_hex()
+}
+
+/// Returns the outcome to count. A repeated callback is no login.
+fn count(outcome: &Result<FinishedLogin, (FailureReason, Option<ReturnTarget>)>) -> Option<LoginOutcome> {
+    match outcome {
+        Ok(FinishedLogin { outcome: LoginEffect::Repeated, .. }) => None,
+        Ok(_) => Some(LoginOutcome::Success),
+        Err((why, _)) => Some(why.outcome()),
     }
 }
 

@@ -22,8 +22,10 @@ pub struct VerifiedLogin {
     pub prior_access: PriorAccess,
 }
 
-/// The user's session at the identity provider.
+/// The user's session at the identity provider, and the login flow that led to it.
 pub struct ProviderSession {
+    /// The digest of the flow's `state`.
+    pub flow: String,
     /// The provider's own session id.
     pub sid: Option<String>,
     /// The time at which Vestibule began to request the tokens. A logout at the provider since then also ends the login.

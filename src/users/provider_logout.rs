@@ -126,7 +126,7 @@ impl Users {
 
     /// True if the provider ended the session, or all sessions of the subject, after the tokens of the login were requested.
     pub(super) async fn has_ended_at_provider(&self, login: &VerifiedLogin) -> Result<bool, store::Error> {
-        let Some(ProviderSession { sid, requested }) = &login.provider_session else { return Ok(false) };
+        let Some(ProviderSession { sid, requested, .. }) = &login.provider_session else { return Ok(false) };
         let (provider, subject) = (&login.identity.provider, &login.identity.subject);
         let keys = [Some(subject_key(provider, subject)), sid.as_ref().map(|sid| session_key(provider, sid))];
         let reads = keys.iter().flatten().map(|key| self.records.get_patiently::<LogoutRecord>(key));

@@ -31,6 +31,10 @@ pub struct Session {
     /// The subject of the identity at the provider; `None` for local accounts and in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// The login flow that opened the session, by the digest of its `state`; `None` after a sign-in with a password, and in
+    /// records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<String>,
     #[serde(default, skip_serializing_if = "Logout::is_empty")]
     pub logout: Logout,
     /// The user's session generation at sign-in. The session ends when the user's generation changes.
@@ -182,6 +186,7 @@ mod tests {
             provider: "p".into(),
             sid: Some("hidden".into()),
             subject: Some("hidden".into()),
+            flow: Some("hidden".into()),
             logout,
             generation: Generation::random(),
             authenticated_at: None,

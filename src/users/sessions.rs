@@ -108,11 +108,23 @@ impl Users {
     pub async fn has_session(&self, user: &str, token: &Digest) -> Result<bool, store::Error> {
         let (user_record, session) = tokio::join!(self.get(user), self.session(user, token));
         let (Some(StoredRecord { value: user_record, .. }), Some(session)) = (user_record?, session?) else { return Ok(false) };
+        Ok(self.is_live(&session, &user_record))
+    }
+
+    /// Returns the live session of a token from the store.
+    pub async fn live_session(&self, token: &OpaqueToken) -> Result<Option<Session>, store::Error> {
+        let Some(shard) = Shard::new(token.shard()) else { return Ok(None) };
+        let key = Session::key(shard, &token.digest());
+        let Some(StoredRecord { value: session, .. }) = self.records.get_patiently::<Session>(&key).await? else {
+            return Ok(None);
+        };
+        let user_record = self.get(&session.user).await?;
+        Ok(user_record.is_some_and(|user_record| self.is_live(&session, &user_record.value)).then_some(session))
+    }
+
+    fn is_live(&self, session: &Session, user: &User) -> bool {
         let state = self.limits.state(session.created, session.last_seen, self.clock.now());
-        Ok(session.user == user
-            && session.generation == user_record.session_generation
-            && !user_record.disabled
-            && state == SessionState::Live)
+        session.user == user.id && session.generation == user.session_generation && !user.disabled && state == SessionState::Live
     }
 
     /// Updates `last_seen`, unless the session has changed or ended in the meantime.
@@ -144,6 +156,7 @@ impl Users {
             provider: login.identity.provider.clone(),
             sid: login.provider_session.as_ref().and_then(|session| session.sid.clone()),
             subject: login.provider_session.as_ref().map(|_| login.identity.subject.clone()),
+            flow: login.provider_session.as_ref().map(|session| session.flow.clone()),
             logout: login.logout.clone(),
             generation: user.session_generation,
             authenticated_at: login.authenticated_at,

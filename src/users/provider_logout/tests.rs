@@ -39,7 +39,11 @@ impl Fixture {
         let sid = sid.map(str::to_owned);
         VerifiedLogin {
             identity: identity(provider, subject),
-            provider_session: (provider != LOCAL).then(|| ProviderSession { sid, requested: self.clock.now() }),
+            provider_session: (provider != LOCAL).then(|| ProviderSession {
+                flow: "flow".to_owned(),
+                sid,
+                requested: self.clock.now(),
+            }),
             logout: Logout::default(),
             authenticated_at: None,
             browser: Browser::default(),
