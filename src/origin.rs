@@ -68,6 +68,14 @@ impl PublicUrl {
         &self.origin
     }
 
+    /// `https`, or `http` on loopback.
+    pub fn scheme(&self) -> &'static str {
+        match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
     /// The host in lower case, without the port; an IPv6 address keeps its brackets.
     pub fn host(&self) -> &str {
         &self.host

@@ -13,16 +13,16 @@ use crate::{
     users::SessionToken,
 };
 
-/// The headers that hold an API key or a token alone.
-const KEY_HEADERS: [CredentialSource; 4] = [
+/// The headers that hold an API key or a token. In the first two, a scheme may precede it: LiteLLM accepts its own header with and
+/// without one.
+const HEADERS: [CredentialSource; 6] = [
+    CredentialSource::Authorization,
+    CredentialSource::XLitellmApiKey,
     CredentialSource::XApiKey,
     CredentialSource::ApiKey,
     CredentialSource::XGoogApiKey,
     CredentialSource::OcpApimSubscriptionKey,
 ];
-
-/// The headers in which a scheme may precede the credential. LiteLLM accepts its own header with and without one.
-const SCHEME_HEADERS: [CredentialSource; 2] = [CredentialSource::Authorization, CredentialSource::XLitellmApiKey];
 
 /// A credential that is well formed. It need not exist in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +140,8 @@ impl From<&ParsedCredential<'_>> for CredentialLabel {
 }
 
 impl<'a> CredentialText<'a> {
-    /// Finds the only credential in the sources to read.
+    /// Finds the only credential in the sources to read. An empty header, or `Authorization` with another scheme than `Bearer`,
+    /// counts as absent.
     pub fn find<I>(
         sources: CredentialSources,
         cookie_name: &str,
@@ -150,14 +151,9 @@ impl<'a> CredentialText<'a> {
         I: Iterator<Item = &'a [u8]>,
     {
         let mut found = UniqueValue::None;
-        for source in SCHEME_HEADERS.into_iter().filter(|source| sources.contains(*source)) {
-            for value in values(source) {
-                found.add(strip_bearer(value)?)?;
-            }
-        }
-        for source in KEY_HEADERS.into_iter().filter(|source| sources.contains(*source)) {
-            for value in values(source) {
-                found.add(parse_text(value)?)?;
+        for source in HEADERS.into_iter().filter(|source| sources.contains(*source)) {
+            for credential in values(source).filter_map(|value| credential_of(source, value)) {
+                found.add(parse_text(credential)?)?;
             }
         }
         if let UniqueValue::One(credential) = found {
@@ -196,13 +192,28 @@ impl<'a> UniqueValue<'a> {
     }
 }
 
-/// Returns the token after the scheme `Bearer`. A value with another scheme is returned as it is, and has no known form.
-fn strip_bearer(value: &[u8]) -> Result<&str, CredentialError> {
-    let value = parse_text(value)?;
-    match value.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_start_matches(' ')),
-        _ => Ok(value),
-    }
+/// Returns the credential in a header's value. `None` if it is empty, or of a scheme that is not ours.
+fn credential_of(source: CredentialSource, value: &[u8]) -> Option<&[u8]> {
+    let value = value.trim_ascii();
+    let credential = match source {
+        CredentialSource::Authorization => bearer_token(value).or_else(|| is_credential(value).then_some(value))?,
+        CredentialSource::XLitellmApiKey => bearer_token(value).unwrap_or(value),
+        _ => value,
+    };
+    Some(credential).filter(|credential| !credential.is_empty())
+}
+
+/// Returns the token after the scheme `Bearer`, which may be empty.
+fn bearer_token(value: &[u8]) -> Option<&[u8]> {
+    let end = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
+    let (scheme, token) = value.split_at(end);
+    scheme.eq_ignore_ascii_case(b"bearer").then(|| token.trim_ascii_start())
+}
+
+/// True for the form of our credentials, which some clients send without a scheme. Any other word is a scheme (RFC 9110, section
+/// 11.4).
+fn is_credential(value: &[u8]) -> bool {
+    str::from_utf8(value).is_ok_and(|text| text.starts_with(PREFIX) || Jwt::parse(text).is_some())
 }
 
 fn parse_text(value: &[u8]) -> Result<&str, CredentialError> {
@@ -272,10 +283,23 @@ mod tests {
     #[case::litellm_without_scheme(&[("x-litellm-api-key", "sk-1")], header("sk-1"))]
     #[case::the_same_with_and_without(&[("authorization", "Bearer sk-1"), ("x-litellm-api-key", "sk-1")], header("sk-1"))]
     #[case::another_header_has_no_scheme(&[("x-api-key", "Bearer sk-1")], header("Bearer sk-1"))]
-    #[case::basic(&[("authorization", "Basic YTpi")], header("Basic YTpi"))]
-    #[case::no_token(&[("authorization", "Bearer")], header("Bearer"))]
-    #[case::empty_token(&[("authorization", "Bearer ")], header(""))]
-    #[case::empty_header(&[("authorization", "")], header(""))]
+    #[case::basic(&[("authorization", "Basic YTpi")], Ok(None))]
+    #[case::digest(&[("authorization", "Digest username=\"a\", realm=\"b\"")], Ok(None))]
+    #[case::scheme_alone(&[("authorization", "Negotiate")], Ok(None))]
+    #[case::no_scheme(&[("authorization", "sk-1")], header("sk-1"))]
+    #[case::jwt_without_scheme(&[("authorization", "a.b.c")], header("a.b.c"))]
+    #[case::bearer_before_a_tab(&[("authorization", "Bearer\tsk-1")], header("sk-1"))]
+    #[case::bearer_alone(&[("authorization", "Bearer")], Ok(None))]
+    #[case::empty_token(&[("authorization", "Bearer ")], Ok(None))]
+    #[case::empty_token_of_litellm(&[("x-litellm-api-key", "Bearer ")], Ok(None))]
+    #[case::empty_header(&[("authorization", "")], Ok(None))]
+    #[case::blank_header(&[("x-api-key", " ")], Ok(None))]
+    #[case::other_scheme_of_litellm(&[("x-litellm-api-key", "Basic YTpi")], header("Basic YTpi"))]
+    #[case::basic_and_key(&[("authorization", "Basic YTpi"), ("x-api-key", "sk-1")], header("sk-1"))]
+    #[case::basic_and_bearer(&[("authorization", "Basic YTpi"), ("authorization", "Bearer sk-1")], header("sk-1"))]
+    #[case::empty_and_key(&[("api-key", ""), ("x-api-key", "sk-1")], header("sk-1"))]
+    #[case::basic_and_cookie(&[("authorization", "Basic YTpi"), ("cookie", "__Host-vestibule=c")], cookie("c"))]
+    #[case::empty_and_cookie(&[("x-api-key", ""), ("cookie", "__Host-vestibule=c")], cookie("c"))]
     #[case::x_api_key(&[("x-api-key", "sk-1")], header("sk-1"))]
     #[case::litellm(&[("x-litellm-api-key", "sk-1")], header("sk-1"))]
     #[case::azure(&[("api-key", "sk-1")], header("sk-1"))]
@@ -317,6 +341,8 @@ mod tests {
     #[test]
     fn invalid_utf8_is_refused_in_a_credential_and_ignored_in_other_cookies() {
         assert!(find(&[("authorization", b"Bearer \xff")]) == Err(CredentialError::Ambiguous));
+        assert!(find(&[("x-api-key", b"\xff")]) == Err(CredentialError::Ambiguous));
+        assert!(find(&[("authorization", b"Basic \xff")]) == Ok(None));
         assert!(find(&[("cookie", b"__Host-vestibule=\xff")]) == Err(CredentialError::Ambiguous));
         assert!(find(&[("cookie", b"a=\xff\xfe; __Host-vestibule=c")]) == cookie("c"));
     }

@@ -2,7 +2,10 @@
 
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 
-use crate::access::CredentialSource;
+use crate::{
+    access::{CredentialSource, CredentialSources},
+    check::CredentialText,
+};
 
 // Constants, since a name in text form is parsed and copied for each request.
 const X_API_KEY: HeaderName = HeaderName::from_static(CredentialSource::XApiKey.as_str());
@@ -27,6 +30,21 @@ pub(super) const fn header_of(source: CredentialSource) -> HeaderName {
 /// Returns all values of the source's header.
 pub(super) fn values(headers: &HeaderMap, source: CredentialSource) -> impl Iterator<Item = &[u8]> {
     headers.get_all(header_of(source)).map(|value| value.as_bytes())
+}
+
+/// True if a header contains a credential, which may be invalid.
+pub(super) fn has_credential(headers: &HeaderMap) -> bool {
+    presented(headers, CredentialSources::ALL).next().is_some()
+}
+
+/// Returns those of the sources whose headers contain a credential, which may be invalid.
+pub(super) fn presented(headers: &HeaderMap, sources: CredentialSources) -> impl Iterator<Item = CredentialSource> {
+    let is_absent = |source: CredentialSource| {
+        let only = [source].into_iter().collect();
+        matches!(CredentialText::find(only, "", |source| values(headers, source)), Ok(None))
+    };
+    let in_headers = CredentialSource::ALL.into_iter().filter(move |source| *source != CredentialSource::Session);
+    in_headers.filter(move |source| sources.contains(*source) && !is_absent(*source))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod logout;
 mod onboarding;
 mod password;
 mod provider;
+mod rejected_header;
 mod sign_in_page;
 mod target_cookies;
 

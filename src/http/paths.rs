@@ -14,6 +14,12 @@ pub(super) fn is_api_path(path: &str) -> bool {
     path.strip_prefix(API).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// True for a path below which Vestibule answers itself, so that the gateway sends no auth request.
+pub(super) fn is_own_path(path: &str) -> bool {
+    let is_below = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
+    ["/sso", "/vestibule", "/onboarding"].into_iter().any(is_below)
+}
+
 /// The query parameter with the authentication that a login requires of the provider.
 const AUTHENTICATION_PARAMETER: &str = "authenticate";
 

@@ -4,16 +4,13 @@ use actix_web::{
     HttpRequest,
     body::BoxBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::{StatusCode, header::HeaderMap},
+    http::StatusCode,
     middleware::Next,
 };
 use futures::future::{FutureExt, LocalBoxFuture};
 
-use super::{Services, api::api_error::ApiError, credential_headers, error::Failure, request::forwarded_client};
-use crate::{
-    access::CredentialSource,
-    rate_limits::{Activity, RateLimitError},
-};
+use super::{Services, api::api_error::ApiError, credential_headers::has_credential, error::Failure, request::forwarded_client};
+use crate::rate_limits::{Activity, RateLimitError};
 
 type ResponseFuture = LocalBoxFuture<'static, Result<ServiceResponse, actix_web::Error>>;
 
@@ -49,11 +46,12 @@ pub(super) fn limit_logout_token(services: &Services, request: &HttpRequest) -> 
     spend(services, Activity::BackchannelLogout, request).map_err(ApiError::RateLimited)
 }
 
-/// Middleware that counts unknown credentials, after they were looked up: a valid credential is never refused.
+/// Middleware that counts unknown credentials in headers, after they were looked up: a valid credential is never refused. A forged
+/// session cookie is detected by its MAC and costs nothing.
 pub(super) fn limit_unknown_credentials(services: &Services) -> impl Fn(ServiceRequest, Next<BoxBody>) -> ResponseFuture + use<> {
     let services = services.clone();
     move |request, next| {
-        let (services, is_in_header) = (services.clone(), presents_a_credential(request.headers()));
+        let (services, is_in_header) = (services.clone(), has_credential(request.headers()));
         async move {
             let response = next.call(request).await?;
             if is_in_header
@@ -66,12 +64,6 @@ pub(super) fn limit_unknown_credentials(services: &Services) -> impl Fn(ServiceR
         }
         .boxed_local()
     }
-}
-
-/// Only headers count: a forged session cookie is detected by its MAC and costs nothing.
-fn presents_a_credential(headers: &HeaderMap) -> bool {
-    let mut headers_with_credentials = CredentialSource::ALL.into_iter().filter(|place| *place != CredentialSource::Session);
-    headers_with_credentials.any(|place| credential_headers::values(headers, place).next().is_some())
 }
 
 fn spend(services: &Services, activity: Activity, request: &HttpRequest) -> Result<(), RateLimitError> {

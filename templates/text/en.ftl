@@ -485,6 +485,10 @@ error-unknown-provider-title = Unknown identity provider
 error-unknown-provider-happened = The link names an identity provider that is not configured here.
 error-unknown-provider-next = Choose one of the configured providers.
 
+error-header-rejected-title = A header of your browser is not accepted
+error-header-rejected-happened = You are signed in, but your browser also sends a credential in { $headers }. That credential is not valid, so the page is refused. Signing in again does not change this.
+error-header-rejected-next = Turn off the browser extension, proxy or tool that adds { $headers }, or correct its value. Then try again.
+
 error-login-limit-title = Too many sign-ins
 error-login-limit-happened = No new sign-in can start at the moment.
 error-login-limit-next = Wait { $seconds } seconds, then try again. Users who are signed in are not affected.

@@ -9,7 +9,7 @@ use actix_web::{
 };
 use serde::Deserialize;
 
-use super::{sign_in_page::SignInRequest, target_cookies};
+use super::{rejected_header, sign_in_page::SignInRequest, target_cookies};
 use crate::{
     continuation::Continuation,
     http::{
@@ -48,6 +48,13 @@ pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, servic
         Err(error) => return Failure::from(error).respond(&request, &services.site),
     };
     let authentication = LoginAuthentication::parse(query.authenticate.as_deref());
+    // A gateway's redirect names neither a provider nor an authentication.
+    if query.provider.is_none()
+        && authentication == LoginAuthentication::Any
+        && let Some(explanation) = rejected_header::explain(&request, &services, &target).await
+    {
+        return explanation;
+    }
     let provider = match query.provider.as_deref() {
         None if services.local_accounts.is_some() => None,
         None => services.login.providers().single(),

@@ -15,12 +15,26 @@ async fn an_invalid_credential_in_a_header_is_refused_and_the_cookie_is_not_trie
     let fleet = Fleet::shared().await;
     let (pod, cookie) = (&fleet.pods[0], fleet.session_header(ALICE).await);
     for name in CREDENTIAL_HEADERS {
-        for value in ["sk-wrong", "Bearer sk-wrong", "Basic YTpi", "Bearer", ""] {
+        for value in ["sk-wrong", "Bearer sk-wrong", "a.b.c"] {
             let answer = auth_request(pod, &[(name, value), ("cookie", &cookie)]).await;
             assert_denied(&answer, 401, "invalid_token");
         }
     }
     assert_allowed(&auth_request(pod, &[("cookie", &cookie)]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_header_and_another_scheme_count_as_no_credential() {
+    let fleet = Fleet::shared().await;
+    let (pod, cookie) = (&fleet.pods[0], fleet.session_header(ALICE).await);
+    let empty = CREDENTIAL_HEADERS.map(|name| (name, ""));
+    let schemes =
+        ["Basic YTpi", "Digest username=\"a\"", "Negotiate", "Bearer", "Bearer  "].map(|value| ("authorization", value));
+    for absent in empty.into_iter().chain(schemes) {
+        assert_allowed(&auth_request(pod, &[absent, ("cookie", &cookie)]).await);
+        assert_denied(&auth_request(pod, &[absent]).await, 401, "login_required");
+        assert_denied(&auth_request(pod, &[absent, ("x-api-key", "sk-wrong"), ("cookie", &cookie)]).await, 401, "invalid_token");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

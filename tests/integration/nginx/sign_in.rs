@@ -3,7 +3,7 @@
 use crate::support::agent::Agent;
 use crate::support::fleet::Fleet;
 use crate::support::raw_http;
-use crate::support::steps::BOB;
+use crate::support::steps::{BOB, assert_page};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_returns_to_exactly_the_same_url_after_the_sign_in() {
@@ -60,5 +60,46 @@ async fn a_browser_is_redirected_to_the_sign_in() {
             assert_eq!(answer.status, 302, "{method} {headers:?}: {answer:?}");
             assert_eq!(answer.one("location"), "/sso/login?rd=%2Fui%2F%3Fa%3D1%26b%3D2");
         }
+    }
+}
+
+/// A new session would not help: the check refuses the header, and the browser would be redirected for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_in_browser_with_a_wrong_credential_in_a_header_gets_a_page_that_names_it() {
+    let fleet = Fleet::shared().await;
+    let agent = fleet.signed_in(BOB).await;
+    for (header, value, name) in [
+        ("authorization", "Bearer sk-wrong", "Authorization"),
+        ("authorization", "Bearer a.b.c", "Authorization"),
+        ("x-api-key", "wrong", "x-api-key"),
+    ] {
+        let refused = agent.get_with(&fleet.url("/ui/?a=1"), &[(header, value)]).await;
+        let sign_in = refused.location().expect("a redirect to the sign-in");
+        let page = agent.get_with(sign_in.as_str(), &[(header, value)]).await;
+        assert_page(&page, 401, "A header of your browser is not accepted");
+        assert!(page.body.contains(name), "{name}: {}", page.body);
+        assert!(page.links().iter().any(|link| link.as_str() == fleet.url("/ui/?a=1")), "{:?}", page.links());
+        assert!(page.set_cookies().is_empty());
+        // Without the header the session still counts.
+        assert_eq!(agent.get(&fleet.url("/ui/?a=1")).await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_the_check_does_not_refuse_leads_to_the_sign_in() {
+    let fleet = Fleet::shared().await;
+    let signed_in = fleet.signed_in(BOB).await;
+    let (none, wrong) = (Agent::new(), ("authorization", "Bearer sk-wrong"));
+    for (agent, path, header) in [
+        (&none, "/sso/login?provider=corp&rd=/ui/", wrong),
+        (&none, "/sso/login?rd=/ui/", wrong),
+        (&signed_in, "/sso/login?rd=/ui/", ("authorization", "Basic YTpi")),
+        (&signed_in, "/sso/login?rd=/ui/", ("x-api-key", "")),
+        // The user asked for another sign-in, or the target is one of Vestibule's pages, which read no header.
+        (&signed_in, "/sso/login?authenticate=recent&rd=/ui/", wrong),
+        (&signed_in, "/sso/login?rd=/vestibule/keys", wrong),
+    ] {
+        let page = agent.get_with(&fleet.url(path), &[header]).await;
+        assert_eq!(page.status, 302, "{path}: {header:?}: {}", page.body);
     }
 }
