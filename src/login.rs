@@ -61,6 +61,18 @@ pub struct StartedLogin {
     pub target: Option<EncryptedTarget>,
 }
 
+impl StartedLogin {
+    /// Adds the identifier that the provider suggests to the user (OpenID Connect Core, section 3.1.2.1), unless the operator has
+    /// configured one.
+    #[must_use]
+    pub fn with_login_hint(mut self, hint: Option<&str>) -> Self {
+        if let Some(hint) = hint.filter(|_| !self.url.query_pairs().any(|(name, _)| name == "login_hint")) {
+            self.url.query_pairs_mut().append_pair("login_hint", hint);
+        }
+        self
+    }
+}
+
 /// A successful login.
 pub struct FinishedLogin {
     pub outcome: LoginEffect,

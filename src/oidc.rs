@@ -75,6 +75,14 @@ impl Providers {
         self.0.iter().filter(move |provider| provider.is_openid_connect() && provider.config().issuer() == issuer)
     }
 
+    /// Returns the first provider with this issuer, with or without a final slash. This only chooses where a login begins.
+    pub fn find_by_issuer(&self, issuer: &str) -> Option<&Arc<Provider>> {
+        let without_slash = |issuer: &str| issuer.strip_suffix('/').unwrap_or(issuer).to_owned();
+        let is_similar = |provider: &&Arc<Provider>| without_slash(provider.config().issuer()) == without_slash(issuer);
+        let found = self.with_issuer(issuer).next();
+        found.or_else(|| self.0.iter().filter(|provider| provider.is_openid_connect()).find(is_similar))
+    }
+
     /// Returns the provider whose redirect URI has this id. The redirect URI of the first provider has none.
     pub fn find_by_callback(&self, id: Option<&str>) -> Option<&Arc<Provider>> {
         let first = self.0.first()?;

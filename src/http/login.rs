@@ -5,6 +5,7 @@ pub(super) mod json;
 mod logout;
 mod onboarding;
 mod password;
+mod portal;
 mod provider;
 mod rejected_header;
 mod sign_in_page;

@@ -7,6 +7,7 @@ mod flood;
 mod identity;
 mod misused;
 mod oauth2;
+mod portal;
 mod providers;
 mod recent_sign_in;
 mod refresh;

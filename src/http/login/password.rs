@@ -1,9 +1,9 @@
-//! `POST /sso/login`: signs in with the page's password form.
+//! `POST /sso/login`: signs in with the page's password form, or begins a login for a provider's portal.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Form};
 use zeroize::Zeroizing;
 
-use super::{provider::parse_target, sign_in_page::SignInRequest};
+use super::{portal, provider::parse_target, sign_in_page::SignInRequest};
 use crate::{
     http::{
         Services,
@@ -23,6 +23,9 @@ const PATH: &str = "/sso/login";
 
 pub(super) async fn sign_in(request: HttpRequest, form: Form<FormFields>, services: Services) -> HttpResponse {
     let site = &services.site;
+    if let Some(response) = portal::redirect_form(&form, site) {
+        return response;
+    }
     let target = match parse_target(form.one("rd"), site) {
         Ok(target) => target,
         Err(error) => return Failure::from(error).respond(&request, site),

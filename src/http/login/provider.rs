@@ -1,6 +1,6 @@
 //! `/sso/login` and `/sso/callback`: the redirect to the provider and its callback.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -9,7 +9,12 @@ use actix_web::{
 };
 use serde::Deserialize;
 
-use super::{rejected_header, sign_in_page::SignInRequest, target_cookies};
+use super::{
+    portal::{self, Initiator},
+    rejected_header,
+    sign_in_page::SignInRequest,
+    target_cookies,
+};
 use crate::{
     continuation::Continuation,
     http::{
@@ -30,6 +35,9 @@ pub(super) struct BeginQuery {
     rd: Option<String>,
     provider: Option<String>,
     authenticate: Option<String>,
+    iss: Option<String>,
+    login_hint: Option<String>,
+    target_link_uri: Option<String>,
 }
 
 /// The extractor refuses repeated parameters (RFC 6749, section 3.1).
@@ -43,7 +51,7 @@ pub(super) struct CallbackQuery {
 }
 
 pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, services: Services) -> HttpResponse {
-    let target = match parse_target(query.rd.as_deref(), &services.site) {
+    let target = match query.target(&services.site) {
         Ok(target) => target,
         Err(error) => return Failure::from(error).respond(&request, &services.site),
     };
@@ -55,19 +63,40 @@ pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, servic
     {
         return explanation;
     }
-    let provider = match query.provider.as_deref() {
-        None if services.local_accounts.is_some() => None,
-        None => services.login.providers().single(),
-        Some(id) => match services.login.providers().get(id) {
-            None => return error::unknown_provider().respond(&request, &services.site),
-            found => found,
-        },
+    let Ok(provider) = query.provider(&services) else {
+        return error::unknown_provider().respond(&request, &services.site);
     };
+    let sign_in = SignInRequest { request: &request, services: &services, target: &target, authentication };
     match provider {
-        Some(provider) => redirect_to_provider(&request, &services, provider, target, authentication).await,
-        None => {
-            SignInRequest { request: &request, services: &services, target: &target, authentication }.show(StatusCode::OK, None)
+        Some(provider) => redirect_to_provider(&sign_in, provider, portal::login_hint(query.login_hint.as_deref())).await,
+        None => sign_in.show(StatusCode::OK, None),
+    }
+}
+
+/// The query names a provider that is not configured.
+struct UnknownProvider;
+
+impl BeginQuery {
+    /// The return target. The target of a portal's link counts if there is no `rd`.
+    fn target(&self, site: &Site) -> Result<ReturnTarget, ReturnTargetError> {
+        match (&self.rd, &self.target_link_uri) {
+            (None, Some(uri)) => Ok(portal::target(uri, site)),
+            (rd, _) => parse_target(rd.as_deref(), site),
         }
+    }
+
+    /// The provider of the login; `None` if the user has to choose one.
+    fn provider<'a>(&self, services: &'a Services) -> Result<Option<&'a Arc<Provider>>, UnknownProvider> {
+        let providers = services.login.providers();
+        if let Some(id) = &self.provider {
+            return providers.get(id).map(Some).ok_or(UnknownProvider);
+        }
+        Ok(match Initiator::find(self.iss.as_deref(), providers) {
+            Some(Initiator::Known(provider)) => Some(provider),
+            Some(Initiator::Unknown) => None,
+            None if services.local_accounts.is_some() => None,
+            None => providers.single(),
+        })
     }
 }
 
@@ -77,18 +106,14 @@ pub(super) fn parse_target(rd: Option<&str>, site: &Site) -> Result<ReturnTarget
     target.inspect_err(|refused| tracing::warn!(reason = refused.reason(), suppressed = tracing::field::Empty, "login refused"))
 }
 
-async fn redirect_to_provider(
-    request: &HttpRequest,
-    services: &Services,
-    provider: &Provider,
-    target: ReturnTarget,
-    authentication: LoginAuthentication,
-) -> HttpResponse {
-    let again = authenticating_href(&target, Some(provider.id()), authentication);
+async fn redirect_to_provider(sign_in: &SignInRequest<'_>, provider: &Provider, login_hint: Option<&str>) -> HttpResponse {
+    let SignInRequest { request, services, target, authentication } = *sign_in;
+    let again = authenticating_href(target, Some(provider.id()), authentication);
     let required = required(authentication, services.keys.settings().sign_in_within);
     let (binding, new_cookie) = binding(request, &services.site);
     match services.login.begin(provider, &binding, Continuation::ReturnTo(target.clone()), required).await {
         Ok(started) => {
+            let started = started.with_login_hint(login_hint);
             let mut response = redirect(StatusCode::FOUND, started.url.as_str());
             if let Some(value) = new_cookie {
                 // As in the sign-in page.
@@ -101,7 +126,7 @@ async fn redirect_to_provider(
         }
         Err(failed) => {
             tracing::warn!(provider = provider.id(), reason = failed.reason(), error = %failed, suppressed = tracing::field::Empty, "login not started");
-            app_keys::login_unavailable(&target, &services.app_keys, request).unwrap_or_else(|| {
+            app_keys::login_unavailable(target, &services.app_keys, request).unwrap_or_else(|| {
                 let failure = Failure::from(&failed).with("provider", provider.name());
                 failure.retry_at(&again).respond(request, &services.site)
             })
