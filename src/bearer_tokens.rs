@@ -11,7 +11,9 @@ mod verification;
 pub use cache::CachedToken;
 pub use issuer::Issuer;
 pub use presented::Jwt;
-pub use settings::{IssuerAddress, IssuerKind, IssuerSettings, RequiredClaim, Review, UnregisteredSubjects};
+pub use settings::{
+    AudienceClaim, IssuerAddress, IssuerKind, IssuerSettings, KubernetesSettings, RequiredClaim, Review, UnregisteredSubjects,
+};
 pub use verification::TokenRefusal;
 
 use std::{sync::Arc, time::Duration};
@@ -144,10 +146,10 @@ impl BearerTokens {
     /// Finds the issuer by the unverified `iss`. The API server's issuer name is known only after its keys are fetched.
     async fn find_issuer(&self, token: &str) -> Result<Arc<Issuer>, BearerError> {
         let named = unverified_issuer(token).map_err(TokenRefusal::from)?;
-        if let Some(issuer) = self.issuers.iter().find(|issuer| issuer.name().as_ref() == Some(&named)) {
+        if let Some(issuer) = self.issuers.iter().find(|issuer| issuer.has_name(&named)) {
             return Ok(Arc::clone(issuer));
         }
-        for issuer in self.issuers.iter().filter(|issuer| issuer.name().is_none()) {
+        for issuer in self.issuers.iter().filter(|issuer| !issuer.is_name_known()) {
             if issuer.keys().await?.issuer == named {
                 return Ok(Arc::clone(issuer));
             }

@@ -10,7 +10,7 @@ use prometheus::IntCounter;
 
 use super::{
     BearerError, CachedToken, TokenRefusal, VerificationOutage,
-    settings::{IssuerAddress, IssuerSettings, Review, UnregisteredSubjects},
+    settings::{IssuerAddress, IssuerSettings, KubernetesSettings, Review, UnregisteredSubjects},
     verification::{self, IssuerExpectation, TokenClaims},
 };
 use crate::{
@@ -45,7 +45,7 @@ pub struct Issuer {
 /// The source of the keys.
 enum KeySource {
     Web { issuer: String, keys: IssuerKeys, unregistered_subjects: UnregisteredSubjects },
-    ApiServer { authority: TokenAuthority, review: Review },
+    ApiServer { authority: TokenAuthority, settings: KubernetesSettings },
 }
 
 /// An issuer's name and keys from one fetch.
@@ -88,12 +88,12 @@ impl Issuer {
 
     pub fn with_api_server(
         config: IssuerSettings,
-        review: Review,
+        settings: KubernetesSettings,
         authority: TokenAuthority,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self::new(config, KeySource::ApiServer { authority, review }, clock, metrics)
+        Self::new(config, KeySource::ApiServer { authority, settings }, clock, metrics)
     }
 
     fn new(config: IssuerSettings, source: KeySource, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
@@ -129,12 +129,19 @@ impl Issuer {
         self.config.claim_source()
     }
 
-    /// Returns the `iss` of its tokens. That of the API server is `None` until its keys were fetched for the first time.
-    pub(super) fn name(&self) -> Option<String> {
+    /// True if its tokens may have this `iss`. The API server's own name is known only after its keys were fetched.
+    pub(super) fn has_name(&self, iss: &str) -> bool {
         match &self.source {
-            KeySource::Web { issuer, .. } => Some(issuer.clone()),
-            KeySource::ApiServer { .. } => self.keys.last().map(|keys| keys.issuer.clone()),
+            KeySource::Web { issuer, .. } => issuer == iss,
+            KeySource::ApiServer { settings, .. } => {
+                let is_own = self.keys.last().is_some_and(|keys| keys.issuer == iss);
+                is_own || settings.additional_issuers.iter().any(|additional| additional == iss)
+            }
         }
+    }
+
+    pub(super) fn is_name_known(&self) -> bool {
+        matches!(self.source, KeySource::Web { .. }) || self.keys.last().is_some()
     }
 
     pub(super) fn unregistered_subjects(&self) -> UnregisteredSubjects {
@@ -189,7 +196,10 @@ impl Issuer {
 
     /// Reviews the token with the API server, if that is configured and the last review is too old.
     pub(super) async fn review(&self, token: &Arc<CachedToken>, text: &str, digest: Digest) -> Result<(), BearerError> {
-        let KeySource::ApiServer { authority, review: Review::Every(every) } = &self.source else { return Ok(()) };
+        let KeySource::ApiServer { authority, settings: KubernetesSettings { review: Review::Every(every), .. } } = &self.source
+        else {
+            return Ok(());
+        };
         let now = self.clock.monotonic();
         let age = |at| now.saturating_duration_since(at);
         let result = match token.last_review() {
@@ -230,12 +240,22 @@ impl Issuer {
     fn verify_by(&self, keys: &IssuerKeySet, token: &str, now: Timestamp) -> Result<TokenClaims, TokenRefusal> {
         let expected = IssuerExpectation {
             issuer: &keys.issuer,
+            additional_issuers: self.additional_issuers(),
             audiences: &self.config.audiences,
+            audience_claim: self.config.audience_claim,
+            access_token_claim: self.config.access_token_claim.as_ref(),
             algorithms: &self.config.algorithms,
             required: &self.config.required_claims,
             login_clients: &self.config.login_clients,
         };
         verification::verify(token, &expected, &keys.set, now)
+    }
+
+    fn additional_issuers(&self) -> &[String] {
+        match &self.source {
+            KeySource::Web { .. } => &[],
+            KeySource::ApiServer { settings, .. } => &settings.additional_issuers,
+        }
     }
 
     async fn fetch(&self) -> Result<FetchedValue<IssuerKeySet>, FetchKeysError> {

@@ -16,11 +16,16 @@ pub struct IssuerSettings {
     pub provider: Option<String>,
     pub kind: IssuerKind,
     pub audiences: Vec<String>,
+    /// The claim that names the audience in tokens without `aud`. It must fit beside `aud` as well.
+    pub audience_claim: Option<AudienceClaim>,
+    /// A claim that every access token has and no id_token. Only with it may `audiences` contain one of the `login_clients`.
+    pub access_token_claim: Option<ClaimPath>,
     pub algorithms: Vec<Algorithm>,
     pub required_claims: Vec<RequiredClaim>,
     /// The claim that identifies a user whose tokens have another subject than their logins.
     pub user_claim: Option<ClaimPath>,
-    /// The `client_id`s of all providers. A token with one of them as audience is an id_token.
+    /// The `client_id`s of all providers. A token with one of them as audience is an id_token, unless it has the
+    /// `access_token_claim`.
     pub login_clients: Vec<String>,
     /// The time after which keys that could not be fetched again are no longer used.
     pub keys_max_age: Duration,
@@ -29,7 +34,24 @@ pub struct IssuerSettings {
 #[derive(Clone, Debug)]
 pub enum IssuerKind {
     OpenIdConnect(IssuerAddress),
-    Kubernetes(Review),
+    Kubernetes(KubernetesSettings),
+}
+
+/// The issuer of the cluster's ServiceAccounts.
+#[derive(Clone, Debug)]
+pub struct KubernetesSettings {
+    pub review: Review,
+    /// Further values of `iss`, beside the one of the API server's discovery document: an API server accepts the tokens of all
+    /// its issuers, and announces the first one.
+    pub additional_issuers: Vec<String>,
+}
+
+/// A claim that names the client or the audience of an access token without `aud`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AudienceClaim {
+    ClientId,
+    Azp,
+    AppId,
 }
 
 /// An issuer with keys at a URL.
@@ -70,6 +92,16 @@ impl IssuerSettings {
     /// Returns the name by which role map rules refer to the issuer's claims.
     pub fn claim_source(&self) -> &str {
         self.provider.as_deref().unwrap_or(&self.id)
+    }
+}
+
+impl AudienceClaim {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ClientId => "client_id",
+            Self::Azp => "azp",
+            Self::AppId => "appid",
+        }
     }
 }
 

@@ -102,6 +102,14 @@ impl AuthenticationFailure {
         }
     }
 
+    /// Returns the details of a token's refusal.
+    pub fn token_refusal(self) -> Option<bearer_tokens::TokenRefusal> {
+        match self {
+            Self::Token(refused) => Some(refused),
+            _ => None,
+        }
+    }
+
     pub fn description(self) -> &'static str {
         match self {
             Self::NoCredential => "Sign in, or send a credential.",

@@ -1,5 +1,6 @@
 //! The `token_issuers` section: issuers of accepted bearer JWTs.
 
+mod audiences;
 mod kinds;
 mod providers;
 
@@ -9,10 +10,13 @@ use std::{path::PathBuf, time::Duration};
 
 use url::Url;
 
-use self::kinds::{AUDIENCE, KIND, REVIEW_CACHE, UNREGISTERED, UnregisteredPolicy, claim_path};
+use self::audiences::RawAudiences;
+use self::kinds::{API_SERVER_ISSUER, KIND, REVIEW_CACHE, UNREGISTERED, UnregisteredPolicy, claim_path};
 use super::provider::kinds::{ALGORITHM, FIELD_PATH, ID, ISSUER};
 use super::values;
-use crate::bearer_tokens::{IssuerAddress, IssuerKind, IssuerSettings, RequiredClaim, Review, UnregisteredSubjects};
+use crate::bearer_tokens::{
+    IssuerAddress, IssuerKind, IssuerSettings, KubernetesSettings, RequiredClaim, Review, UnregisteredSubjects,
+};
 use crate::jwt::Algorithm;
 use crate::oidc::{OpenIdConnectSettings, ProtocolSettings, ProviderSettings};
 use crate::origin::PublicUrl;
@@ -44,7 +48,7 @@ enum KindName {
 }
 
 /// Fields that must not be empty, since a template's empty value would admit more tokens.
-const NOT_WITHOUT_VALUE: [&str; 3] = ["required_claims", "review", "audiences"];
+const NOT_WITHOUT_VALUE: [&str; 4] = ["required_claims", "review", "audiences", "access_token_claim"];
 
 /// The fields of both kinds as written. All are read before the kind decides which of them are allowed.
 struct RawTokenIssuer {
@@ -52,7 +56,7 @@ struct RawTokenIssuer {
     kind: Option<KindName>,
     issuer: Option<Option<String>>,
     provider: Option<Option<String>>,
-    audiences: Option<Vec<String>>,
+    audiences: RawAudiences,
     algorithms: Option<Vec<Algorithm>>,
     required_claims: Option<Vec<RequiredClaim>>,
     jwks_uri: Option<Option<Url>>,
@@ -63,11 +67,12 @@ struct RawTokenIssuer {
     keys_max_age: Option<Option<Duration>>,
     review: Option<bool>,
     review_cache: Option<Duration>,
+    additional_issuers: Option<Vec<String>>,
 }
 
 const DEFAULT_KEYS_MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
-const OPEN_ID_CONNECT_ONLY: [(&str, &str); 7] = [
+const OPEN_ID_CONNECT_ONLY: [(&str, &str); 9] = [
     ("issuer", "is only for `kind: oidc`: the API server defines the issuer; remove it"),
     ("provider", "is only for `kind: oidc`: the API server is not an identity provider; remove it"),
     ("user_claim", "is only for `kind: oidc`: a ServiceAccount is never a user; remove it"),
@@ -75,9 +80,12 @@ const OPEN_ID_CONNECT_ONLY: [(&str, &str); 7] = [
     ("jwks_uri", "is only for `kind: oidc`: the API server defines the keys; remove it"),
     ("ca_file", "is only for `kind: oidc`: the pod's ServiceAccount or the kubeconfig defines the CA certificates; remove it"),
     ("workload", "is only for `kind: oidc`: a ServiceAccount is always a workload; remove it"),
+    ("audience_claim", "is only for `kind: oidc`: the tokens of ServiceAccounts have `aud`; remove it"),
+    ("access_token_claim", "is only for `kind: oidc`: the API server issues no id_tokens; remove it"),
 ];
 
-const KUBERNETES_ONLY: [(&str, &str); 2] = [
+const KUBERNETES_ONLY: [(&str, &str); 3] = [
+    ("additional_issuers", "is only for `kind: kubernetes`, whose API server may have several issuers; remove it"),
     ("review", "is only for `kind: kubernetes`, whose API server supports TokenReview; remove it"),
     ("review_cache", "is only for `kind: kubernetes`, whose API server supports TokenReview; remove it"),
 ];
@@ -94,10 +102,6 @@ const PROVIDER_ONLY: [(&str, &str); 2] = [
     ("user_claim", "requires `provider`, whose sign-ins define the users; remove it, or name the provider"),
     ("unregistered", "requires `provider`: without one, every subject is unregistered; remove it, or name the provider"),
 ];
-
-/// Audiences that an API server gives to the default token of every pod.
-const API_SERVER_AUDIENCES: [&str; 3] =
-    ["https://kubernetes.default.svc", "https://kubernetes.default.svc.cluster.local", "https://kubernetes.default"];
 
 pub fn read(section: &mut Section<'_>, context: &ValidationContext<'_>, earlier: &mut EarlierIssuers) -> Option<IssuerSettings> {
     let values = NOT_WITHOUT_VALUE.map(|name| section.not_without_value(name));
@@ -119,8 +123,6 @@ impl RawTokenIssuer {
                   `0-9`, `-`. It must never change.";
         let kind = "`oidc` for an issuer with a discovery document or a `jwks_uri`; `kubernetes` for the ServiceAccounts of the \
                     cluster of this pod or of the kubeconfig.";
-        let audiences = "Accepted audiences. A token must have at least one of them. A provider's `client_id` is \
-                         refused, since it is the audience of id_tokens.";
         let algorithms = "Accepted signature algorithms. RS384, RS512, ES384, PS384 and PS512 are also supported. With `provider` \
                           the default is the provider's list.";
         let required = "Claims (dot paths) with the exact value that a token must have.";
@@ -134,8 +136,7 @@ impl RawTokenIssuer {
             field("provider", "`id` of a configured provider, whose issuer and keys are used.").unset("none"),
             &values::NAME,
         );
-        let audiences =
-            section.list(field("audiences", audiences).unset("required; with `kubernetes`, `public_url`"), &AUDIENCE, &[]);
+        let audiences = audiences::read(section);
         let algorithms = section.list(field("algorithms", algorithms), &ALGORITHM, &["RS256", "ES256", "PS256", "EdDSA"]);
         let required_claims = section.pairs(field("required_claims", required).unset("none"), claim_path, &values::NAME);
         let jwks_uri = section.optional(field("jwks_uri", "URL of the issuer's keys.").unset("by discovery"), &values::ENDPOINT);
@@ -152,11 +153,7 @@ impl RawTokenIssuer {
                        tokens get 503, since withdrawn keys would still be accepted.";
         let max_age = field("keys_max_age", max_age).unset("24h; with `provider`, the provider's value");
         let keys_max_age = section.optional(max_age, &values::KEYS_MAX_AGE);
-        let review = "With `kubernetes`: also verifies each token at the API server (TokenReview), so that tokens of deleted \
-                      ServiceAccounts and pods are refused before they expire.";
-        let review = section.or_default(field("review", review), &values::BOOLEAN, "false");
-        let cache = "With `review`: maximum age of a cached TokenReview result.";
-        let review_cache = section.or_default(field("review_cache", cache), &REVIEW_CACHE, "60s");
+        let (review, review_cache, additional_issuers) = read_api_server(section);
         let required_claims = required_claims.map(|pairs| pairs.into_iter().filter_map(required_claim).collect());
         Self {
             id,
@@ -174,6 +171,7 @@ impl RawTokenIssuer {
             keys_max_age,
             review,
             review_cache,
+            additional_issuers,
         }
     }
 
@@ -185,13 +183,14 @@ impl RawTokenIssuer {
     ) -> Option<IssuerSettings> {
         let fits = reject(section, &KUBERNETES_ONLY);
         if section.is_given("audiences") {
-            check_audiences(section, self.audiences.as_deref(), context);
+            self.audiences.check(section, context);
         } else {
             section.complain(
                 "audiences",
                 "is required: the audiences of accepted tokens, such as `public_url` or the name of your API",
             );
         }
+        let audience_claim = self.audiences.check_claim(section, self.required_claims.as_deref());
         let registration = self.unregistered_subjects(section);
         // With a mistake in these fields, the others are validated too.
         let unregistered_subjects = registration.unwrap_or(UnregisteredSubjects::Refused);
@@ -214,13 +213,15 @@ impl RawTokenIssuer {
         };
         check_algorithms(section, &algorithms)?;
         check_issuer(section, &address.issuer, earlier)?;
-        fits.and(registration)?;
+        fits.and(audience_claim).and(registration)?;
         let kind = IssuerKind::OpenIdConnect(address);
         Some(IssuerSettings {
             id: String::new(),
             provider,
             kind,
-            audiences: self.audiences?,
+            audiences: self.audiences.audiences?,
+            audience_claim: self.audiences.audience_claim?,
+            access_token_claim: self.audiences.access_token_claim?,
             algorithms,
             required_claims: self.required_claims?,
             user_claim: self.user_claim?,
@@ -242,18 +243,19 @@ impl RawTokenIssuer {
     }
 
     fn kubernetes(
-        self,
+        mut self,
         section: &mut Section<'_>,
         context: &ValidationContext<'_>,
         earlier: &mut EarlierIssuers,
     ) -> Option<IssuerSettings> {
         let fits = reject(section, &OPEN_ID_CONNECT_ONLY);
-        let mut audiences = self.audiences?;
         if section.is_given("audiences") {
-            check_audiences(section, Some(&audiences), context);
+            self.audiences.check(section, context);
         } else {
-            audiences.extend(context.public_url.map(|url| url.origin().to_owned()));
+            self.audiences.audiences.get_or_insert_default().extend(context.public_url.map(|url| url.origin().to_owned()));
         }
+        let audiences = self.audiences.audiences?;
+        let additional_issuers = check_additional_issuers(section, self.additional_issuers?, &audiences, earlier);
         if earlier.kubernetes {
             section.complain("kind", "is also the kind of an earlier entry: there is one API server; keep one of them");
             return None;
@@ -261,21 +263,16 @@ impl RawTokenIssuer {
         earlier.kubernetes = true;
         let algorithms = self.algorithms?;
         check_algorithms(section, &algorithms)?;
-        let review = match (self.review?, self.review_cache?) {
-            (true, cache) => Review::Every(cache),
-            (false, _) if section.is_given("review_cache") => {
-                section.complain("review_cache", "has no effect without `review: true`; set `review` or remove this field");
-                return None;
-            }
-            (false, _) => Review::Never,
-        };
+        let review = check_review(section, self.review?, self.review_cache?)?;
         fits?;
-        let kind = IssuerKind::Kubernetes(review);
+        let kind = IssuerKind::Kubernetes(KubernetesSettings { review, additional_issuers: additional_issuers? });
         Some(IssuerSettings {
             id: String::new(),
             provider: None,
             kind,
             audiences,
+            audience_claim: None,
+            access_token_claim: None,
             algorithms,
             required_claims: self.required_claims?,
             user_claim: None,
@@ -283,6 +280,21 @@ impl RawTokenIssuer {
             keys_max_age: self.keys_max_age?.unwrap_or(DEFAULT_KEYS_MAX_AGE),
         })
     }
+}
+
+type ApiServer = (Option<bool>, Option<Duration>, Option<Vec<String>>);
+
+fn read_api_server(section: &mut Section<'_>) -> ApiServer {
+    let review = "With `kubernetes`: also verifies each token at the API server (TokenReview), so that tokens of deleted \
+                  ServiceAccounts and pods are refused before they expire.";
+    let cache = "With `review`: maximum age of a cached TokenReview result.";
+    let additional = "With `kubernetes`: further values of `iss` that are accepted, for an API server with several \
+                      `--service-account-issuer`. The first one is read from the API server.";
+    (
+        section.or_default(field("review", review), &values::BOOLEAN, "false"),
+        section.or_default(field("review_cache", cache), &REVIEW_CACHE, "60s"),
+        section.list(field("additional_issuers", additional), &API_SERVER_ISSUER, &[]),
+    )
 }
 
 type Registration = (Option<Option<ClaimPath>>, Option<Option<UnregisteredPolicy>>);
@@ -356,38 +368,46 @@ fn of_provider<'a>(
     Some((protocol, address))
 }
 
-/// Rejects audiences of tokens that were not issued for this service, such as id_tokens.
-fn check_audiences(section: &mut Section<'_>, audiences: Option<&[String]>, context: &ValidationContext<'_>) {
-    let Some(audiences) = audiences else { return };
-    if audiences.is_empty() {
-        section.complain("audiences", "must not be empty: tokens for every audience would be accepted");
-    }
-    let providers = context.providers.unwrap_or_default();
-    for audience in audiences {
-        if let Some(provider) = providers.iter().find(|provider| provider.client_id == *audience) {
-            let text = format!(
-                "{} is the `client_id` of provider {}: its id_tokens would be accepted; use another audience",
-                shown(audience),
-                shown(&provider.id)
-            );
-            section.complain("audiences", text);
-        }
-        if API_SERVER_AUDIENCES.contains(&audience.as_str()) {
-            let text = format!(
-                "{} is the API server's own audience, which every pod's default token has; project tokens with another audience",
-                shown(audience)
-            );
-            section.complain("audiences", text);
-        }
-    }
-}
-
 fn check_algorithms(section: &mut Section<'_>, algorithms: &[Algorithm]) -> Option<()> {
     if !algorithms.is_empty() {
         return Some(());
     }
     section.complain("algorithms", "must not be empty: no token would be accepted");
     None
+}
+
+fn check_review(section: &mut Section<'_>, review: bool, cache: Duration) -> Option<Review> {
+    match review {
+        true => Some(Review::Every(cache)),
+        false if section.is_given("review_cache") => {
+            section.complain("review_cache", "has no effect without `review: true`; set `review` or remove this field");
+            None
+        }
+        false => Some(Review::Never),
+    }
+}
+
+/// Rejects issuers that are also those of other entries, or also accepted audiences.
+fn check_additional_issuers(
+    section: &mut Section<'_>,
+    additional: Vec<String>,
+    audiences: &[String],
+    earlier: &mut EarlierIssuers,
+) -> Option<Vec<String>> {
+    for issuer in &additional {
+        if audiences.contains(issuer) {
+            let text = "is also one of `audiences`: it is an audience of the default token of every pod; remove it there";
+            section.complain("additional_issuers", format!("{} {text}", shown(issuer)));
+            return None;
+        }
+        if earlier.issuers.contains(issuer) {
+            let text = "is already the issuer of another token issuer entry; remove it from one of them";
+            section.complain("additional_issuers", format!("{} {text}", shown(issuer)));
+            return None;
+        }
+        earlier.issuers.push(issuer.clone());
+    }
+    Some(additional)
 }
 
 fn check_issuer(section: &mut Section<'_>, issuer: &str, earlier: &mut EarlierIssuers) -> Option<()> {

@@ -136,7 +136,8 @@ fn log_decision(decision: &Decision, request_id: Option<&str>) {
             tracing::debug!(request_id, reason = reason.reason(), error = %reason, "auth request denied")
         }
         Decision::Unauthenticated(reason) => {
-            tracing::debug!(request_id, reason = reason.reason(), "auth request not authenticated")
+            let error = reason.token_refusal().map(tracing::field::display);
+            tracing::debug!(request_id, reason = reason.reason(), error, "auth request not authenticated")
         }
         Decision::Unavailable(cause) => tracing::debug!(request_id, error = %cause, "auth request failed"),
         Decision::RoleMapNotLoaded => {

@@ -109,15 +109,20 @@ impl Provider {
 
     /// Returns the endpoint that ends the user's session at the provider (RP-Initiated Logout 1.0).
     pub fn end_session_endpoint(&self) -> Option<Url> {
+        self.open_id_connect()?.end_session_endpoint()
+    }
+
+    fn open_id_connect(&self) -> Option<&OpenIdConnectProvider> {
         match &self.protocol {
-            Protocol::OpenIdConnect(protocol) => protocol.end_session_endpoint(),
+            Protocol::OpenIdConnect(protocol) => Some(protocol),
             Protocol::OAuth2(_) => None,
         }
     }
 
     /// Returns the URL that ends the user's session at the provider. It contains the id_token only if `logout` does.
     pub fn end_session_url(&self, logout: &Logout, return_url: Url) -> Option<Url> {
-        let mut request = LogoutRequest::from(EndSessionUrl::from_url(self.end_session_endpoint()?))
+        let protocol = self.open_id_connect()?;
+        let mut request = LogoutRequest::from(EndSessionUrl::from_url(protocol.end_session_endpoint()?))
             .set_client_id(ClientId::new(self.config().client_id.clone()))
             .set_post_logout_redirect_uri(PostLogoutRedirectUrl::from_url(return_url));
         if let Some(hint) = &logout.hint {
@@ -128,6 +133,7 @@ impl Provider {
         if let Some(id_token) = &logout.id_token {
             url.query_pairs_mut().append_pair("id_token_hint", id_token);
         }
+        set_parameters(&mut url, &protocol.settings.end_session_parameters);
         Some(url)
     }
 
@@ -184,5 +190,34 @@ impl Provider {
             }
         }
         found
+    }
+}
+
+/// Adds parameters to a URL. They replace those with the same name.
+fn set_parameters(url: &mut Url, parameters: &[(String, String)]) {
+    if parameters.is_empty() {
+        return;
+    }
+    let is_replaced = |name: &str| parameters.iter().any(|(replacing, _)| replacing == name);
+    let kept: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| !is_replaced(name)).collect();
+    url.query_pairs_mut().clear().extend_pairs(kept).extend_pairs(parameters);
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::none(&[], "https://idp.example/end?client_id=a&x=%20")]
+    #[case::added(&[("logout_uri", "https://llm.example/a?b=c&d")], "https://idp.example/end?client_id=a&x=+&logout_uri=https%3A%2F%2Fllm.example%2Fa%3Fb%3Dc%26d")]
+    #[case::replaced(&[("client_id", "b")], "https://idp.example/end?x=+&client_id=b")]
+    #[case::all(&[("x", "1"), ("client_id", "b")], "https://idp.example/end?x=1&client_id=b")]
+    fn parameters_are_added_or_replaced(#[case] parameters: &[(&str, &str)], #[case] expected: &str) {
+        let mut url = Url::parse("https://idp.example/end?client_id=a&x=%20").unwrap();
+        let parameters: Vec<_> = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        set_parameters(&mut url, &parameters);
+        assert_eq!(url.as_str(), expected);
     }
 }

@@ -55,6 +55,8 @@ pub struct OpenIdConnectSettings {
     pub userinfo_endpoint: Option<Url>,
     /// Overrides discovery if it is set.
     pub end_session_endpoint: Option<Url>,
+    /// Parameters of the sign-out at the provider. They replace the usual ones with the same name.
+    pub end_session_parameters: Vec<(String, String)>,
     pub logout: RpLogout,
     /// The time after which keys that could not be fetched again are no longer used.
     pub keys_max_age: Duration,

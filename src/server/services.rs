@@ -389,9 +389,9 @@ async fn token_issuers(config: &Config, clock: &Arc<dyn Clock>, metrics: &Arc<Me
             IssuerKind::OpenIdConnect(address) => {
                 Issuer::with_key_url(issuer.clone(), address, clock, metrics).with_context(at)?
             }
-            IssuerKind::Kubernetes(review) => {
+            IssuerKind::Kubernetes(settings) => {
                 let authority = TokenAuthority::new().await.with_context(at)?;
-                Issuer::with_api_server(issuer.clone(), *review, authority, clock, metrics)
+                Issuer::with_api_server(issuer.clone(), settings.clone(), authority, clock, metrics)
             }
         }));
     }

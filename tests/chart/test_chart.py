@@ -272,6 +272,12 @@ class InvalidValues(unittest.TestCase):
             (issuers({"id": "ci", "provider": "x", "audiences": ["a"]}), "token_issuers[0].provider: x is not the id of a configured provider"),
             (issuers({"id": "ci", "issuer": "https://x", "audiences": ["a"], "review": True}), "review: requires kind: kubernetes"),
             (over(provider(), issuers({**CLUSTER, "audiences": ["vestibule"]})), "vestibule is also the client_id of a provider"),
+            (issuers({"id": "ci", "issuer": "https://ci", "audiences": ["a"], "audience_claim": "azp"}), "token_issuers[0].audience_claim: requires required_claims"),
+            (issuers({**CLUSTER, "access_token_claim": "scp"}), "token_issuers[0].access_token_claim: requires kind: oidc"),
+            (issuers({"id": "ci", "issuer": "https://ci", "audiences": ["a"], "additional_issuers": ["b"]}), "token_issuers[0].additional_issuers: requires kind: kubernetes"),
+            (issuers({**CLUSTER, "audiences": ["b"], "additional_issuers": ["b"]}), "token_issuers[0].additional_issuers: b is also one of the audiences"),
+            (provider(logout="off", end_session_parameters={"logout_uri": "x"}), "end_session_parameters: has no effect with logout: off"),
+            (provider(end_session_parameters={"client_secret": "x"}), "end_session_parameters.client_secret: must not be set"),
             (over(provider(), issuers({**CLUSTER, "id": "corp"})), "token_issuers[0].id: corp is also the id of a provider"),
             (provider(subject_field="id"), "subject_field: requires kind: oauth2"),
             (provider(scopes=["email"]), "scopes: must contain openid"),
@@ -555,7 +561,8 @@ class TokenIssuers(unittest.TestCase):
 
     def test_the_rendered_token_issuers_are_valid(self):
         values = over(provider(token_endpoint_auth_method="none"), issuers(
-            {**CLUSTER, "review": True, "review_cache": "30s", "audiences": ["llm"]},
+            {**CLUSTER, "review": True, "review_cache": "30s", "audiences": ["llm"], "additional_issuers": ["https://former.example.com"]},
+            {"id": "pool", "issuer": "https://pool.example.com", "audiences": ["batch"], "audience_claim": "client_id", "required_claims": {"token_use": "access"}},
             {"id": "staff", "provider": "corp", "audiences": ["api"], "user_claim": "oid", "unregistered": "allow", "workload": False, "keys_max_age": "6h"},
             {"id": "ci", "issuer": "https://ci.example.com", "jwks_uri": "https://ci.example.com/keys", "audiences": ["llm"],
              "algorithms": ["RS256"], "required_claims": {"repository_owner": "acme"}},

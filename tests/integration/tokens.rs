@@ -1,5 +1,6 @@
 //! Bearer tokens instead of API keys: those of a real OpenID Provider here, those of ServiceAccounts in [`workloads`].
 
+mod audiences;
 mod key_age;
 mod pairwise;
 mod pods;

@@ -129,7 +129,7 @@ Values that the binary would reject at its start are rejected here first.
 {{- $ids = append $ids $provider.id -}}
 {{- if eq ($provider.kind | default "oidc") "oauth2" -}}
 {{- range $name := list "authorization_endpoint" "token_endpoint" "userinfo_endpoint" }}{{ if not (hasKey $provider $name) }}{{ $mistakes = append $mistakes (printf "%s.%s: is required with kind: oauth2, which has no discovery" $at $name) }}{{ end }}{{ end -}}
-{{- range $name := list "issuer" "jwks_uri" "algorithms" "end_session_endpoint" "logout" "keys_max_age" }}{{ if hasKey $provider $name }}{{ $mistakes = append $mistakes (printf "%s.%s: has no effect with kind: oauth2; remove it" $at $name) }}{{ end }}{{ end -}}
+{{- range $name := list "issuer" "jwks_uri" "algorithms" "end_session_endpoint" "end_session_parameters" "logout" "keys_max_age" }}{{ if hasKey $provider $name }}{{ $mistakes = append $mistakes (printf "%s.%s: has no effect with kind: oauth2; remove it" $at $name) }}{{ end }}{{ end -}}
 {{- else -}}
 {{- if not $provider.issuer }}{{ $mistakes = append $mistakes (printf "%s.issuer: is required" $at) }}{{ end -}}
 {{- $given := list }}{{ range $name := list "authorization_endpoint" "token_endpoint" "jwks_uri" }}{{ if hasKey $provider $name }}{{ $given = append $given $name }}{{ end }}{{ end -}}
@@ -139,6 +139,8 @@ Values that the binary would reject at its start are rejected here first.
 {{- end -}}
 {{- with $provider.keys_max_age }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit 7200000) (gt $limit 2592000000) }}{{ $mistakes = append $mistakes (printf "%s.keys_max_age: must be from 2h to 30d" $at) }}{{ end }}{{ end -}}
 {{- if eq $provider.id "local" }}{{ $mistakes = append $mistakes (printf "%s.id: must not be local, which is the id of the local accounts" $at) }}{{ end -}}
+{{- if and $provider.end_session_parameters (eq ($provider.logout | default "hint") "off") }}{{ $mistakes = append $mistakes (printf "%s.end_session_parameters: has no effect with logout: off" $at) }}{{ end -}}
+{{- range $name, $_ := pick ($provider.end_session_parameters | default dict) "client_secret" "id_token_hint" }}{{ $mistakes = append $mistakes (printf "%s.end_session_parameters.%s: must not be set" $at $name) }}{{ end -}}
 {{- range $name, $_ := pick ($provider.authorization_params | default dict) "state" "nonce" "code_challenge" "code_challenge_method" "redirect_uri" "response_type" "response_mode" "client_id" "client_secret" "scope" "request" "request_uri" "id_token_hint" }}{{ $mistakes = append $mistakes (printf "%s.authorization_params.%s: is set by Vestibule; remove it" $at $name) }}{{ end -}}
 {{- if and (hasPrefix "client_secret_" ($provider.token_endpoint_auth_method | default "auto")) (not (hasKey $provider "client_secret_file")) }}{{ $mistakes = append $mistakes (printf "%s.token_endpoint_auth_method: requires client_secret_file" $at) }}{{ end -}}
 {{- $public := eq ($provider.token_endpoint_auth_method | default "auto") "none" -}}
@@ -159,16 +161,18 @@ Values that the binary would reject at its start are rejected here first.
 {{- with $issuer.keys_max_age }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit 7200000) (gt $limit 2592000000) }}{{ $mistakes = append $mistakes (printf "%s.keys_max_age: must be from 2h to 30d" $at) }}{{ end }}{{ end -}}
 {{- if eq $issuer.id "local" }}{{ $mistakes = append $mistakes (printf "%s.id: must not be local, which is the id of the local accounts" $at) }}{{ end -}}
 {{- $seen = append $seen $issuer.id -}}
-{{- range $issuer.audiences }}{{ if has . $clients }}{{ $mistakes = append $mistakes (printf "%s.audiences: %s is also the client_id of a provider, whose id_tokens would be accepted; use a different audience" $at .) }}{{ end }}{{ end -}}
+{{- range $issuer.audiences }}{{ if and (has . $clients) (not $issuer.access_token_claim) }}{{ $mistakes = append $mistakes (printf "%s.audiences: %s is also the client_id of a provider, whose id_tokens would be accepted; use a different audience, or set access_token_claim" $at .) }}{{ end }}{{ end -}}
 {{- if eq ($issuer.kind | default "oidc") "kubernetes" -}}
 {{- $clusters = add1 $clusters -}}
 {{- if gt (int $clusters) 1 }}{{ $mistakes = append $mistakes (printf "%s.kind: only one token issuer may have kind: kubernetes, because there is one API server" $at) }}{{ end -}}
-{{- range $name := list "issuer" "provider" "jwks_uri" "ca_file" "user_claim" "unregistered" "workload" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: requires kind: oidc" $at $name) }}{{ end }}{{ end -}}
+{{- range $name := list "issuer" "provider" "jwks_uri" "ca_file" "user_claim" "unregistered" "workload" "audience_claim" "access_token_claim" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: requires kind: oidc" $at $name) }}{{ end }}{{ end -}}
+{{- range $issuer.additional_issuers }}{{ if has . ($issuer.audiences | default list) }}{{ $mistakes = append $mistakes (printf "%s.additional_issuers: %s is also one of the audiences; remove it there" $at .) }}{{ end }}{{ if has . $names }}{{ $mistakes = append $mistakes (printf "%s.additional_issuers: %s is also the issuer of another token issuer; remove one of them" $at .) }}{{ end }}{{ $names = append $names . }}{{ end -}}
 {{- with $issuer.review_cache }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit 1000) (gt $limit 3600000) }}{{ $mistakes = append $mistakes (printf "%s.review_cache: must be from 1s to 1h" $at) }}{{ end }}{{ end -}}
 {{- if and (hasKey $issuer "review_cache") (not $issuer.review) }}{{ $mistakes = append $mistakes (printf "%s.review_cache: has no effect without review: true" $at) }}{{ end -}}
 {{- else -}}
 {{- if not $issuer.audiences }}{{ $mistakes = append $mistakes (printf "%s.audiences: is required; set the audience that the tokens must have" $at) }}{{ end -}}
-{{- range $name := list "review" "review_cache" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: requires kind: kubernetes" $at $name) }}{{ end }}{{ end -}}
+{{- if and $issuer.audience_claim (not $issuer.required_claims) }}{{ $mistakes = append $mistakes (printf "%s.audience_claim: requires required_claims" $at) }}{{ end -}}
+{{- range $name := list "review" "review_cache" "additional_issuers" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: requires kind: kubernetes" $at $name) }}{{ end }}{{ end -}}
 {{- if not $issuer.provider }}{{ range $name := list "user_claim" "unregistered" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: requires provider" $at $name) }}{{ end }}{{ end }}{{ end -}}
 {{- if $issuer.provider -}}
 {{- if and (hasKey $issuer "workload") (ne ($issuer.unregistered | default "refuse") "allow") }}{{ $mistakes = append $mistakes (printf "%s.workload: requires unregistered: allow" $at) }}{{ end -}}

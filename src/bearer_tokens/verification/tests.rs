@@ -1,7 +1,10 @@
 //! Tests of accepted and refused tokens.
 
+use std::sync::LazyLock;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{EncodingKey, Header, encode};
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
@@ -43,17 +46,28 @@ fn verify_token(token: &str, keys: &KeySet) -> Result<TokenClaims, TokenRefusal>
 }
 
 fn verify_requiring(token: &str, keys: &KeySet, required: &[RequiredClaim]) -> Result<TokenClaims, TokenRefusal> {
-    let audiences = ["api".to_owned(), AUDIENCE.to_owned()];
-    let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
-    let login_clients = ["vestibule".to_owned()];
+    verify_with(token, keys, |expected| IssuerExpectation { required, ..expected })
+}
+
+/// Verifies with a change of the usual expectation.
+fn verify_with<'a>(
+    token: &str,
+    keys: &KeySet,
+    change: impl FnOnce(IssuerExpectation<'a>) -> IssuerExpectation<'a>,
+) -> Result<TokenClaims, TokenRefusal> {
+    static AUDIENCES: LazyLock<[String; 2]> = LazyLock::new(|| ["api".to_owned(), AUDIENCE.to_owned()]);
+    static LOGIN_CLIENTS: LazyLock<[String; 1]> = LazyLock::new(|| ["vestibule".to_owned()]);
     let expected = IssuerExpectation {
         issuer: ISSUER,
-        audiences: &audiences,
-        algorithms: &algorithms,
-        required,
-        login_clients: &login_clients,
+        additional_issuers: &[],
+        audiences: &*AUDIENCES,
+        audience_claim: None,
+        access_token_claim: None,
+        algorithms: &[Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA],
+        required: &[],
+        login_clients: &*LOGIN_CLIENTS,
     };
-    verify(token, &expected, keys, now())
+    verify(token, &change(expected), keys, now())
 }
 
 fn refusal(token: &str, keys: &KeySet) -> Option<TokenRefusal> {
@@ -104,9 +118,9 @@ fn a_token_with_wrong_claims_is_refused() {
         (json!({"iss": [ISSUER]}), JwtError::WrongType { claim: "iss", found: "a list" }.into()),
         (json!({"aud": "vestibule"}), JwtError::Audience.into()),
         (json!({"aud": ["vestibule", "other"]}), JwtError::Audience.into()),
-        (json!({"aud": []}), JwtError::Audience.into()),
+        (json!({"aud": []}), TokenRefusal::NoAudience),
         (json!({"aud": {"api": 1}}), JwtError::WrongType { claim: "aud", found: "an object" }.into()),
-        (json!({"aud": null}), JwtError::Missing("aud").into()),
+        (json!({"aud": null}), TokenRefusal::NoAudience),
         (json!({"aud": format!("{AUDIENCE}/")}), JwtError::Audience.into()),
         (json!({"exp": seconds_from_now(-61)}), JwtError::Expired.into()),
         (json!({"exp": null}), JwtError::Missing("exp").into()),
@@ -120,6 +134,7 @@ fn a_token_with_wrong_claims_is_refused() {
         (json!({"sub": "ci\r\nX-Auth-Request-Role: proxy_admin"}), TokenRefusal::Subject),
         (json!({"sub": long}), TokenRefusal::Subject),
         (json!({"at_hash": "LDktKdoQak3Pk0cnXxCltA"}), TokenRefusal::NoAccessToken),
+        (json!({"nonce": "n-0S6_WzA2Mj"}), TokenRefusal::NoAccessToken),
         (json!({"c_hash": "LDktKdoQak3Pk0cnXxCltA"}), TokenRefusal::NoAccessToken),
         (json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}), TokenRefusal::NoAccessToken),
         (json!({"aud": [AUDIENCE, "vestibule"]}), TokenRefusal::NoAccessToken),
@@ -229,6 +244,64 @@ fn a_required_claim_must_have_exactly_the_required_value() {
     }
     for (claim, value) in [("org", "Acme"), ("absent", "acme"), ("two", "acme"), (r"kubernetes\.io", "llm"), ("org", "acm")] {
         assert_eq!(refusal_requiring(claim, value), Some(TokenRefusal::RequiredClaim), "{claim}");
+    }
+}
+
+#[rstest]
+#[case::in_place_of_aud(json!({"aud": null, "client_id": "api"}), None)]
+#[case::beside_aud(json!({"aud": ["x", AUDIENCE], "client_id": "api"}), None)]
+#[case::empty_aud(json!({"aud": [], "client_id": "api"}), None)]
+#[case::other_aud(json!({"aud": "other", "client_id": "api"}), Some(JwtError::Audience.into()))]
+#[case::other_client(json!({"aud": "api", "client_id": "other"}), Some(TokenRefusal::AudienceClaim("client_id")))]
+#[case::absent(json!({"aud": "api"}), Some(TokenRefusal::NoAudience))]
+#[case::neither(json!({"aud": null, "azp": "api"}), Some(TokenRefusal::NoAudience))]
+#[case::of_another_type(json!({"aud": null, "client_id": 7}), Some(JwtError::WrongType { claim: "client_id", found: "a number" }.into()))]
+#[case::wrong_aud_type(json!({"aud": 7, "client_id": "api"}), Some(JwtError::WrongType { claim: "aud", found: "a number" }.into()))]
+fn an_audience_claim_must_fit_and_so_must_an_aud(#[case] changed: Value, #[case] expected: Option<TokenRefusal>) {
+    let signer = Signer::es256(None);
+    let with_claim =
+        |expected: IssuerExpectation<'static>| IssuerExpectation { audience_claim: Some(AudienceClaim::ClientId), ..expected };
+    let verified = verify_with(&signer.sign(&with(changed)), &set(&[&signer]), with_claim);
+    assert_eq!(verified.err(), expected);
+}
+
+#[rstest]
+#[case::access_token(json!({"aud": "vestibule", "scp": "llm"}), None)]
+#[case::several_audiences(json!({"aud": ["api", "vestibule"], "scp": ["llm"]}), None)]
+#[case::id_token(json!({"aud": "vestibule"}), Some(TokenRefusal::NoAccessToken))]
+#[case::elsewhere(json!({"aud": "vestibule", "extra": {"scp": "llm"}}), Some(TokenRefusal::NoAccessToken))]
+#[case::other_audience(json!({"scp": "llm", "aud": "other"}), Some(JwtError::Audience.into()))]
+#[case::nonce(json!({"aud": "vestibule", "scp": "llm", "nonce": "n"}), Some(TokenRefusal::NoAccessToken))]
+#[case::at_hash(json!({"aud": "vestibule", "scp": "llm", "at_hash": "h"}), Some(TokenRefusal::NoAccessToken))]
+fn the_audience_of_id_tokens_is_accepted_with_a_claim_of_access_tokens(
+    #[case] changed: Value,
+    #[case] expected: Option<TokenRefusal>,
+) {
+    let (signer, scope) = (Signer::es256(None), ClaimPath::parse("scp").unwrap());
+    let audiences = ["api".to_owned(), "vestibule".to_owned()];
+    let verified = verify_with(&signer.sign(&with(changed)), &set(&[&signer]), |expected| IssuerExpectation {
+        audiences: &audiences,
+        access_token_claim: Some(&scope),
+        ..expected
+    });
+    assert_eq!(verified.err(), expected);
+}
+
+#[test]
+fn an_additional_issuer_is_accepted_and_no_other() {
+    let signer = Signer::es256(None);
+    let additional = ["https://old.example.com".to_owned()];
+    for (iss, expected) in [
+        (ISSUER, None),
+        ("https://old.example.com", None),
+        ("https://old.example.com/", Some(JwtError::Issuer.into())),
+        ("https://evil.example.com", Some(JwtError::Issuer.into())),
+    ] {
+        let verified = verify_with(&signer.sign(&with(json!({"iss": iss}))), &set(&[&signer]), |expected| IssuerExpectation {
+            additional_issuers: &additional,
+            ..expected
+        });
+        assert_eq!(verified.err(), expected, "{iss}");
     }
 }
 

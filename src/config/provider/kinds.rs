@@ -133,6 +133,19 @@ pub fn additional_parameter(name: &str) -> Result<(), String> {
     if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
         return Err("is set by Vestibule; remove it".to_owned());
     }
+    parameter_name(name)
+}
+
+/// Rejects the client's secret, which would be in a URL of the browser, and `id_token_hint`, which `logout` sets.
+pub fn end_session_parameter(name: &str) -> Result<(), String> {
+    match name.to_ascii_lowercase().as_str() {
+        "client_secret" => Err("must not be sent: users see the URL; remove it".to_owned()),
+        "id_token_hint" => Err("is set by `logout: id_token_hint`; remove it".to_owned()),
+        _ => parameter_name(name),
+    }
+}
+
+fn parameter_name(name: &str) -> Result<(), String> {
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':')) {
         return Err("is not a valid parameter name: use letters, digits and _ - . :".to_owned());
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::kinds::{ALGORITHM, FIELD_PATH, ISSUER, KIND, LOGOUT, ProtocolKind};
+use super::kinds::{ALGORITHM, FIELD_PATH, ISSUER, KIND, LOGOUT, PARAMETER, ProtocolKind, end_session_parameter};
 use crate::config::values;
 use crate::jwt::Algorithm;
 use crate::oidc::{ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, RpLogout};
@@ -27,6 +27,7 @@ struct RawProtocol {
     jwks: Option<Option<Url>>,
     userinfo: Option<Option<Url>>,
     end_session: Option<Option<Url>>,
+    end_session_parameters: Option<Vec<(String, String)>>,
     logout: Option<RpLogout>,
     keys_max_age: Option<Duration>,
     subject_field: Option<ClaimPath>,
@@ -41,13 +42,17 @@ const MANUAL_ENDPOINTS: [&str; 3] = ["authorization_endpoint", "token_endpoint",
 const OAUTH2_ENDPOINTS: [&str; 3] = ["authorization_endpoint", "token_endpoint", "userinfo_endpoint"];
 
 /// Fields that `oauth2` does not have, with the reason.
-const OPEN_ID_CONNECT_ONLY: [(&str, &str); 6] = [
+const OPEN_ID_CONNECT_ONLY: [(&str, &str); 7] = [
     ("issuer", "belongs to OpenID Connect: with `kind: oauth2` the provider's `id` is used instead; remove it"),
     ("jwks_uri", "belongs to OpenID Connect: with `kind: oauth2` there is no id_token to verify; remove it"),
     ("algorithms", "belongs to OpenID Connect: with `kind: oauth2` there is no id_token to verify; remove it"),
     ("keys_max_age", "belongs to OpenID Connect: with `kind: oauth2` there is no id_token to verify; remove it"),
     (
         "end_session_endpoint",
+        "belongs to OpenID Connect: with `kind: oauth2` a sign-out ends only the session of this service; remove it",
+    ),
+    (
+        "end_session_parameters",
         "belongs to OpenID Connect: with `kind: oauth2` a sign-out ends only the session of this service; remove it",
     ),
     ("logout", "belongs to OpenID Connect: with `kind: oauth2` a sign-out ends only the session of this service; remove it"),
@@ -64,6 +69,12 @@ const KEYS_MAX_AGE: Field = field(
     "keys_max_age",
     "Maximum age of the provider's signing keys, from 2h to 30d. If they could not be fetched for this long, logins get 503, \
      since withdrawn keys would still be accepted.",
+);
+
+const END_SESSION_PARAMETERS: Field = field(
+    "end_session_parameters",
+    "Additional parameters of the sign-out at the provider. They replace the usual ones with the same name (Amazon Cognito: \
+     `logout_uri`).",
 );
 
 pub fn read_kind_and_issuer(section: &mut Section<'_>) -> KindAndIssuer {
@@ -106,6 +117,7 @@ impl RawProtocol {
         let mut endpoint = |name, doc| section.optional(field(name, doc).unset("by discovery"), &values::ENDPOINT);
         let jwks = endpoint(MANUAL_ENDPOINTS[2], together);
         let end_session = endpoint("end_session_endpoint", "Overrides the discovery document.");
+        let end_session_parameters = section.pairs(END_SESSION_PARAMETERS, end_session_parameter, &PARAMETER);
         let logout = read_logout(section);
         let keys_max_age = section.or_default(KEYS_MAX_AGE, &values::KEYS_MAX_AGE, values::DEFAULT_KEYS_MAX_AGE);
         let [subject_field, email_field, preferred_username_field] = read_fields(section);
@@ -117,6 +129,7 @@ impl RawProtocol {
             jwks,
             userinfo,
             end_session,
+            end_session_parameters,
             logout,
             keys_max_age,
             subject_field,
@@ -129,6 +142,7 @@ impl RawProtocol {
         let without_oauth2 = reject(section, &OAUTH2_ONLY);
         let complete = check_manual_endpoints(section);
         let algorithms = self.algorithms.and_then(|algorithms| check_algorithms(section, algorithms));
+        let end_session_parameters = self.end_session_parameters.and_then(|own| check_end_session(section, own, self.logout?));
         let endpoints = match (self.authorization?, self.token?, self.jwks?) {
             (Some(authorization), Some(token), Some(jwks)) => Some(ManualEndpoints { authorization, token, jwks }),
             _ => None,
@@ -140,6 +154,7 @@ impl RawProtocol {
             endpoints,
             userinfo_endpoint: self.userinfo?,
             end_session_endpoint: self.end_session?,
+            end_session_parameters: end_session_parameters?,
             logout: self.logout?,
             keys_max_age: self.keys_max_age?,
         })
@@ -217,6 +232,18 @@ fn check_oauth2_endpoints(section: &mut Section<'_>) -> Option<()> {
         section.complain(name, "is required with `kind: oauth2`, which has no discovery");
     }
     missing.is_empty().then_some(())
+}
+
+fn check_end_session(
+    section: &mut Section<'_>,
+    parameters: Vec<(String, String)>,
+    logout: RpLogout,
+) -> Option<Vec<(String, String)>> {
+    if parameters.is_empty() || logout != RpLogout::Off {
+        return Some(parameters);
+    }
+    section.complain("end_session_parameters", "has no effect with `logout: off`; remove one of them");
+    None
 }
 
 fn check_algorithms(section: &mut Section<'_>, algorithms: Vec<Algorithm>) -> Option<Vec<Algorithm>> {

@@ -126,6 +126,7 @@ providers:
     jwks_uri: https://idp.example.com/jwks
     userinfo_endpoint: https://idp.example.com/userinfo
     end_session_endpoint: https://idp.example.com/logout
+    end_session_parameters: {{logout_uri: https://llm.example.com/sso/logout}}
     trust_email: true
     ca_file: {}
     logout: id_token_hint
@@ -148,6 +149,7 @@ providers:
         jwks: "https://idp.example.com/jwks".parse().unwrap(),
     };
     assert_eq!(protocol.endpoints, Some(endpoints));
+    assert_eq!(protocol.end_session_parameters, [("logout_uri".to_owned(), "https://llm.example.com/sso/logout".to_owned())]);
     assert_eq!(protocol.userinfo_endpoint.as_ref().unwrap().path(), "/userinfo");
     assert_eq!(protocol.end_session_endpoint.as_ref().unwrap().path(), "/logout");
     assert_eq!(provider.profile.email_trust, EmailTrust::Always);

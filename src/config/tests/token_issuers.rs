@@ -5,7 +5,7 @@ use std::time::Duration;
 use rstest::rstest;
 
 use super::{config, mistakes, parsed};
-use crate::bearer_tokens::{IssuerKind, Review, UnregisteredSubjects};
+use crate::bearer_tokens::{AudienceClaim, IssuerKind, Review, UnregisteredSubjects};
 use crate::jwt::Algorithm;
 
 const PREAMBLE: &str = "
@@ -47,9 +47,9 @@ fn issuers_are_read_with_safe_defaults() {
     assert_eq!((staff.claim_source(), &*staff.algorithms), ("corp", &[Algorithm::ES256][..]));
 
     assert_eq!((other.claim_source(), &*other.algorithms), ("staff-too", &[Algorithm::EdDSA][..]));
-    let IssuerKind::Kubernetes(review) = cluster.kind else { panic!("{cluster:?}") };
+    let IssuerKind::Kubernetes(settings) = cluster.kind else { panic!("{cluster:?}") };
     assert_eq!(
-        (review, &*cluster.audiences),
+        (settings.review, &*cluster.audiences),
         (Review::Every(Duration::from_secs(60)), &["https://llm.example.com".to_owned()][..])
     );
 }
@@ -67,6 +67,23 @@ fn a_providers_issuer_refuses_unregistered_subjects_and_names_a_claim_for_its_us
     let IssuerKind::OpenIdConnect(address) = &allowed.token_issuers[0].kind else { panic!("{allowed:?}") };
     assert_eq!(address.unregistered_subjects, UnregisteredSubjects::Workloads);
     assert_eq!(allowed.token_issuers[0].keys_max_age, Duration::from_secs(24 * 3600));
+}
+
+#[test]
+fn audiences_of_other_forms_are_read() {
+    let text = format!(
+        "{PREAMBLE}
+  - {{id: pool, issuer: 'https://pool.example', audiences: [batch], audience_claim: client_id, required_claims: {{token_use: access}}}}
+  - {{id: entra, provider: corp, audiences: [vestibule], access_token_claim: scp}}
+  - {{id: cluster, kind: kubernetes, additional_issuers: ['https://old.example', former]}}
+"
+    );
+    let [pool, entra, cluster] = <[_; 3]>::try_from(config(&text, &[]).token_issuers).unwrap();
+    assert_eq!((pool.audience_claim, pool.access_token_claim), (Some(AudienceClaim::ClientId), None));
+    assert_eq!(entra.access_token_claim.map(|claim| claim.to_string()).as_deref(), Some("scp"));
+    assert_eq!((&*entra.audiences, entra.audience_claim), (&["vestibule".to_owned()][..], None));
+    let IssuerKind::Kubernetes(settings) = cluster.kind else { panic!("{cluster:?}") };
+    assert_eq!(settings.additional_issuers, ["https://old.example", "former"]);
 }
 
 #[test]
@@ -156,6 +173,36 @@ fn an_issuer_takes_the_maximum_age_of_its_providers_keys() {
 #[case("{id: a, kind: kubernetes, review: }", "review (line 8): has no value; write one")]
 #[case("{id: a, kind: kubernetes, required_claims: }", "required_claims (line 8): has no value; write one")]
 #[case("{id: a, kind: kubernetes, audiences: }", "audiences (line 8): has no value; write one")]
+#[case(
+    "{id: a, issuer: 'https://a.example', audiences: [api], audience_claim: client_id}",
+    "audience_claim (line 8): requires `required_claims`"
+)]
+#[case(
+    "{id: a, issuer: 'https://a.example', audiences: [api], audience_claim: azp, required_claims: {}}",
+    "audience_claim (line 8): requires `required_claims`"
+)]
+#[case(
+    "{id: a, issuer: 'https://a.example', audiences: [api], audience_claim: sub, required_claims: {a: b}}",
+    "audience_claim (line 8): must be client_id, azp or appid"
+)]
+#[case(
+    "{id: a, provider: corp, audiences: [vestibule], access_token_claim: nonce}",
+    "access_token_claim (line 8): must name a claim that no id_token has"
+)]
+#[case("{id: a, provider: corp, audiences: [api], access_token_claim: }", "access_token_claim (line 8): has no value")]
+#[case(
+    "{id: a, kind: kubernetes, audience_claim: azp, required_claims: {a: b}}",
+    "audience_claim (line 8): is only for `kind: oidc`"
+)]
+#[case("{id: a, kind: kubernetes, access_token_claim: scp}", "access_token_claim (line 8): is only for `kind: oidc`")]
+#[case(
+    "{id: a, issuer: 'https://a.example', audiences: [api], additional_issuers: ['https://b.example']}",
+    "additional_issuers (line 8): is only for `kind: kubernetes`"
+)]
+#[case(
+    "{id: a, kind: kubernetes, audiences: ['https://old.example'], additional_issuers: ['https://old.example']}",
+    "additional_issuers (line 8): `https://old.example` is also one of `audiences`"
+)]
 #[case("{id: a, kind: jwt, audiences: [api]}", "kind (line 8): must be oidc or kubernetes")]
 fn mistakes_are_reported_with_a_remedy(#[case] issuer: &str, #[case] expected: &str) {
     let found = mistakes(&format!("{PREAMBLE}  - {issuer}\n"), &[]);
@@ -183,6 +230,12 @@ fn mistakes_are_reported_with_a_remedy(#[case] issuer: &str, #[case] expected: &
     "is already the issuer of another token issuer entry"
 )]
 #[case("{id: a, kind: kubernetes}", "{id: b, kind: kubernetes}", "kind", "is also the kind of an earlier entry")]
+#[case(
+    "{id: a, issuer: 'https://old.example', audiences: [api]}",
+    "{id: b, kind: kubernetes, additional_issuers: ['https://old.example']}",
+    "additional_issuers",
+    "`https://old.example` is already the issuer of another token issuer entry"
+)]
 fn two_issuers_must_differ(#[case] first: &str, #[case] second: &str, #[case] field: &str, #[case] expected: &str) {
     let found = mistakes(&format!("{PREAMBLE}  - {first}\n  - {second}\n"), &[]);
     assert_eq!(found.len(), 1, "{found:?}");

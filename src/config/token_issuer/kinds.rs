@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::KindName;
+use crate::bearer_tokens::AudienceClaim;
+use crate::config::provider::kinds::FIELD_PATH;
 use crate::config::values;
 use crate::principal::ClaimPath;
 use crate::yaml::decode::Kind;
@@ -25,6 +27,57 @@ pub const UNREGISTERED: Kind<UnregisteredPolicy> = Kind {
 };
 
 pub const AUDIENCE: Kind<String> = Kind { name: "text", parse: values::name };
+
+pub const AUDIENCE_CLAIM: Kind<AudienceClaim> = Kind {
+    name: "`client_id`, `azp` or `appid`",
+    parse: |text| {
+        let choices = [AudienceClaim::ClientId, AudienceClaim::Azp, AudienceClaim::AppId].map(|claim| (claim.name(), claim));
+        values::choice(text, &choices)
+    },
+};
+
+/// Claims that id_tokens have or may have: those of OpenID Connect, and the usual ones of users.
+const ID_TOKEN_CLAIMS: [&str; 26] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "nbf",
+    "jti",
+    "auth_time",
+    "nonce",
+    "acr",
+    "amr",
+    "azp",
+    "at_hash",
+    "c_hash",
+    "sid",
+    "name",
+    "email",
+    "email_verified",
+    "preferred_username",
+    "upn",
+    "groups",
+    "roles",
+    "oid",
+    "tid",
+    "ver",
+    "typ",
+];
+
+pub const ACCESS_TOKEN_CLAIM: Kind<ClaimPath> = Kind {
+    name: "dot path",
+    parse: |text| match text {
+        of_id_tokens if ID_TOKEN_CLAIMS.contains(&of_id_tokens) => {
+            Err("must name a claim that no id_token has, such as `scp` or `scope`".to_owned())
+        }
+        text => (FIELD_PATH.parse)(text),
+    },
+};
+
+/// Issuers of the API server, which may be any text.
+pub const API_SERVER_ISSUER: Kind<String> = Kind { name: "text", parse: values::name };
 
 pub const REVIEW_CACHE: Kind<Duration> = Kind {
     name: "duration",

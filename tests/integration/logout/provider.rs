@@ -85,6 +85,18 @@ async fn an_id_token_is_sent_to_a_provider_that_requires_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn configured_parameters_are_added_to_the_usual_ones_or_replace_them() {
+    let configured = "end_session_parameters: {logout_uri: 'https://llm.example.com/bye?a=b&c', client_id: pool-client}";
+    let fleet = Fleet::builder().idp().provider_setting(configured).start().await;
+    let agent = fleet.signed_in(ALICE).await;
+    let (target, query) = target(&sign_out(&agent, &fleet.url("")).await);
+    assert!(target.as_str().starts_with(fleet.idp().issuer()), "{target}");
+    assert_eq!(names(&query), ["client_id", "logout_hint", "logout_uri", "post_logout_redirect_uri"]);
+    assert_eq!((&*query["client_id"], &*query["logout_uri"]), ("pool-client", "https://llm.example.com/bye?a=b&c"));
+    assert_eq!(target.query_pairs().count(), 4, "no parameter is sent twice: {target}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_session_endpoint_describes_the_session_until_it_ends() {
     let fleet = Fleet::shared().await;
     let agent = fleet.signed_in(ALICE).await;

@@ -91,6 +91,12 @@ impl ApiServer {
         self.start_again(&[]).await;
     }
 
+    /// Restarts the server, which then also accepts tokens of this issuer, and announces the first one.
+    pub async fn restart_with_issuer(&mut self, additional: &str) {
+        self.kill();
+        self.start_again(&[&format!("--service-account-issuer={additional}")]).await;
+    }
+
     /// Compacts etcd to the last revision and restarts the server. A watch from an earlier revision then gets 410.
     pub async fn restart_compacted(&mut self) {
         self.kill();

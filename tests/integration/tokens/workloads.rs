@@ -152,3 +152,27 @@ async fn keys_of_an_unreachable_api_server_are_used_up_to_the_maximum_age() {
     server.restart().await;
     until_status(&pod, &token, 200).await;
 }
+
+/// An API server whose first issuer was replaced signs with the same keys, and accepts the tokens of both issuers.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_an_additional_issuer_are_accepted_and_reviewed() {
+    const FORMER: &str = "https://former.example.com";
+    let mut server = server().await;
+    server.add_account("batch", "leaver").await;
+    server.restart_with_issuer(FORMER).await;
+    let of = |token: &str, iss: &str| signed_again(&server, token, |claims| claims["iss"] = iss.into());
+    let (job, leaver) = (server.token("batch", "job", AUDIENCE).await, server.token("batch", "leaver", AUDIENCE).await);
+    let (former_job, former_leaver, foreign) = (of(&job, FORMER), of(&leaver, FORMER), of(&job, "https://evil.example.com"));
+    let strict = pod(&server, "").await;
+    assert_eq!((status(&strict, &job).await, status(&strict, &former_job).await), (200, 401));
+
+    let pod = pod(&server, &format!(", review: true, review_cache: 1s, additional_issuers: ['{FORMER}']")).await;
+    for token in [&job, &former_job, &former_leaver] {
+        let answer = check_token(&pod, token).await;
+        assert_eq!((answer.status, answer.one("x-auth-request-role")), (200, "internal_user"), "{answer:?}");
+    }
+    assert_refused(&check_token(&pod, &foreign).await);
+    server.delete_account("batch", "leaver").await;
+    until_status(&pod, &former_leaver, 401).await;
+    assert_eq!(status(&pod, &former_job).await, 200);
+}
