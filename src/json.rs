@@ -3,6 +3,7 @@
 //! `serde_json::Value` rounds numbers with more than 64 bits, and writes `1e2` as `100.0`. Its feature `arbitrary_precision`
 //! would change how every other crate in the process reads numbers.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -31,7 +32,32 @@ pub struct Number(Box<str>);
 /// Records contain values within some levels of their own, and `serde_json` refuses more than 127 levels.
 const MAX_DEPTH: usize = 100;
 
+/// Parses an object. A byte order mark is skipped. Texts with bytes that are not UTF-8 count as null, since replacing the bytes
+/// could turn two texts into the same one.
+pub fn parse_object(document: &[u8]) -> Result<Object, serde_json::Error> {
+    let text = String::from_utf8_lossy(document);
+    let mut object: Object = serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text))?;
+    if let Cow::Owned(_) = text {
+        remove_replaced_texts(&mut object);
+    }
+    Ok(object)
+}
+
+fn remove_replaced_texts(object: &mut Object) {
+    object.retain(|name, _| !name.contains(char::REPLACEMENT_CHARACTER));
+    object.values_mut().for_each(Value::clear_replaced_texts);
+}
+
 impl Value {
+    fn clear_replaced_texts(&mut self) {
+        match self {
+            Self::String(text) if text.contains(char::REPLACEMENT_CHARACTER) => *self = Self::Null,
+            Self::Array(values) => values.iter_mut().for_each(Self::clear_replaced_texts),
+            Self::Object(members) => remove_replaced_texts(members),
+            _ => {}
+        }
+    }
+
     fn parse(text: &str, depth: usize) -> Self {
         match text.as_bytes().first() {
             Some(b'{' | b'[') if depth == MAX_DEPTH => Self::Null,
@@ -240,6 +266,14 @@ mod tests {
         let deepest = format!("{}null{}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
         assert_eq!(rewritten(&nested(MAX_DEPTH + 1)), deepest);
         assert_eq!(rewritten(&nested(100_000)), deepest);
+    }
+
+    #[test]
+    fn bytes_that_are_not_unicode_only_clear_their_own_text() {
+        let read = |document: &[u8]| serde_json::to_string(&parse_object(document).unwrap()).unwrap();
+        let document = b"\xef\xbb\xbf {\"a\": [\"M\xfcller\", \"b\"], \"\xff\": 1, \"c\": {\"d\": \"\xfe\", \"e\": 1e2}}";
+        assert_eq!(read(document), r#"{"a":[null,"b"],"c":{"d":null,"e":1e2}}"#);
+        assert_eq!(read(r#"{"a": "\ufffd"}"#.as_bytes()), "{\"a\":\"\u{fffd}\"}");
     }
 
     #[rstest]

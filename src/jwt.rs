@@ -15,7 +15,11 @@ use jiff::Timestamp;
 use jsonwebtoken::crypto;
 use serde::Deserialize;
 
-use crate::{json::Value, json_object::JsonObject, principal::Claims};
+use crate::{
+    json::{self, Value},
+    json_object::JsonObject,
+    principal::Claims,
+};
 
 /// The requirements for one kind of token of one issuer.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +43,11 @@ pub enum Audience<'a> {
     Any,
     /// The token must have this audience and no other.
     Only(&'a str),
+    /// The token must have this audience, and all others must be trusted.
+    With {
+        ours: &'a str,
+        trusted: &'a [String],
+    },
 }
 
 /// A token's content after verification.
@@ -114,7 +123,7 @@ pub fn verify(token: &str, expectation: &Expectation<'_>, keys: &KeySet, now: Ti
     let algorithm = expectation.check_header(&header)?;
     let kid = header.text("kid").filter(|kid| !kid.is_empty());
     verify_signature(message, signature, keys, kid.as_deref(), algorithm)?;
-    let claims: Claims = decode(payload)?;
+    let claims = json::parse_object(&decode_base64(payload)?).map_err(|_| JwtError::Malformed)?;
     expectation.check_audience(&claims)?;
     let expires = expectation.check_times(&claims, now)?;
     Ok(VerifiedToken { claims, algorithm, expires })
@@ -207,6 +216,12 @@ impl Expectation<'_> {
             Audience::Only(ours) => {
                 let audiences = audiences(claims)?;
                 !audiences.is_empty() && audiences.iter().all(|audience| audience.as_str() == Some(ours))
+            }
+            Audience::With { ours, trusted } => {
+                let audiences = audiences(claims)?;
+                let is_ours = |audience: &Value| audience.as_str() == Some(ours);
+                let is_trusted = |audience: &Value| trusted.iter().any(|one| audience.as_str() == Some(one));
+                audiences.iter().any(is_ours) && audiences.iter().all(|audience| is_ours(audience) || is_trusted(audience))
             }
         };
         if fits { Ok(()) } else { Err(JwtError::Audience) }

@@ -36,7 +36,7 @@ pub use openid_connect::ProviderNotReadyError;
 pub use provider::Provider;
 pub use settings::{
     AuthMethod, LoginFlowSettings, ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, ProviderSettings,
-    RpLogout,
+    RpLogout, UserInfoPolicy,
 };
 pub use token_response::TokenResponseError;
 pub use userinfo::UserInfoError;

@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use crate::{
     explain::{self, AccessExplanation, InterpretationExplanation},
-    principal::{Claims, CredentialKind, EmailTrust, IdentityClaims, ProfileClaims, Source},
+    json,
+    principal::{CredentialKind, EmailTrust, IdentityClaims, ProfileClaims, Source},
     role_map::{self, ConfiguredNames, Explanation, RoleMap, RuleGrant},
 };
 
@@ -196,7 +197,7 @@ fn read(path: &Path) -> Result<String, String> {
 
 fn read_claims(path: &Path, provider: String, plain: Source) -> Result<IdentityClaims, String> {
     let with_path = |error: String| format!("{}: {error}", path.display());
-    let claims: Claims = serde_json::from_str(&read(path)?).map_err(|error| with_path(error.to_string()))?;
+    let claims = json::parse_object(read(path)?.as_bytes()).map_err(|error| with_path(error.to_string()))?;
     explain::parse_identity(claims, provider, plain).map_err(with_path)
 }
 

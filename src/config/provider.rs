@@ -6,11 +6,11 @@ mod protocol;
 use std::path::PathBuf;
 
 use self::kinds::ProtocolKind;
-use self::kinds::{AUTH_METHOD, ID, MAX_CLAIMS, PARAMETER, SCOPE, additional_parameter};
+use self::kinds::{AUTH_METHOD, FIELD_PATH, ID, MAX_CLAIMS, PARAMETER, SCOPE, additional_parameter};
 use super::secrets::{SecretFields, one_line};
 use super::values;
 use crate::oidc::{AuthMethod, ProviderSettings};
-use crate::principal::{EmailTrust, ProfileClaims};
+use crate::principal::{ClaimPath, EmailTrust, ProfileClaims};
 use crate::secret::ConfiguredSecret;
 use crate::yaml::decode::{Section, field};
 use crate::yaml::shown;
@@ -24,10 +24,12 @@ pub fn read(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<Provider
     let kind_and_issuer = protocol::read_kind_and_issuer(section);
     let client = read_client(section);
     let request = read_request(section, kind_and_issuer.kind);
+    let claims = section.section("claims", CLAIMS, read_claims);
     let protocol = protocol::read(section, kind_and_issuer);
     let response = read_response_settings(section);
     let ((id, name), (client_id, client_secret, method)) = (identity?, client?);
     let ((scopes, authorization_params), response) = (request?, response?);
+    let (email, preferred_username) = claims?;
     Some(ProviderSettings {
         name: name.unwrap_or_else(|| id.clone()),
         id,
@@ -36,7 +38,7 @@ pub fn read(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<Provider
         client_secret,
         token_endpoint_auth_method: method,
         scopes,
-        profile: ProfileClaims::standard(response.email_trust),
+        profile: ProfileClaims { email, preferred_username, email_trust: response.email_trust },
         trust_login_time: response.trust_login_time,
         ca_file: response.ca_file,
         max_claims: response.max_claims,
@@ -163,6 +165,27 @@ fn read_response_settings(section: &mut Section<'_>) -> Option<ResponseSettings>
         trust_login_time: trust_login_time?,
         max_claims: max_claims?,
     })
+}
+
+const CLAIMS: &str = "The claims with the email address and the user name, for providers that use other names than OpenID Connect. \
+                      They do not change what rules of the role map read.";
+
+fn read_claims(section: &mut Section<'_>) -> Option<(ClaimPath, ClaimPath)> {
+    let email = section.or_default(
+        field(
+            "email",
+            "Dot path of the claim with the email address, such as `upn`. `email_verified` is about the claim `email`: for \
+             another address set `trust_email` if the provider guarantees it.",
+        ),
+        &FIELD_PATH,
+        "email",
+    );
+    let preferred_username = section.or_default(
+        field("preferred_username", "Dot path of the claim with the user name, such as `unique_name`."),
+        &FIELD_PATH,
+        "preferred_username",
+    );
+    Some((email?, preferred_username?))
 }
 
 const CLIENT_SECRET: SecretFields = SecretFields {

@@ -7,7 +7,8 @@ use super::{Services, display_names::profile_of};
 use crate::{
     administration::{AdministrationError, SearchResult, UserSummary},
     explain::{self, AccessExplanation},
-    principal::{Claims, CredentialKind, Grant, IdentityClaims, Source},
+    json::parse_object,
+    principal::{CredentialKind, Grant, IdentityClaims, Source},
     role_map::{Explanation, RoleMap},
     users::CurrentClaims,
 };
@@ -151,7 +152,7 @@ impl ExplanationRequest {
             None if providers.len() <= 1 => Some(providers.first().cloned().unwrap_or_else(|| "any".to_owned())),
             None => None,
         };
-        let claims: Claims = serde_json::from_str(claims).map_err(|error| ExplanationError::Claims(error.to_string()))?;
+        let claims = parse_object(claims.as_bytes()).map_err(|error| ExplanationError::Claims(error.to_string()))?;
         let plain = if self.workload { Source::AccessToken } else { Source::IdToken };
         explain::parse_identity(claims, provider.ok_or(ExplanationError::Provider)?, plain).map_err(ExplanationError::Claims)
     }

@@ -12,7 +12,7 @@ use super::{
     claims::{log_unfit_token_claims, text, without_token_claims},
     id_token::{self, IdToken, IdTokenError},
     openid_connect::{Metadata, OpenIdConnectProvider},
-    settings::RpLogout,
+    settings::{RpLogout, UserInfoPolicy},
     token_response::{TokenResponseError, Tokens},
     userinfo::{self, UserInfoError},
 };
@@ -158,10 +158,20 @@ impl OpenIdConnectProvider {
         subject: &str,
         clock: &dyn Clock,
     ) -> Result<Option<Claims>, ExchangeError> {
-        let Some(endpoint) = metadata.userinfo_endpoint() else { return Ok(None) };
+        let policy = self.settings.userinfo;
+        let endpoint = match (policy, metadata.userinfo_endpoint()) {
+            (UserInfoPolicy::Off, _) | (UserInfoPolicy::Optional, None) => return Ok(None),
+            (UserInfoPolicy::Required, None) => return Err(UserInfoError::NoEndpoint.into()),
+            (UserInfoPolicy::Required | UserInfoPolicy::Optional, Some(endpoint)) => endpoint,
+        };
         let token = tokens.access_token.as_ref().ok_or(TokenResponseError::NoAccessToken)?;
-        let response = userinfo::fetch(&self.registration.http, endpoint, token).await?;
-        Ok(Some(response.claims(subject, &self.token_expectation(metadata), clock.now())?))
+        match userinfo::fetch(&self.registration.http, endpoint, token).await {
+            Err(error) if policy == UserInfoPolicy::Optional && error.is_refusal() => {
+                tracing::info!(provider = self.id(), reason = error.reason(), %error, "userinfo claims ignored");
+                Ok(None)
+            }
+            response => Ok(Some(response?.claims(subject, &self.token_expectation(metadata), clock.now())?)),
+        }
     }
 
     fn build_identity(

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::token_expectation::TokenExpectation;
 use crate::{
+    json::Value,
     jwt::{self, Algorithm, JwtError, VerifiedToken},
     principal::Claims,
 };
@@ -55,10 +56,12 @@ pub(super) fn verify(
     access_token: &str,
     now: Timestamp,
 ) -> Result<IdToken, IdTokenError> {
-    let expectation = expected.for_client(&["exp", "iat"]);
-    let VerifiedToken { claims, algorithm, expires } = jwt::verify(token, &expectation, expected.keys, now)?;
+    let VerifiedToken { claims, algorithm, expires } = jwt::verify(token, &expected.for_id_token(), expected.keys, now)?;
     let expires = expires.ok_or(JwtError::Missing("exp"))?;
     Timestamp::from_second(expires as i64).map_err(|_| IdTokenError::ExpiryOutOfRange)?;
+    if has_other_audience(&claims, expected.client_id) {
+        jwt::text(&claims, "azp")?;
+    }
     check_if_present(&claims, "azp", expected.client_id, IdTokenError::OtherClient)?;
     if jwt::text(&claims, "nonce")? != nonce {
         return Err(IdTokenError::Nonce);
@@ -66,6 +69,12 @@ pub(super) fn verify(
     check_if_present(&claims, "at_hash", &left_half_hash(algorithm, access_token), IdTokenError::AccessTokenHash)?;
     let subject = jwt::text(&claims, "sub")?.to_owned();
     if subject.is_empty() { Err(IdTokenError::EmptySubject) } else { Ok(IdToken { subject, claims }) }
+}
+
+/// True if the token is also for another party. Its `azp` then says to which of them it was issued.
+fn has_other_audience(claims: &Claims, client_id: &str) -> bool {
+    let audiences = claims.get("aud").and_then(Value::as_array).unwrap_or_default();
+    audiences.iter().any(|audience| audience.as_str() != Some(client_id))
 }
 
 /// Checks that the claim is absent or has this text.

@@ -115,6 +115,7 @@ impl OpenIdConnectProvider {
         TokenExpectation {
             issuer: &self.settings.issuer,
             client_id: &self.registration.config.client_id,
+            trusted_audiences: &self.settings.trusted_audiences,
             algorithms: &self.settings.algorithms,
             keys: &metadata.keys,
         }

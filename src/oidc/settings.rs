@@ -51,6 +51,9 @@ pub struct OpenIdConnectSettings {
     pub algorithms: Vec<Algorithm>,
     /// Endpoints that replace discovery.
     pub endpoints: Option<ManualEndpoints>,
+    /// Audiences that an id_token may have besides the client.
+    pub trusted_audiences: Vec<String>,
+    pub userinfo: UserInfoPolicy,
     /// Overrides discovery if it is set.
     pub userinfo_endpoint: Option<Url>,
     /// Overrides discovery if it is set.
@@ -88,6 +91,17 @@ pub enum AuthMethod {
     ClientSecretBasic,
     ClientSecretPost,
     None,
+}
+
+/// The part of the userinfo endpoint in a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserInfoPolicy {
+    /// A login without claims from the endpoint fails.
+    Required,
+    /// The claims are absent if the provider has no endpoint, or if the endpoint refuses the access token.
+    Optional,
+    /// The endpoint is not requested.
+    Off,
 }
 
 /// The information that the provider receives at a sign-out.

@@ -7,6 +7,8 @@ use crate::jwt::{Algorithm, Audience, Expectation, KeySet};
 pub(super) struct TokenExpectation<'a> {
     pub issuer: &'a str,
     pub client_id: &'a str,
+    /// Audiences that an id_token may have besides the client.
+    pub trusted_audiences: &'a [String],
     pub algorithms: &'a [Algorithm],
     pub keys: &'a KeySet,
 }
@@ -22,5 +24,11 @@ impl<'a> TokenExpectation<'a> {
             required_times,
             leeway: LEEWAY,
         }
+    }
+
+    /// Returns the expectation of an id_token.
+    pub(super) fn for_id_token(&self) -> Expectation<'a> {
+        let audience = Audience::With { ours: self.client_id, trusted: self.trusted_audiences };
+        Expectation { audience, ..self.for_client(&["exp", "iat"]) }
     }
 }

@@ -10,6 +10,7 @@ use super::{
     token_expectation::TokenExpectation,
 };
 use crate::{
+    json,
     jwt::{self, JwtError},
     principal::Claims,
 };
@@ -19,6 +20,8 @@ use crate::{
 pub enum UserInfoError {
     #[error(transparent)]
     Http(#[from] HttpClientError),
+    #[error("the provider has none, but userinfo is required")]
+    NoEndpoint,
     #[error("the access token has bytes that no header can carry")]
     AccessToken,
     #[error("its answer is {0:?}, neither JSON nor a JWT")]
@@ -32,10 +35,16 @@ pub enum UserInfoError {
 }
 
 impl UserInfoError {
+    /// True if the endpoint answered that it has no claims for this access token. Other failures may pass.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Http(HttpClientError::Status { status: 401 | 403 | 404, .. }))
+    }
+
     /// The stable token for the `reason` field of log events.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Http(_) => "userinfo_request_failed",
+            Self::NoEndpoint => "userinfo_endpoint_missing",
             Self::AccessToken => "access_token_not_usable",
             Self::ContentType(_) | Self::NoObject => "userinfo_malformed",
             Self::Jwt(error) => error.reason(),
@@ -54,11 +63,6 @@ pub(super) async fn fetch(http: &HttpClient, endpoint: &Url, token: &AccessToken
     Ok(UserInfoResponse { content_type, body: response.into_body() })
 }
 
-enum Format {
-    Json,
-    Jwt,
-}
-
 pub(super) struct UserInfoResponse {
     content_type: Option<String>,
     body: Vec<u8>,
@@ -67,33 +71,21 @@ pub(super) struct UserInfoResponse {
 impl UserInfoResponse {
     /// Parses the response as JSON, with any content type.
     pub(super) fn json(&self) -> Result<Claims, UserInfoError> {
-        serde_json::from_slice(self.without_byte_order_mark()).map_err(|_| UserInfoError::NoObject)
+        json::parse_object(&self.body).map_err(|_| UserInfoError::NoObject)
     }
 
     /// Returns the claims of a response about this subject. `expected` applies to a signed response.
     pub(super) fn claims(&self, subject: &str, expected: &TokenExpectation<'_>, now: Timestamp) -> Result<Claims, UserInfoError> {
-        let claims = match self.format()? {
-            Format::Json => self.json()?,
-            Format::Jwt => self.signed_claims(expected, now)?,
-        };
-        if jwt::text(&claims, "sub")? == subject { Ok(claims) } else { Err(UserInfoError::OtherSubject) }
-    }
-
-    /// A JSON object is recognized by its first character, since some providers send it as text.
-    fn format(&self) -> Result<Format, UserInfoError> {
         let content_type = self.content_type.as_deref().unwrap_or("application/json");
         let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match essence.as_str() {
-            _ if self.without_byte_order_mark().trim_ascii_start().starts_with(b"{") => Ok(Format::Json),
-            "application/json" => Ok(Format::Json),
-            "application/jwt" => Ok(Format::Jwt),
-            _ => Err(UserInfoError::ContentType(content_type.chars().take(64).collect())),
-        }
-    }
-
-    /// Windows services begin text with a byte order mark, which parsers of JSON may ignore (RFC 8259, section 8.1).
-    fn without_byte_order_mark(&self) -> &[u8] {
-        self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body)
+        let claims = match (self.json(), essence.as_str()) {
+            // A signed response is never a JSON object.
+            (Ok(claims), _) => claims,
+            (Err(_), "application/jwt") => self.signed_claims(expected, now)?,
+            (Err(no_object), "application/json") => return Err(no_object),
+            (Err(_), _) => return Err(UserInfoError::ContentType(content_type.chars().take(64).collect())),
+        };
+        if jwt::text(&claims, "sub")? == subject { Ok(claims) } else { Err(UserInfoError::OtherSubject) }
     }
 
     fn signed_claims(&self, expected: &TokenExpectation<'_>, now: Timestamp) -> Result<Claims, JwtError> {

@@ -2,7 +2,7 @@
 
 use crate::config::{units, values};
 use crate::jwt::Algorithm;
-use crate::oidc::{AuthMethod, RpLogout};
+use crate::oidc::{AuthMethod, RpLogout, UserInfoPolicy};
 use crate::principal::ClaimPath;
 use crate::yaml::decode::Kind;
 use crate::yaml::shown;
@@ -50,6 +50,15 @@ pub const LOGOUT: Kind<RpLogout> = Kind {
     name: "`hint`, `id_token_hint` or `off`",
     parse: |text| {
         let choices = [("hint", RpLogout::Hint), ("id_token_hint", RpLogout::IdTokenHint), ("off", RpLogout::Off)];
+        values::choice(text, &choices)
+    },
+};
+
+pub const USERINFO: Kind<UserInfoPolicy> = Kind {
+    name: "`required`, `optional` or `off`",
+    parse: |text| {
+        let choices =
+            [("required", UserInfoPolicy::Required), ("optional", UserInfoPolicy::Optional), ("off", UserInfoPolicy::Off)];
         values::choice(text, &choices)
     },
 };

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::kinds::{ALGORITHM, FIELD_PATH, ISSUER, KIND, LOGOUT, PARAMETER, ProtocolKind, end_session_parameter};
+use super::kinds::{ALGORITHM, FIELD_PATH, ISSUER, KIND, LOGOUT, PARAMETER, ProtocolKind, USERINFO, end_session_parameter};
 use crate::config::values;
 use crate::jwt::Algorithm;
-use crate::oidc::{ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, RpLogout};
+use crate::oidc::{ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, RpLogout, UserInfoPolicy};
 use crate::principal::ClaimPath;
 use crate::yaml::decode::{Field, Section, field};
 
@@ -22,6 +22,8 @@ pub struct KindAndIssuer {
 struct RawProtocol {
     issuer: Option<Option<String>>,
     algorithms: Option<Vec<Algorithm>>,
+    trusted_audiences: Option<Vec<String>>,
+    userinfo_policy: Option<UserInfoPolicy>,
     authorization: Option<Option<Url>>,
     token: Option<Option<Url>>,
     jwks: Option<Option<Url>>,
@@ -42,7 +44,7 @@ const MANUAL_ENDPOINTS: [&str; 3] = ["authorization_endpoint", "token_endpoint",
 const OAUTH2_ENDPOINTS: [&str; 3] = ["authorization_endpoint", "token_endpoint", "userinfo_endpoint"];
 
 /// Fields that `oauth2` does not have, with the reason.
-const OPEN_ID_CONNECT_ONLY: [(&str, &str); 7] = [
+const OPEN_ID_CONNECT_ONLY: [(&str, &str); 10] = [
     ("issuer", "belongs to OpenID Connect: with `kind: oauth2` the provider's `id` is used instead; remove it"),
     ("jwks_uri", "belongs to OpenID Connect: with `kind: oauth2` there is no id_token to verify; remove it"),
     ("algorithms", "belongs to OpenID Connect: with `kind: oauth2` there is no id_token to verify; remove it"),
@@ -55,6 +57,9 @@ const OPEN_ID_CONNECT_ONLY: [(&str, &str); 7] = [
         "end_session_parameters",
         "belongs to OpenID Connect: with `kind: oauth2` a sign-out ends only the session of this service; remove it",
     ),
+    ("trusted_audiences", "belongs to OpenID Connect: with `kind: oauth2` there is no id_token to verify; remove it"),
+    ("userinfo", "belongs to OpenID Connect: with `kind: oauth2` the userinfo endpoint identifies the user; remove it"),
+    ("claims", "belongs to OpenID Connect: with `kind: oauth2` use `email_field` and `preferred_username_field`"),
     ("logout", "belongs to OpenID Connect: with `kind: oauth2` a sign-out ends only the session of this service; remove it"),
 ];
 
@@ -107,6 +112,7 @@ impl RawProtocol {
             &ALGORITHM,
             &["RS256", "ES256", "PS256", "EdDSA"],
         );
+        let (trusted_audiences, userinfo_policy) = (read_trusted_audiences(section), read_userinfo_policy(section));
         let mut endpoint =
             |name, doc| section.optional(field(name, doc).unset("by discovery; required with `oauth2`"), &values::ENDPOINT);
         let together =
@@ -124,6 +130,8 @@ impl RawProtocol {
         Self {
             issuer,
             algorithms,
+            trusted_audiences,
+            userinfo_policy,
             authorization,
             token,
             jwks,
@@ -151,6 +159,8 @@ impl RawProtocol {
         Some(OpenIdConnectSettings {
             issuer: self.issuer??,
             algorithms: algorithms?,
+            trusted_audiences: self.trusted_audiences?,
+            userinfo: self.userinfo_policy?,
             endpoints,
             userinfo_endpoint: self.userinfo?,
             end_session_endpoint: self.end_session?,
@@ -173,6 +183,19 @@ impl RawProtocol {
             preferred_username_field: self.preferred_username_field?,
         })
     }
+}
+
+fn read_trusted_audiences(section: &mut Section<'_>) -> Option<Vec<String>> {
+    let doc = "Audiences that an id_token may have besides `client_id`, such as the project of ZITADEL. Its `azp` must then be \
+               `client_id`.";
+    section.list(field("trusted_audiences", doc).unset("none"), &values::NAME, &[])
+}
+
+fn read_userinfo_policy(section: &mut Section<'_>) -> Option<UserInfoPolicy> {
+    let doc = "Claims of the userinfo endpoint: with `optional` they are absent if the provider has no endpoint, or if it answers \
+               401, 403 or 404; with `required` the login then fails; with `off` the endpoint is not requested. Any other \
+               failure, and another `sub`, fails the login.";
+    section.or_default(field("userinfo", doc), &USERINFO, "optional")
 }
 
 fn read_logout(section: &mut Section<'_>) -> Option<RpLogout> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::app_keys::AllowedOrigins;
 use crate::origin::PublicUrl;
-use crate::principal::{ClaimPath, EmailTrust};
+use crate::principal::{ClaimPath, EmailTrust, ProfileClaims};
 
 use super::{CERTIFICATE, KEY, config, mistakes, parsed};
 use crate::config::{Cache, LoadError, LogFormat, Redis, RedisTopology, RoleMapSource, Store, load};
@@ -13,6 +13,7 @@ use crate::jwt::Algorithm;
 use crate::kubernetes::ConfigMapSource;
 use crate::oidc::{
     AuthMethod, ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, ProviderSettings, RpLogout,
+    UserInfoPolicy,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -100,7 +101,9 @@ fn a_minimal_provider_has_safe_defaults() {
     assert_eq!(protocol.algorithms, algorithms);
     assert!(provider.client_secret.is_none() && protocol.endpoints.is_none() && provider.ca_file.is_none());
     assert!(protocol.userinfo_endpoint.is_none() && protocol.end_session_endpoint.is_none());
-    assert!(provider.profile.email_trust == EmailTrust::WhenVerified && provider.authorization_params.is_empty());
+    assert!(protocol.trusted_audiences.is_empty() && protocol.userinfo == UserInfoPolicy::Optional);
+    assert_eq!(provider.profile, ProfileClaims::standard(EmailTrust::WhenVerified));
+    assert!(provider.authorization_params.is_empty());
     assert_eq!((protocol.logout, provider.max_claims), (RpLogout::Hint, 64 << 10));
 }
 
@@ -127,6 +130,9 @@ providers:
     userinfo_endpoint: https://idp.example.com/userinfo
     end_session_endpoint: https://idp.example.com/logout
     end_session_parameters: {{logout_uri: https://llm.example.com/sso/logout}}
+    trusted_audiences: ['2807']
+    userinfo: required
+    claims: {{email: upn, preferred_username: account.name}}
     trust_email: true
     ca_file: {}
     logout: id_token_hint
@@ -152,7 +158,9 @@ providers:
     assert_eq!(protocol.end_session_parameters, [("logout_uri".to_owned(), "https://llm.example.com/sso/logout".to_owned())]);
     assert_eq!(protocol.userinfo_endpoint.as_ref().unwrap().path(), "/userinfo");
     assert_eq!(protocol.end_session_endpoint.as_ref().unwrap().path(), "/logout");
-    assert_eq!(provider.profile.email_trust, EmailTrust::Always);
+    assert_eq!((protocol.trusted_audiences.as_slice(), protocol.userinfo), (&["2807".to_owned()][..], UserInfoPolicy::Required));
+    let (email, preferred_username) = (path("upn"), path("account.name"));
+    assert_eq!(provider.profile, ProfileClaims { email, preferred_username, email_trust: EmailTrust::Always });
     assert_eq!(provider.ca_file, Some(ca));
     assert_eq!((protocol.logout, provider.max_claims), (RpLogout::IdTokenHint, 128 << 10));
     let params = [("prompt", "select_account"), ("hd", "example.com")].map(|(k, v)| (k.to_owned(), v.to_owned()));

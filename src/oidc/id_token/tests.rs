@@ -35,7 +35,12 @@ fn claims_with(changed: &Value) -> Value {
 }
 
 fn verify_with(token: &str, keys: &KeySet) -> Result<IdToken, IdTokenError> {
-    let expected = TokenExpectation { issuer: ISSUER, client_id: "vestibule", algorithms: &[Algorithm::ES256], keys };
+    verify_trusting(token, keys, &[])
+}
+
+fn verify_trusting(token: &str, keys: &KeySet, trusted_audiences: &[String]) -> Result<IdToken, IdTokenError> {
+    let (algorithms, client_id) = (&[Algorithm::ES256][..], "vestibule");
+    let expected = TokenExpectation { issuer: ISSUER, client_id, trusted_audiences, algorithms, keys };
     verify(token, &expected, "n", ACCESS_TOKEN, Timestamp::from_second(NOW).unwrap())
 }
 
@@ -87,6 +92,24 @@ fn at_hash_is_half_the_hash_of_the_access_token() {
 fn a_forged_claim_refuses_the_token(#[case] changed: Value, #[case] expected: IdTokenError) {
     let signer = Signer::es256(Some("k1"));
     assert_eq!(verify_with(&signer.sign(&claims_with(&changed)), &key_set(&[&signer])).err(), Some(expected));
+}
+
+#[rstest]
+#[case::only_ours(json!({"aud": "vestibule"}), None)]
+#[case::only_ours_in_a_list(json!({"aud": ["vestibule"]}), None)]
+#[case::with_a_trusted_one(json!({"aud": ["project", "vestibule"], "azp": "vestibule"}), None)]
+#[case::repeated(json!({"aud": ["vestibule", "project", "project"], "azp": "vestibule"}), None)]
+#[case::without_azp(json!({"aud": ["vestibule", "project"]}), Some(JwtError::Missing("azp").into()))]
+#[case::other_azp(json!({"aud": ["vestibule", "project"], "azp": "project"}), Some(IdTokenError::OtherClient))]
+#[case::azp_of_wrong_type(json!({"aud": ["vestibule", "project"], "azp": ["vestibule"]}),
+    Some(JwtError::WrongType { claim: "azp", found: "a list" }.into()))]
+#[case::without_ours(json!({"aud": ["project"], "azp": "vestibule"}), Some(JwtError::Audience.into()))]
+#[case::trusted_text(json!({"aud": "project", "azp": "vestibule"}), Some(JwtError::Audience.into()))]
+#[case::further(json!({"aud": ["vestibule", "project", "other"], "azp": "vestibule"}), Some(JwtError::Audience.into()))]
+#[case::wrong_type(json!({"aud": ["vestibule", ["project"]], "azp": "vestibule"}), Some(JwtError::Audience.into()))]
+fn a_trusted_audience_needs_ours_and_our_azp(#[case] changed: Value, #[case] expected: Option<IdTokenError>) {
+    let token = SIGNER.sign(&claims_with(&changed));
+    assert_eq!(verify_trusting(&token, &key_set(&[&SIGNER]), &["project".to_owned()]).err(), expected);
 }
 
 #[test]

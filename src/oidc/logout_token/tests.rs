@@ -31,7 +31,13 @@ fn claims_with(changed: &Value) -> Value {
 }
 
 fn verify_with(token: &str, keys: &KeySet) -> Result<LogoutToken, LogoutTokenError> {
-    let expected = TokenExpectation { issuer: ISSUER, client_id: "vestibule", algorithms: &[Algorithm::ES256], keys };
+    let expected = TokenExpectation {
+        issuer: ISSUER,
+        client_id: "vestibule",
+        trusted_audiences: &[],
+        algorithms: &[Algorithm::ES256],
+        keys,
+    };
     verify(token, &expected, Timestamp::from_second(NOW).unwrap())
 }
 

@@ -111,6 +111,22 @@ fn an_explanation_names_matching_rules_and_near_misses() {
 }
 
 #[test]
+fn an_explanation_names_claims_that_count_as_absent() {
+    let claims = r#"{"id_token": {"email": ["a@example.com"], "email_verified": "yes"}, "userinfo": {"preferred_username": 7}}"#;
+    let files = Files::new(MAP, claims);
+    let (_, out, err) = files.explain(&[]);
+    for line in [
+        "ignored: email of the id_token is a list, and counts as absent",
+        "ignored: email_verified of the id_token is a string, and counts as absent",
+        "ignored: preferred_username of the userinfo is a number, and counts as absent",
+    ] {
+        assert!(out.lines().any(|printed| printed == line), "{line}: {out}{err}");
+    }
+    let (_, explanation) = files.explain_json(&[]);
+    assert_eq!(explanation["ignored_claims"].as_array().map(Vec::len), Some(3), "{explanation}");
+}
+
+#[test]
 fn an_explanation_reads_object_keys_and_warns_about_wildcards_on_lists() {
     let map = r#"version: 1
 rules:

@@ -3,6 +3,7 @@
 mod cases;
 mod key_sets;
 mod metadata;
+mod settings;
 mod unneeded;
 
 use std::time::Duration;
