@@ -4,6 +4,7 @@ mod jwk;
 mod key_set;
 #[cfg(test)]
 pub mod test_signer;
+mod verifier;
 
 pub use jsonwebtoken::Algorithm;
 pub use key_set::{KeySet, KeySetError};
@@ -12,7 +13,6 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
-use jsonwebtoken::crypto;
 use serde::Deserialize;
 
 use crate::{
@@ -175,12 +175,10 @@ fn verify_signature(
     decode_base64(signature)?;
     let mut failure = JwtError::NoMatchingKey;
     for key in keys.candidates(kid, algorithm) {
-        match crypto::verify(signature, message.as_bytes(), key, algorithm) {
-            Ok(true) => return Ok(()),
-            Ok(false) => failure = JwtError::Signature,
-            // The key cannot be used with this algorithm.
-            Err(_) => {}
+        if key.verifies(message, signature, algorithm) {
+            return Ok(());
         }
+        failure = JwtError::Signature;
     }
     Err(failure)
 }

@@ -10,12 +10,13 @@ use base64::{
 };
 use jsonwebtoken::{Algorithm, DecodingKey};
 
+use super::verifier::Verifier;
 use crate::json_object::JsonObject;
 
-/// The sizes of a modulus and an exponent, in bits, with which the cryptographic library verifies. An exponent beyond the limit
-/// would make each verification expensive.
+/// The sizes of a modulus and an exponent, in bits. FIPS 186-5 has the same maximum for an exponent; longer ones would make each
+/// verification expensive.
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
-const EXPONENT_BITS: std::ops::RangeInclusive<usize> = 2..=33;
+const EXPONENT_BITS: std::ops::RangeInclusive<usize> = 2..=256;
 
 const ED25519_KEY_LENGTH: usize = 32;
 
@@ -29,7 +30,7 @@ pub(super) struct Key {
     /// The only algorithm of the key, if it names one.
     algorithm: Option<Algorithm>,
     material: Material,
-    decoded: DecodingKey,
+    verifier: Verifier,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -72,16 +73,16 @@ impl Key {
         if algorithm.is_some_and(|algorithm| !material.algorithms().contains(&algorithm)) {
             return None;
         }
-        let decoded = material.decoding_key();
-        Some(Self { kid: key.text("kid").filter(|kid| !kid.is_empty()), algorithm, material, decoded })
+        let verifier = material.verifier();
+        Some(Self { kid: key.text("kid").filter(|kid| !kid.is_empty()), algorithm, material, verifier })
     }
 
     pub(super) fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
-    pub(super) fn decoded(&self) -> &DecodingKey {
-        &self.decoded
+    pub(super) fn verifier(&self) -> &Verifier {
+        &self.verifier
     }
 
     pub(super) fn fits(&self, algorithm: Algorithm) -> bool {
@@ -143,11 +144,11 @@ impl Material {
         }
     }
 
-    fn decoding_key(&self) -> DecodingKey {
+    fn verifier(&self) -> Verifier {
         match self {
-            Self::Rsa { modulus, exponent } => DecodingKey::from_rsa_raw_components(modulus, exponent),
-            Self::Ec { point, .. } => DecodingKey::from_ec_der(point),
-            Self::Ed25519(public) => DecodingKey::from_ed_der(public),
+            Self::Rsa { modulus, exponent } => Verifier::rsa(modulus, exponent, bits(exponent)),
+            Self::Ec { point, .. } => Verifier::Usual(DecodingKey::from_ec_der(point)),
+            Self::Ed25519(public) => Verifier::Usual(DecodingKey::from_ed_der(public)),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Reads JWK Sets (RFC 7517) and finds the keys that may have signed a token.
 
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::Algorithm;
 
-use super::jwk::Key;
+use super::{jwk::Key, verifier::Verifier};
 use crate::json_object::{JsonObject, MemberError, NotAnObjectError};
 
 /// The maximum number of keys that are tried for one token, since each one costs a verification.
@@ -41,12 +41,12 @@ impl KeySet {
 
     /// Returns the keys that may have signed a token with this key id and algorithm: those with the same id, which may not be
     /// unique; if there is none, those without an id; for a token without an id all.
-    pub(super) fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &DecodingKey> {
+    pub(super) fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &Verifier> {
         let fitting = move || self.0.iter().filter(move |key| key.fits(algorithm));
         // The id that a candidate must have. The inner `None` is the id of a key without one.
         let required = kid.map(|kid| fitting().any(|key| key.kid() == Some(kid)).then_some(kid));
         let candidates = fitting().filter(move |key| required.is_none_or(|required| key.kid() == required));
-        candidates.map(Key::decoded).take(MAX_CANDIDATES)
+        candidates.map(Key::verifier).take(MAX_CANDIDATES)
     }
 }
 

@@ -30,8 +30,8 @@ pub enum TokenResponseError {
     Refused { status: u16, code: String },
     #[error("it answered with status {0}")]
     Status(u16),
-    #[error("its answer with status {0} is not JSON")]
-    NotJson(u16),
+    #[error("its answer with status {0} is not a JSON object")]
+    NoObject(u16),
     #[error("access_token is missing")]
     NoAccessToken,
     #[error("token_type is another type than Bearer")]
@@ -121,18 +121,22 @@ fn describe_other_answer(response: &HttpResponse) -> TokenResponseError {
     let code = form_urlencoded::parse(response.body()).find(|(name, _)| name == "error").map(|(_, code)| code.into_owned());
     match code.and_then(readable_code) {
         Some(code) => TokenResponseError::Refused { status, code },
-        None if response.status().is_success() => TokenResponseError::NotJson(status),
+        None if response.status().is_success() => TokenResponseError::NoObject(status),
         None => TokenResponseError::Status(status),
     }
 }
 
-/// Returns the provider's own error code, which is `error` by RFC 6749. Other providers send an object with a code, or the code
-/// under another name.
+/// Returns the provider's own error code, which is `error` by RFC 6749. Other providers send an object with a code, a list of
+/// such objects, or the code under another name.
 fn error_code(answer: &JsonObject) -> Option<String> {
     let code = |object: &JsonObject, name: &str| object.text(name).or_else(|| object.number(name).map(str::to_owned));
     let readable = |object: &JsonObject, names: &[&str]| names.iter().find_map(|name| readable_code(code(object, name)?));
-    let nested = || readable(&answer.object("error")?, &["code", "type", "status", "error"]);
-    readable(answer, &["error"]).or_else(nested).or_else(|| readable(answer, &["errorCode", "error_code", "code"]))
+    let nested = || {
+        let listed = ["error", "errors"].into_iter().flat_map(|name| answer.required_objects(name).unwrap_or_default());
+        let objects = answer.object("error").into_iter().chain(listed);
+        objects.into_iter().find_map(|object| readable(&object, &["code", "errorCode", "type", "status", "error"]))
+    };
+    readable(answer, &["error"]).or_else(nested).or_else(|| readable(answer, &["errorCode", "error_code", "errcode", "code"]))
 }
 
 /// Returns the beginning of a code. A text that may be an email address is none.

@@ -83,6 +83,48 @@ fn integers_are_read_in_every_encoding() {
     }
 }
 
+/// A key with the exponent 2^128 + 51, and tokens that openssl signed with it.
+mod long_exponent {
+    pub const MODULUS: &str = concat!(
+        "oISRTzRoAcKsqqvTeiaSdTnObuXNtKG0Jxwmdba9dmmpMErO4Y7a7do5-iEMQTwa2Q60e0vjbG2hLp6U-Ki7APSyr71HCF1C",
+        "GBzNrLBW2l76GNxJGo8KSd9LTutndfakkRCI3UxRVffHSnJckyj-S46G7tC6nXhCalhdZNdGyzQvRKh_8UHFYIczRVHSqJ03",
+        "iHOzt3XbWRY6Ziom-h5Fxhaos83DJ1NnL9xt6lnJe3AY3o6KfErCl0LC2qfsBEVT0PmOZC9sgH0SgCSsORHY4sw4Ixuw_O8n",
+        "1Yyj4Oo4QoEp6iweJvTvO4aVkV9IEua3bo4hM30OreVpypuNOxkwXw",
+    );
+    pub const EXPONENT: &str = "AQAAAAAAAAAAAAAAAAAAADM";
+    pub const RS256: &str = concat!(
+        "eyJhbGciOiAiUlMyNTYifQ.eyJpc3MiOiAiaHR0cHM6Ly9pZHAuZXhhbXBsZS5jb20ifQ.STdO7Is0HwPDQ-xqsyCHbQxD7x",
+        "hRFympzok1Qc-6VPdifiO0gPTIT72WncSLSNPxMeQ46Vaa6GN1dP9FqtdgFSVnQvFp4xpXRXnSJThMIbw0ES9WJKUoro6nEL",
+        "NXaQk0_HZQsdqucT9Y98T-y3Yzv-csLEXrbCmzfk5FkiO1HvzWvEhMThlKi35GxzFZrjQ3ew3oBADGcz4hklJukIWiZKr5oz",
+        "NPgdOkF_3-bjYu_LIs5Gz3fWdNm-rKlhuw5cR3hjDAg7y4G9oo-2mpoLkYT7Jj4dDtwie3Np_y_5ai1X8HFeSDpXtuN27gmX",
+        "10MYfj0sirZlXdkJqhHWHO8Qau7Q",
+    );
+    pub const PS256: &str = concat!(
+        "eyJhbGciOiAiUFMyNTYifQ.eyJpc3MiOiAiaHR0cHM6Ly9pZHAuZXhhbXBsZS5jb20ifQ.Ty7SLPFIsEfBbZlFVEdto4cxw1",
+        "ZTHJ3rNF_Jqi_7HyrHR9PXDSDFAolmlniAhfNc5PLERtBvQUMK8rv9dBSYGoOxu0mUlaZJSbsQNHfK9mDHW9RPmxXc2_nIel",
+        "Y5QdtjJ-BeSSli0Abc6zq8QMo0kiqNCvTehVH1edu-9rsSnG4ld2Q0spXssJ2r6AWr4uuUT9V9SpxowflMKQ3G7TiS4JoAjX",
+        "cptKjC4e-9AS3PQZQ2KVuj7FTOJICC8zQDYWGLlnCNFxLPIGgpP8lfFuQG5Tla7AWk96xMlaZ2mqEiyT3AvUM93FMCCZUOn2",
+        "PZCXqG98mBYN1ZfHCXf1sjbZitlQ",
+    );
+}
+
+#[test]
+fn an_exponent_beyond_the_usual_size_is_read() {
+    let keys = parse(&json!([{"kty": "RSA", "n": long_exponent::MODULUS, "e": long_exponent::EXPONENT}])).unwrap();
+    for token in [long_exponent::RS256, long_exponent::PS256] {
+        assert_eq!(refusal(token, &keys), None);
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        let (header, _) = message.split_once('.').unwrap();
+        let payload = general_purpose::URL_SAFE_NO_PAD.encode(json!({"iss": ISSUER, "sub": "eve"}).to_string());
+        assert_eq!(refusal(&format!("{header}.{payload}.{signature}"), &keys), Some(JwtError::Signature));
+    }
+    let (message, _) = long_exponent::RS256.rsplit_once('.').unwrap();
+    let (_, other) = long_exponent::PS256.rsplit_once('.').unwrap();
+    for signature in [other, "AAAA", &"A".repeat(342)] {
+        assert_eq!(refusal(&format!("{message}.{signature}"), &keys), Some(JwtError::Signature), "{signature}");
+    }
+}
+
 #[test]
 fn a_coordinate_without_its_leading_zeros_is_read() {
     let signer = std::iter::repeat_with(|| Signer::es256(None)).find(|signer| decoded(&public(signer), "x")[0] == 0).unwrap();
@@ -132,7 +174,7 @@ fn members_that_are_not_needed_do_not_matter(#[case] changed: Value) {
 #[case::short_modulus(json!({"n": "AQAB"}))]
 #[case::even_exponent(json!({"e": "AQAA"}))]
 #[case::exponent_of_one(json!({"e": "AQ"}))]
-#[case::huge_exponent(json!({"e": "AQAAAAAAAQ"}))]
+#[case::huge_exponent(json!({"e": format!("AQ{}AQ", "A".repeat(42))}))]
 #[case::modulus_of_another_type(json!({"n": ["AQAB"]}))]
 fn a_key_that_verifies_no_signature_is_skipped(#[case] changed: Value) {
     let signer = Signer::rs256(Some("k1"));

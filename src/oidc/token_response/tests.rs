@@ -73,13 +73,15 @@ fn an_id_token_of_another_type_is_absent() {
 #[case(404, r#"{"timestamp": 1, "status": 404, "error": "Not Found"}"#, r#"it refused with status 404: "Not Found""#)]
 #[case(400, "error=invalid_client&error_description=x", r#"it refused with status 400: "invalid_client""#)]
 #[case(400, r#"{"error": "j@example.com"}"#, "it answered with status 400")]
+#[case(400, r#"{"errors": [7, {"code": "E17", "message": "j@example.com"}]}"#, r#"it refused with status 400: "E17""#)]
+#[case(400, r#"{"errcode": 40029, "errmsg": "invalid code"}"#, r#"it refused with status 400: "40029""#)]
 #[case(400, r#"{"error": ["invalid_grant"]}"#, "it answered with status 400")]
 #[case(400, r#"{"id_token": "i", "access_token": "a"}"#, "it answered with status 400")]
 #[case(400, r#"["invalid_grant"]"#, "it answered with status 400")]
 #[case(503, "<h1>Hello</h1>", "it answered with status 503")]
 #[case(302, "", "it answered with status 302")]
-#[case(200, "<h1>Hello</h1>", "its answer with status 200 is not JSON")]
-#[case(204, "", "its answer with status 204 is not JSON")]
+#[case(200, "<h1>Hello</h1>", "its answer with status 200 is not a JSON object")]
+#[case(204, "", "its answer with status 204 is not a JSON object")]
 fn an_error_of_any_shape_is_described_by_status_and_code(#[case] status: u16, #[case] body: &str, #[case] expected: &str) {
     assert_eq!(read(status, body).err().expect(body).to_string(), expected);
 }
