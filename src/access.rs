@@ -25,7 +25,7 @@ pub use path_sets::PathSets;
 pub use pattern::{HostPattern, HostPatternError, Method, MethodError, PathPattern, PathPatternError};
 pub use upstream_credential::{UpstreamCredential, UpstreamCredentialError};
 
-use crate::principal::{CredentialKind, Grant, Role, RuleName};
+use crate::principal::{CredentialKind, Grant, HeaderEncoding, Role, RuleName};
 use index::PathIndex;
 use interpretations::Step;
 
@@ -60,6 +60,7 @@ pub struct AccessRule {
     /// The headers, or the cookie, in which a credential is accepted.
     pub read: CredentialSources,
     pub upstream_credential: Option<UpstreamCredential>,
+    pub identity_encoding: Option<HeaderEncoding>,
 }
 
 /// The callers that a rule allows, before it requires roles, teams and credentials.
@@ -329,6 +330,13 @@ impl<'a> MatchedRules<'a> {
             Some(first) if is_set_by_all => UpstreamCredentialSetting::All(first),
             Some(first) => UpstreamCredentialSetting::Some(first),
         }
+    }
+
+    /// The encoding of the identity headers. Rules that disagree give percent-encoding: an upstream that decodes would make
+    /// other teams of a name with percent signs that is sent as it is.
+    pub fn identity_encoding(&self, default: HeaderEncoding) -> HeaderEncoding {
+        let is_percent = |rule: &&AccessRule| rule.identity_encoding.unwrap_or(default) == HeaderEncoding::Percent;
+        if self.0.iter().any(is_percent) { HeaderEncoding::Percent } else { HeaderEncoding::Utf8 }
     }
 
     /// The upstream credential for rules that set none. An `Authorization` header that was read may hold an API key of Vestibule

@@ -124,7 +124,8 @@ impl Checker {
         match authorized {
             Ok(()) => {
                 let upstream_headers = self.upstream.choose_headers(rules.as_ref(), Some(&evaluation));
-                Decision::Allow { evaluation, read, upstream_headers }
+                let identity_encoding = in_force.map.identity_encoding(rules.as_ref());
+                Decision::Allow { evaluation, read, identity_encoding, upstream_headers }
             }
             Err(reason) => Decision::Forbidden {
                 user: evaluation.identity.user.clone(),

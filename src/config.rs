@@ -12,12 +12,14 @@ pub mod upstream_credential;
 mod api;
 mod apps;
 mod check;
+mod identity_headers;
 mod keys;
 mod litellm;
 mod local_accounts;
 mod origins;
 mod rate_limits;
 mod reference;
+mod role_map;
 mod root;
 mod ui;
 mod values;
@@ -43,7 +45,7 @@ use crate::client_address::ProxyNetwork;
 use crate::kubernetes::ConfigMapSource;
 use crate::oidc::ProviderSettings;
 use crate::origin::{ProtectedHosts, PublicUrl};
-use crate::principal::{LOCAL, Role};
+use crate::principal::{HeaderEncoding, LOCAL, Role};
 use crate::role_map::ConfiguredNames;
 use crate::secret::ConfiguredSecret;
 use crate::yaml::{self, Mistakes, Subset, decode};
@@ -78,6 +80,8 @@ pub struct Config {
     pub api: Api,
     pub role_map: RoleMapSource,
     pub upstream_credential: UpstreamCredentials,
+    /// The encoding of identity headers for access rules that set none.
+    pub identity_encoding: HeaderEncoding,
     pub apps: Apps,
     pub ui: Ui,
     pub log: Log,
@@ -87,7 +91,11 @@ pub struct Config {
 impl Config {
     /// Returns the names that a role map may refer to.
     pub fn configured(&self) -> ConfiguredNames {
-        ConfiguredNames { providers: Some(self.claim_sources()), upstream_credentials: Some(self.upstream_credential.names()) }
+        ConfiguredNames {
+            providers: Some(self.claim_sources()),
+            upstream_credentials: Some(self.upstream_credential.names()),
+            identity_encoding: self.identity_encoding,
+        }
     }
 
     /// Returns the sources of claims that role map rules may name: providers, token issuers without a provider, and local

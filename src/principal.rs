@@ -1,11 +1,12 @@
 //! Defines the authenticated principal as plain data: claims, roles, teams, grants and identities.
 
 mod claim_path;
+mod header_encoding;
 mod profile;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use claim_path::{ClaimPath, ClaimPathError};
+pub use header_encoding::{HeaderEncoding, MAX_TEAMS_BYTES, names_within};
 pub use profile::{EmailTrust, ProfileClaims, UnfitClaim};
 
 use crate::json;
@@ -25,7 +27,8 @@ pub type Claims = json::Object;
 #[serde(transparent)]
 pub struct Role(Arc<str>);
 
-/// A team as the upstream receives it: not empty, without comma or control character.
+/// A team as the upstream receives it: not empty, without control character, and with a comma only if the role map is in force
+/// with [`HeaderEncoding::Percent`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Team(Arc<str>);
@@ -100,7 +103,7 @@ pub struct IdentityHeaders {
     pub user: String,
     pub email: String,
     pub preferred_username: String,
-    /// The teams, separated by commas.
+    /// The teams, separated by commas, without those whose names contain one.
     pub groups: String,
     pub role: String,
     /// The id of the API key that was used, never its secret.
@@ -118,6 +121,8 @@ pub struct Evaluation {
     pub has_expired_claims: bool,
     pub grant: Grant,
     pub identity: IdentityHeaders,
+    /// The identity with percent-encoding, once an upstream needs it.
+    pub percent_encoded: OnceLock<IdentityHeaders>,
     /// The identity assertion that was signed last.
     pub assertion: ArcSwapOption<IdentityAssertion>,
 }
@@ -173,7 +178,8 @@ impl IdentityClaims {
 impl IdentityHeaders {
     /// The same user with another role and other teams.
     pub fn with_grant(&self, grant: &Grant) -> Self {
-        let teams: Vec<&str> = grant.teams.iter().map(|team| team.as_str()).collect();
+        // A comma would make two teams of one.
+        let teams: Vec<&str> = grant.teams.iter().map(Team::as_str).filter(|team| !team.contains(',')).collect();
         let role = grant.role.as_ref().map(|role| role.as_str().to_owned()).unwrap_or_default();
         Self { groups: teams.join(","), role, ..self.clone() }
     }
@@ -188,8 +194,17 @@ impl IdentityHeaders {
 impl Evaluation {
     /// An evaluation of claims that do not expire.
     pub fn new(map_version: u64, grant: Grant, identity: IdentityHeaders) -> Self {
-        let (valid_until, has_expired_claims, assertion) = (Timestamp::MAX, false, ArcSwapOption::empty());
-        Self { map_version, valid_until, has_expired_claims, grant, identity, assertion }
+        let (valid_until, has_expired_claims) = (Timestamp::MAX, false);
+        let (percent_encoded, assertion) = (OnceLock::new(), ArcSwapOption::empty());
+        Self { map_version, valid_until, has_expired_claims, grant, identity, percent_encoded, assertion }
+    }
+
+    /// The identity headers in an encoding.
+    pub fn identity_headers(&self, encoding: HeaderEncoding) -> &IdentityHeaders {
+        match encoding {
+            HeaderEncoding::Utf8 => &self.identity,
+            HeaderEncoding::Percent => self.percent_encoded.get_or_init(|| self.identity.percent_encoded(&self.grant.teams)),
+        }
     }
 
     pub fn is_current(&self, map_version: u64, now: Timestamp) -> bool {

@@ -25,8 +25,8 @@ use std::collections::BTreeSet;
 
 use crate::yaml::Mistakes;
 use crate::{
-    access::AccessRules,
-    principal::{Grant, IdentityClaims, PinnedGrant, Role, RuleName, Source},
+    access::{AccessRules, MatchedRules},
+    principal::{Grant, HeaderEncoding, IdentityClaims, PinnedGrant, Role, RuleName, Source},
 };
 use litellm::Mappings;
 use local_grants::LocalClaimsPolicy;
@@ -45,6 +45,8 @@ pub struct RoleMap {
     teams: TeamRules,
     mappings: Option<Mappings>,
     access: Option<AccessRules>,
+    /// The encoding of identity headers for access rules that set none.
+    identity_encoding: HeaderEncoding,
     missing_source: MissingSourcePolicy,
     grants: GrantPolicy,
     local: LocalClaimsPolicy,
@@ -95,6 +97,21 @@ impl RoleMap {
     /// Checks that the providers and upstream credentials that rules name are configured.
     pub fn check_configured(&self, configured: &ConfiguredNames) -> Result<(), Mistakes> {
         document::check_configured(self, configured)
+    }
+
+    /// Applies the configured encoding of identity headers: with percent-encoding, team names may have commas.
+    #[must_use]
+    pub fn with_identity_encoding(self, encoding: HeaderEncoding) -> Self {
+        let teams = match encoding {
+            HeaderEncoding::Utf8 => self.teams,
+            HeaderEncoding::Percent => self.teams.with_commas(),
+        };
+        Self { teams, identity_encoding: encoding, ..self }
+    }
+
+    /// The encoding of the identity headers for a request that these access rules matched.
+    pub fn identity_encoding(&self, rules: Option<&MatchedRules<'_>>) -> HeaderEncoding {
+        rules.map_or(self.identity_encoding, |rules| rules.identity_encoding(self.identity_encoding))
     }
 
     pub fn rule_count(&self) -> usize {

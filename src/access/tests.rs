@@ -18,6 +18,7 @@ fn rule(paths: &[&str], allow: AccessLevel) -> AccessRule {
         credentials: Vec::new(),
         read: CredentialSources::ALL,
         upstream_credential: None,
+        identity_encoding: None,
     }
 }
 
@@ -134,6 +135,26 @@ fn a_credential_from_a_source_that_only_another_rule_reads_is_refused() {
     assert_eq!(unmet("/b/x", CredentialKind::Session), Ok(()));
     assert_eq!(unmet("/b/../a", CredentialKind::Session), Err(Requirement::Credential));
     assert_eq!(unmet("/b/../a", CredentialKind::Key), Err(Requirement::Credential));
+}
+
+#[test]
+fn rules_that_disagree_about_the_encoding_of_identity_headers_give_percent_encoding() {
+    let with = |path, identity_encoding| AccessRule { identity_encoding, ..rule(&[path], AccessLevel::SignedIn) };
+    let rules = AccessRules::new(vec![
+        with("/a/**", Some(HeaderEncoding::Percent)),
+        with("/b/**", Some(HeaderEncoding::Utf8)),
+        with("/**", None),
+    ]);
+    let encoding = |path, default| rules.match_request(&get(path)).unwrap().identity_encoding(default);
+    for (path, expected) in [
+        ("/a/x", [HeaderEncoding::Percent; 2]),
+        ("/b/x", [HeaderEncoding::Utf8; 2]),
+        ("/x", HeaderEncoding::ALL),
+        ("/b/../a/x", [HeaderEncoding::Percent; 2]),
+        ("/b/..%2fx", HeaderEncoding::ALL),
+    ] {
+        assert_eq!(HeaderEncoding::ALL.map(|default| encoding(path, default)), expected, "{path}");
+    }
 }
 
 #[rstest]

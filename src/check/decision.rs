@@ -6,7 +6,7 @@ use super::CredentialError;
 use crate::{
     access::{CredentialSources, MatchError, Requirement},
     bearer_tokens,
-    principal::{CredentialKind, Evaluation, RuleName},
+    principal::{CredentialKind, Evaluation, HeaderEncoding, RuleName},
     principal_cache::LookupError,
     upstream::UpstreamHeaders,
 };
@@ -23,6 +23,7 @@ pub enum Decision {
         evaluation: Arc<Evaluation>,
         /// The sources that were read. Credentials in other headers are for the upstream.
         read: CredentialSources,
+        identity_encoding: HeaderEncoding,
         upstream_headers: UpstreamHeaders,
     },
     /// Anyone is allowed. No credential was read.

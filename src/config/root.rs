@@ -1,7 +1,6 @@
 //! Reads the top level of the configuration and its small sections, and checks the sections against each other.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -10,19 +9,18 @@ use super::secrets::{SecretFields, key_ring};
 use super::store::StoreScope;
 use super::token_issuer::{EarlierIssuers, ValidationContext};
 use super::{
-    Cache, Config, ConnectionLimits, Listen, LocalAccounts, Log, LogFormat, RoleMapSource, Shutdown, UpstreamCredentials, api,
-    apps, check, keys, local_accounts, provider, rate_limits, store, token_issuer, ui, upstream_credential, values,
+    Cache, Config, ConnectionLimits, Listen, LocalAccounts, Log, LogFormat, Shutdown, UpstreamCredentials, api, apps, check,
+    identity_headers, keys, local_accounts, provider, rate_limits, role_map, store, token_issuer, ui, upstream_credential,
+    values,
 };
 use crate::bearer_tokens::IssuerSettings;
 use crate::client_address::ProxyNetwork;
-use crate::kubernetes::ConfigMapSource;
 use crate::oidc::{LoginFlowSettings, ProviderSettings};
 use crate::origin::PublicUrl;
-use crate::principal::Role;
-use crate::role_map::{self, ConfiguredNames, RoleMap};
+use crate::principal::{HeaderEncoding, Role};
+use crate::role_map::ConfiguredNames;
 use crate::users::Limits;
 use crate::yaml::decode::{Declaration, Field, Kind, Section, describe, field};
-use crate::yaml::shown;
 
 /// Reads every section before any result is used, so that all mistakes are reported.
 pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config> {
@@ -45,11 +43,10 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let admin_roles = root.list(ADMIN_ROLES, &ROLE, &["proxy_admin"]);
     let keys = root.section("keys", keys::DOC, keys::read);
     let local_accounts = read_local_accounts(root, providers.as_deref());
-    let upstream_credential = read_upstream_credential(root, public_url.as_ref());
+    let (upstream_credential, identity_encoding) = read_upstream_headers(root, public_url.as_ref());
     let sources = claim_sources(providers.as_deref(), token_issuers.as_deref(), local_accounts.as_ref());
-    let upstream_credentials = upstream_credential.as_ref().map(UpstreamCredentials::names);
-    let configured = ConfiguredNames { providers: sources, upstream_credentials };
-    let role_map = root.section("role_map", ROLE_MAP, |section| read_role_map(section, &configured, warnings));
+    let configured = configured_names(sources, upstream_credential.as_ref());
+    let role_map = root.section("role_map", role_map::DOC, |section| role_map::read(section, &configured, warnings));
     let (api, apps) = (root.section("api", api::DOC, api::read), root.section("apps", apps::DOC, apps::read));
     let (ui, log) = (root.section("ui", ui::DOC, ui::read), root.section("log", "The log on standard error.", read_log));
     let shutdown = root.section("shutdown", SHUTDOWN, read_shutdown);
@@ -80,6 +77,7 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
         local_accounts: local_accounts?,
         role_map: role_map?,
         upstream_credential: upstream_credential?,
+        identity_encoding: identity_encoding?,
         api: api?,
         apps: apps?,
         ui: ui?,
@@ -95,8 +93,6 @@ pub fn declarations() -> Vec<Declaration> {
 const CACHE: &str = "Cache of credentials and users, which answers most auth requests without the store.";
 const SHUTDOWN: &str = "Graceful shutdown after SIGTERM. Both durations are counted from the signal.";
 const LISTEN: &str = "Addresses of the listeners. Port 0 selects a free port.";
-
-const ROLE_MAP: &str = "The role map, which maps claims to roles.";
 
 const CONTACT: Field =
     field("contact", "Contact for access requests, as shown on the pages: a team, an email address, a channel.");
@@ -246,8 +242,19 @@ fn read_local_accounts(root: &mut Section<'_>, providers: Option<&[ProviderSetti
     })
 }
 
-fn read_upstream_credential(root: &mut Section<'_>, public_url: Option<&PublicUrl>) -> Option<UpstreamCredentials> {
-    root.section("upstream_credential", upstream_credential::DOC, |section| upstream_credential::read(section, public_url))
+fn read_upstream_headers(
+    root: &mut Section<'_>,
+    public_url: Option<&PublicUrl>,
+) -> (Option<UpstreamCredentials>, Option<HeaderEncoding>) {
+    let credentials =
+        root.section("upstream_credential", upstream_credential::DOC, |section| upstream_credential::read(section, public_url));
+    (credentials, root.section("identity_headers", identity_headers::DOC, identity_headers::read))
+}
+
+/// Returns the names that the role map may refer to. Names of a section with mistakes are not checked.
+fn configured_names(providers: Option<Vec<String>>, upstream: Option<&UpstreamCredentials>) -> ConfiguredNames {
+    let upstream_credentials = upstream.map(UpstreamCredentials::names);
+    ConfiguredNames { providers, upstream_credentials, ..ConfiguredNames::default() }
 }
 
 /// Returns the sources of claims that role map rules may name. `None` if one of the sections has mistakes.
@@ -340,98 +347,6 @@ const GRACE: Kind<Duration> = Kind {
         values::duration(text, least, most, reason)
     },
 };
-
-/// Reads the section and validates the role map, so that all mistakes are reported together.
-fn read_role_map(section: &mut Section<'_>, configured: &ConfiguredNames, warnings: &mut Vec<String>) -> Option<RoleMapSource> {
-    let has_value = section.not_without_value("file");
-    let file = section.optional(
-        field(
-            "file",
-            "File with the role map. Read again when it changes. It must be valid at start. If it is later invalid or missing, \
-             the last valid role map stays in force.",
-        )
-        .unset("the built-in role map"),
-        &values::FILE,
-    );
-    let config_map = section.section(
-        "config_map",
-        "ConfigMap with the role map, instead of `file`. Changes are applied without a restart.",
-        read_config_map,
-    );
-    let fragments =
-        section.section("fragments", "ConfigMaps with fragments that are merged into the role map of `config_map`.", |section| {
-            section.optional(
-                field(
-                    "selector",
-                    "Label selector of the ConfigMaps, in the namespace of `config_map`, such as `vestibule/role-map=fragment`.",
-                )
-                .unset("none"),
-                &values::NAME,
-            )
-        });
-    match &file {
-        Some(Some(path)) => match load_role_map(path, configured) {
-            Ok(map) => warnings.extend(configured.access_warning(&map)),
-            Err(mistakes) => mistakes.into_iter().for_each(|mistake| section.complain("file", mistake)),
-        },
-        // A ConfigMap is read later, and causes the same warning then.
-        Some(None) if config_map == Some(None) => warnings.extend(configured.access_warning(&RoleMap::default())),
-        _ => {}
-    }
-    has_value?;
-    match (file?, config_map?, fragments?) {
-        (Some(_), Some(_), _) => {
-            section.complain("config_map", "can't be combined with `file`; remove one of them");
-            None
-        }
-        (_, None, Some(_)) => {
-            section.complain("fragments", "requires `config_map`");
-            None
-        }
-        (_, Some((name, namespace, key)), fragments) => {
-            Some(RoleMapSource::ConfigMap(ConfigMapSource { name, namespace, key, fragments }))
-        }
-        (Some(path), None, None) => Some(RoleMapSource::File(path)),
-        (None, None, None) => Some(RoleMapSource::BuiltIn),
-    }
-}
-
-type ConfigMapReference = (String, Option<String>, String);
-
-/// Returns `Some(None)` if no ConfigMap is configured.
-fn read_config_map(section: &mut Section<'_>) -> Option<Option<ConfigMapReference>> {
-    let has_value = section.not_without_value("name");
-    let name = section.optional(field("name", "Name of the ConfigMap.").unset("none"), &OBJECT_NAME);
-    let namespace =
-        section.optional(field("namespace", "Namespace of the ConfigMap.").unset("the pod's namespace"), &OBJECT_NAME);
-    let key = section.or_default(field("key", "Key of the document in the ConfigMap."), &values::NAME, "roles.yaml");
-    has_value?;
-    let (name, namespace, key) = (name?, namespace?, key?);
-    if name.is_none() && (namespace.is_some() || section.is_given("key")) {
-        section.complain("name", "is required");
-        return None;
-    }
-    Some(name.map(|name| (name, namespace, key)))
-}
-
-/// A DNS subdomain name, as Kubernetes requires for names of objects.
-const OBJECT_NAME: Kind<String> = Kind {
-    name: "name",
-    parse: |text| {
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
-        let ends = |edge: Option<&u8>| edge.is_some_and(u8::is_ascii_alphanumeric);
-        let is_valid =
-            text.len() <= 253 && text.bytes().all(allowed) && ends(text.as_bytes().first()) && ends(text.as_bytes().last());
-        if is_valid { Ok(text.to_owned()) } else { Err("must be a Kubernetes name: up to 253 of a-z, 0-9, - and .".to_owned()) }
-    },
-};
-
-/// Returns the role map, or all its mistakes.
-fn load_role_map(path: &Path, configured: &ConfiguredNames) -> Result<RoleMap, Vec<String>> {
-    let text = std::fs::read_to_string(path);
-    let text = text.map_err(|error| vec![format!("{} can't be read: {error}", shown(&path.to_string_lossy()))])?;
-    role_map::compile(&text, configured).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
-}
 
 fn read_log(section: &mut Section<'_>) -> Option<Log> {
     let format = section.or_default(field("format", "`text` for humans, `json` for machines."), &FORMAT, "text");

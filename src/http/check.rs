@@ -150,8 +150,9 @@ fn log_decision(decision: &Decision, request_id: Option<&str>) {
 fn respond(decision: &Decision, client: &ClientHeaders<'_>) -> (CheckOutcome, HttpResponse) {
     let text = decision.description();
     match decision {
-        Decision::Allow { evaluation, read, upstream_headers } => {
-            (CheckOutcome::Allowed, allow(&evaluation.identity, *read, upstream_headers, client))
+        Decision::Allow { evaluation, read, identity_encoding, upstream_headers } => {
+            let identity = evaluation.identity_headers(*identity_encoding);
+            (CheckOutcome::Allowed, allow(identity, *read, upstream_headers, client))
         }
         Decision::AllowAnyone { upstream_headers } => {
             (CheckOutcome::Allowed, allow(&IdentityHeaders::default(), CredentialSources::NONE, upstream_headers, client))

@@ -61,6 +61,7 @@ impl RoleMaps {
         metrics: Arc<Metrics>,
     ) -> Result<Self, Mistakes> {
         let map = document.map_or_else(|| Ok(RoleMap::default()), |text| compile(text, &configured))?;
+        let map = map.with_identity_encoding(configured.identity_encoding);
         let current = ArcSwap::from_pointee(CurrentRoleMap { map, version: 1, since: clock.now() });
         let (source, refusals) = ("built in".to_owned(), Mutex::default());
         let maps = Self { current, source, refusals, configured, clock, metrics };
@@ -158,6 +159,7 @@ impl RoleMaps {
 
     fn replace(&self, map: RoleMap) -> u64 {
         let version = self.current.load().version + 1;
+        let map = map.with_identity_encoding(self.configured.identity_encoding);
         self.current.store(Arc::new(CurrentRoleMap { map, version, since: self.clock.now() }));
         self.report();
         version

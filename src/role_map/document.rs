@@ -11,10 +11,10 @@ use std::iter;
 use self::litellm::Litellm;
 use super::local_grants::LocalClaimsPolicy;
 use super::rules::{Rule, Rules};
-use super::teams::{TeamRule, TeamRules};
+use super::teams::{CommaPolicy, TeamRule, TeamRules};
 use super::{MissingSourcePolicy, Rank, RoleMap, RuleOrigin};
 use crate::access::{self as path_access, AccessRules};
-use crate::principal::{Role, RuleName, Source};
+use crate::principal::{HeaderEncoding, Role, RuleName, Source};
 use crate::yaml::decode::{Section, decode_strict};
 use crate::yaml::{self, Mistake, Mistakes, Subset, shown};
 
@@ -85,9 +85,10 @@ pub(super) fn parse<'a>(text: &str, fragments: impl Iterator<Item = (&'a str, &'
         roles: base.roles,
         default_role: base.default_role,
         rules: Rules::new(rules),
-        teams: TeamRules::new(teams),
+        teams: TeamRules::new(teams, comma_policy(base.access.as_deref().unwrap_or_default())),
         mappings: base.litellm.mappings,
         access: base.access.map(AccessRules::new),
+        identity_encoding: HeaderEncoding::default(),
         missing_source: base.missing_source,
         grants: base.litellm.grants,
         local: LocalClaimsPolicy::Evaluate,
@@ -205,6 +206,12 @@ fn read_missing_source(section: &mut Section<'_>, granting: Option<&GrantRules>)
         section.complain("missing_source", "has no effect, since no rule names its `source`");
     }
     Some(written)
+}
+
+/// Names with a comma are kept if an upstream can receive them.
+fn comma_policy(access: &[path_access::AccessRule]) -> CommaPolicy {
+    let is_percent = |rule: &path_access::AccessRule| rule.identity_encoding == Some(HeaderEncoding::Percent);
+    if access.iter().any(is_percent) { CommaPolicy::Keep } else { CommaPolicy::Drop }
 }
 
 fn named_sources(rules: &[Rule], teams: &[TeamRule]) -> Vec<(Option<Box<str>>, Source)> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::condition::{Case, Condition, ValueSelector};
 use super::litellm::{Mapping, Mappings};
 use super::local_grants::TEAMS_RULE;
-use super::teams::{TeamRule, is_valid_team_name};
+use super::teams::TeamRule;
 use super::{GrantPolicy, RoleMap, RuleOrigin};
 use crate::json::Value;
 use crate::principal::{Grant, IdentityClaims, Role, RuleName, Source};
@@ -131,9 +131,7 @@ impl RoleMap {
         named.extend(self.local_teams(identities).map(local));
         named.sort_by(|a, b| (&a.name, a.line).cmp(&(&b.name, b.line)));
         named.dedup();
-        named
-            .into_iter()
-            .partition(|name| is_valid_team_name(&name.name) && grant.teams.iter().any(|team| team.as_str() == name.name))
+        named.into_iter().partition(|name| grant.teams.iter().any(|team| team.as_str() == name.name))
     }
 
     fn near_misses(&self, identities: &[IdentityClaims]) -> Vec<NearMiss> {

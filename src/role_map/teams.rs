@@ -7,7 +7,8 @@ use super::RuleOrigin;
 use super::capture::Capture;
 use super::condition::Condition;
 use super::index::RuleIndex;
-use crate::principal::{IdentityClaims, Team};
+pub(super) use crate::principal::MAX_TEAMS_BYTES;
+use crate::principal::{IdentityClaims, Team, names_within};
 
 #[derive(Clone, Debug)]
 pub(super) struct TeamRule {
@@ -26,18 +27,27 @@ pub(super) struct TeamRule {
 pub(super) struct TeamRules {
     rules: Vec<TeamRule>,
     index: RuleIndex,
+    commas: CommaPolicy,
+}
+
+/// The policy for team names with a comma, which only percent-encoded headers can carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum CommaPolicy {
+    #[default]
+    Drop,
+    Keep,
 }
 
 pub(super) const MAX_TEAMS: usize = 128;
 
-/// nginx accepts 4 KiB of response headers by default and answers 500 beyond. The other identity headers and a cookie need
-/// up to a third of it.
-pub(super) const MAX_TEAMS_BYTES: usize = 2560;
-
 impl TeamRules {
-    pub fn new(rules: Vec<TeamRule>) -> Self {
+    pub fn new(rules: Vec<TeamRule>, commas: CommaPolicy) -> Self {
         let index = RuleIndex::new(rules.iter().map(|rule| (rule.provider.as_deref(), &rule.condition)));
-        Self { rules, index }
+        Self { rules, index, commas }
+    }
+
+    pub fn with_commas(self) -> Self {
+        Self { commas: CommaPolicy::Keep, ..self }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &TeamRule> {
@@ -52,7 +62,7 @@ impl TeamRules {
                 names.extend(rules.iter().filter_map(|number| self.rules[*number as usize].team_name(value)));
             });
         }
-        limit_teams(&names)
+        limit_teams(&names, self.commas)
     }
 
     /// Collects the teams without the index. Tests compare it with [`Self::collect`].
@@ -67,7 +77,7 @@ impl TeamRules {
             let values = identities.flat_map(|identity| rule.condition.matching_values(identity));
             names.extend(values.filter_map(|value| rule.team_name(&value)));
         }
-        limit_teams(&names)
+        limit_teams(&names, self.commas)
     }
 }
 
@@ -95,21 +105,12 @@ impl TeamRule {
     }
 }
 
-fn limit_teams(names: &BTreeSet<Cow<'_, str>>) -> (Vec<Team>, u32) {
-    let mut bytes = 0;
-    let teams: Vec<Team> = names
-        .iter()
-        .filter(|name| is_valid_team_name(name))
-        // A name that is too long is skipped; shorter names after it may still fit.
-        .filter(|name| {
-            let longer = bytes + name.len() + 1;
-            let fits = longer <= MAX_TEAMS_BYTES;
-            bytes = if fits { longer } else { bytes };
-            fits
-        })
-        .take(MAX_TEAMS)
-        .map(|name| Team::new(&**name))
-        .collect();
+fn limit_teams(names: &BTreeSet<Cow<'_, str>>, commas: CommaPolicy) -> (Vec<Team>, u32) {
+    let valid = names.iter().filter(|name| match commas {
+        CommaPolicy::Drop => is_valid_team_name(name),
+        CommaPolicy::Keep => is_valid_in_list(name),
+    });
+    let teams: Vec<Team> = names_within(valid, MAX_TEAMS_BYTES).take(MAX_TEAMS).map(|name| Team::new(&**name)).collect();
     let dropped = u32::try_from(names.len() - teams.len()).unwrap_or(u32::MAX);
     (teams, dropped)
 }
@@ -121,8 +122,12 @@ fn strip_prefix<'a>(value: &Cow<'a, str>, prefix: &str) -> Cow<'a, str> {
     }
 }
 
-/// True if a name can be sent unchanged in the teams header. The header separates teams by commas, and its readers trim
-/// blanks.
+/// True if a name can be sent unchanged in the teams header, which separates teams by commas.
 pub(super) fn is_valid_team_name(value: &str) -> bool {
-    !value.is_empty() && value.trim() == value && !value.chars().any(|c| c == ',' || c.is_control())
+    is_valid_in_list(value) && !value.contains(',')
+}
+
+/// True if a name has no control character, and no blank that a reader of the header trims.
+fn is_valid_in_list(value: &str) -> bool {
+    !value.is_empty() && value.trim() == value && !value.chars().any(char::is_control)
 }

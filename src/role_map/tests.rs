@@ -14,7 +14,7 @@ mod schema;
 use super::teams::{MAX_TEAMS, MAX_TEAMS_BYTES};
 use super::*;
 use crate::json::object as claims;
-use crate::principal::{Claims, Team};
+use crate::principal::{Claims, IdentityHeaders, Team};
 use crate::yaml::Place;
 
 fn identity_of(provider: &str, id_token: Value) -> IdentityClaims {
@@ -416,6 +416,27 @@ fn booleans_accept_the_words_of_yaml_1_1(#[case] written: &str, #[case] ignored:
     let document = format!("{{version: 1, rules: [{{claim: g, match: A, role: team, ignore_case: {written}}}]}}");
     let grant = evaluate(&document, &[identity_of("corp", json!({"g": "a"}))]);
     assert_eq!(role_of(&grant).0 == "team", ignored);
+}
+
+/// A header separates teams by commas, so only an encoded one can carry a name with a comma.
+#[rstest]
+#[case::dropped("", HeaderEncoding::Utf8, &["red"], 1)]
+#[case::configured("", HeaderEncoding::Percent, &["Sales, EMEA", "red"], 0)]
+#[case::by_an_access_rule("access: [{identity_headers: {encoding: percent}}]", HeaderEncoding::Utf8, &["Sales, EMEA", "red"], 0)]
+#[case::utf8_rule("access: [{identity_headers: {encoding: utf8}}]", HeaderEncoding::Utf8, &["red"], 1)]
+fn a_team_name_with_a_comma_is_kept_if_an_upstream_can_receive_it(
+    #[case] access: &str,
+    #[case] configured: HeaderEncoding,
+    #[case] teams: &[&str],
+    #[case] dropped: u32,
+) {
+    let map = RoleMap::parse(&format!("version: 1\nteams: [{{claim: g, match: '*'}}]\n{access}")).unwrap();
+    let map = map.with_identity_encoding(configured);
+    let identities = [identity_of("corp", json!({"g": ["red", "Sales, EMEA"]}))];
+    let grant = map.evaluate(&identities);
+    assert_eq!((teams_of(&grant), grant.dropped), (teams.to_vec(), dropped));
+    assert_eq!(map.explain(&identities).dropped_teams.len(), dropped as usize);
+    assert_eq!(IdentityHeaders::default().with_grant(&grant).groups, "red", "the plain header has no part of the name");
 }
 
 #[test]

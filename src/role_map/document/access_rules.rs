@@ -5,7 +5,7 @@ use super::{RoleList, read_restrictions, require_pattern};
 use crate::access::{
     AccessLevel, AccessRule, CredentialSource, CredentialSources, HostPattern, Method, PathPattern, UpstreamCredential,
 };
-use crate::principal::CredentialKind;
+use crate::principal::{CredentialKind, HeaderEncoding};
 use crate::yaml::decode::Section;
 use crate::yaml::shown;
 
@@ -17,6 +17,7 @@ pub(super) fn read(section: &mut Section<'_>, roles: &RoleList<'_>) -> Option<Ac
     let allow = section.value("allow", |text| require_choice(AccessLevel::parse(text), "anyone, signed_in or nobody", text));
     let allow = allow.map(|allow| allow.unwrap_or(AccessLevel::SignedIn));
     let upstream_credential = read_upstream_credential(section, allow);
+    let identity_encoding = read_identity_encoding(section, allow);
     let hosts = read_restrictions(section, "hosts", |text| require_pattern(HostPattern::parse(text)));
     let paths = read_restrictions(section, "paths", |text| require_pattern(PathPattern::parse(text)));
     let methods = read_restrictions(section, "methods", |text| Method::parse(text).map_err(|error| error.to_string()));
@@ -45,6 +46,7 @@ pub(super) fn read(section: &mut Section<'_>, roles: &RoleList<'_>) -> Option<Ac
         credentials,
         read: if section.is_given("read") { read.into_iter().collect() } else { CredentialSources::ALL },
         upstream_credential: upstream_credential?,
+        identity_encoding: identity_encoding?,
     })
 }
 
@@ -60,6 +62,20 @@ fn read_upstream_credential(section: &mut Section<'_>, allow: Option<AccessLevel
         _ => {}
     }
     Some(credential)
+}
+
+fn read_identity_encoding(section: &mut Section<'_>, allow: Option<AccessLevel>) -> Option<Option<HeaderEncoding>> {
+    const NAME: &str = "identity_headers";
+    let encoding = section.section(NAME, "", |section| {
+        let parse = |text: &str| require_choice(HeaderEncoding::parse(text), "utf8 or percent", text);
+        section.value("encoding", parse)
+    });
+    match (allow, section.is_given(NAME), encoding?) {
+        (Some(AccessLevel::Nobody), true, _) => section.complain(NAME, describe_no_effect(AccessLevel::Nobody)),
+        (_, true, None) => section.complain(NAME, "sets no `encoding`; set it, or remove the field"),
+        _ => {}
+    }
+    encoding
 }
 
 fn describe_no_effect(allow: AccessLevel) -> String {

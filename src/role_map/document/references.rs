@@ -2,16 +2,20 @@
 
 use super::litellm;
 use crate::access::{AccessRules, UpstreamCredential};
+use crate::principal::HeaderEncoding;
 use crate::role_map::RoleMap;
 use crate::yaml::{Mistake, Mistakes, Place, shown};
 
-/// The configured names that a document may use. Rules are not checked against a list that is `None`.
+/// The configured names that a document may use, and the settings that apply to it. Rules are not checked against a list
+/// that is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfiguredNames {
     /// The ids of providers, and of token issuers without a provider.
     pub providers: Option<Vec<String>>,
     /// The names of upstream credentials, and `assertion` if assertions are configured.
     pub upstream_credentials: Option<Vec<String>>,
+    /// The encoding of identity headers for access rules that set none.
+    pub identity_encoding: HeaderEncoding,
 }
 
 impl ConfiguredNames {

@@ -15,7 +15,7 @@ fn schema_accepts(document: &str) -> bool {
 #[rstest]
 #[case::smallest("{version: 1}")]
 #[case::all_fields(
-    "{version: 1, roles: [a, b], default_role: a, delegate: [b], missing_source: refuse, rules: [{provider: p, source: access_token, claim: 'x[].y', split: space, match: 'a*', ignore_case: true, role: b}], teams: [{provider: p, claim: g, match: 'x*', strip: x, map: {a: b}, source: userinfo, split: comma, ignore_case: false}], access: [{hosts: [a.example.com], paths: [/x/**], methods: [GET], allow: signed_in, roles: [a], teams: [t], credentials: [session, key, token], read: [session]}], litellm_jwtauth: {provider: p, roles_jwt_field: r, team_ids_jwt_field: t, sync_user_role_and_teams: false, jwt_litellm_role_map: [{jwt_role: x, litellm_role: a}]}}"
+    "{version: 1, roles: [a, b], default_role: a, delegate: [b], missing_source: refuse, rules: [{provider: p, source: access_token, claim: 'x[].y', split: space, match: 'a*', ignore_case: true, role: b}], teams: [{provider: p, claim: g, match: 'x*', strip: x, map: {a: b}, source: userinfo, split: comma, ignore_case: false}], access: [{hosts: [a.example.com], paths: [/x/**], methods: [GET], allow: signed_in, roles: [a], teams: [t], credentials: [session, key, token], read: [session], identity_headers: {encoding: percent}}], litellm_jwtauth: {provider: p, roles_jwt_field: r, team_ids_jwt_field: t, sync_user_role_and_teams: false, jwt_litellm_role_map: [{jwt_role: x, litellm_role: a}]}}"
 )]
 #[case::scalars("{version: 1, rules: [{claim: staff, match: true, role: team}, {claim: level, match: 3, role: team}]}")]
 #[case::all("{version: 1, rules: [{role: team, all: [{claim: a, match: b}]}]}")]
@@ -62,6 +62,9 @@ fn a_valid_document_is_accepted_by_both(#[case] document: &str) {
 #[case::path("{version: 1, access: [{paths: [x]}]}")]
 #[case::beside_anyone("{version: 1, access: [{allow: anyone, roles: [team]}]}")]
 #[case::credential("{version: 1, access: [{credentials: [cookie]}]}")]
+#[case::encoding("{version: 1, access: [{identity_headers: {encoding: latin1}}]}")]
+#[case::no_encoding("{version: 1, access: [{identity_headers: {}}]}")]
+#[case::encoding_beside_nobody("{version: 1, access: [{allow: nobody, identity_headers: {encoding: utf8}}]}")]
 #[case::litellm_half("{version: 1, litellm_jwtauth: {roles_jwt_field: a}}")]
 #[case::litellm_unknown("{version: 1, litellm_jwtauth: {admin_jwt_scope: a}}")]
 fn an_invalid_document_is_rejected_by_both(#[case] document: &str) {
