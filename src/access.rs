@@ -4,6 +4,7 @@
 //! interpretation of its path, and every rule that matches one of them must allow it.
 
 mod automaton;
+mod credential_header;
 mod credential_sources;
 mod index;
 mod interpretations;
@@ -19,6 +20,7 @@ use std::cell::Cell;
 
 use smallvec::SmallVec;
 
+pub use credential_header::{CredentialHeader, CredentialHeaderError};
 pub use credential_sources::{CredentialSource, CredentialSources};
 pub use interpretations::{Derivation, PathError, PathInterpretations};
 pub use path_sets::PathSets;
@@ -349,9 +351,14 @@ impl<'a> MatchedRules<'a> {
         match (caller, configured) {
             (Caller::Anonymous, _) => &PASSTHROUGH,
             (Caller::Authenticated, Some(configured)) => configured,
-            (Caller::Authenticated, None) if self.credential_sources().contains(CredentialSource::Authorization) => &NONE,
+            (Caller::Authenticated, None) if self.reads_authorization(caller) => &NONE,
             (Caller::Authenticated, None) => &PASSTHROUGH,
         }
+    }
+
+    /// True if the `Authorization` header of the client was read. It may hold a credential of Vestibule then.
+    pub fn reads_authorization(&self, caller: Caller) -> bool {
+        caller == Caller::Authenticated && self.credential_sources().contains(CredentialSource::Authorization)
     }
 
     /// Succeeds if every rule allows a principal with this grant who was authenticated by this kind of credential.

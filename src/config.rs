@@ -39,7 +39,7 @@ pub use self::local_accounts::LocalAccounts;
 pub use self::redis_url::{RedisTopology, RedisUrl};
 pub use self::store::{Redis, Store};
 pub use self::ui::Ui;
-pub use self::upstream_credential::{Assertion, StaticCredential, UpstreamCredentials};
+pub use self::upstream_credential::{Assertion, CredentialForm, StaticCredential, UpstreamCredentials};
 use crate::bearer_tokens::IssuerSettings;
 use crate::client_address::ProxyNetwork;
 use crate::kubernetes::ConfigMapSource;

@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc};
 use jsonwebtoken::jwk::JwkSet;
 
 use crate::{
-    access::{Caller, MatchedRules, UpstreamCredential},
+    access::{Caller, CredentialHeader, MatchedRules, UpstreamCredential},
     metrics::{Metrics, UpstreamCredentialLabel},
     principal::{Evaluation, Grant, IdentityAssertion, Role, Team},
     secret::SecretCell,
@@ -23,19 +23,22 @@ pub struct UpstreamCredentialPolicy {
     metrics: Arc<Metrics>,
 }
 
-/// A value of `Authorization`, for all principals or for those with certain roles and teams.
+/// A credential that is configured, for all principals or for those with certain roles and teams.
 pub struct StaticUpstreamCredential {
     pub name: Box<str>,
     /// The principal must have one of these roles. Empty for any role.
     pub roles: Vec<Role>,
     /// The principal must have one of these teams. Empty for any team.
     pub teams: Vec<Team>,
-    pub authorization: Arc<SecretCell>,
+    pub header: CredentialHeader,
+    pub value: Arc<SecretCell>,
 }
 
 /// The headers of an allowed request to the upstream, in addition to the identity headers.
 pub struct UpstreamHeaders {
     pub authorization: Authorization,
+    /// Other headers that the upstream receives instead of the client's.
+    pub others: Vec<CredentialValue>,
     pub assertion: Option<Arc<IdentityAssertion>>,
 }
 
@@ -46,6 +49,13 @@ pub enum Authorization {
     /// The client's header is passed on.
     Passthrough,
     Value(String),
+}
+
+/// The value of a header for the upstream's credential. `None` removes the client's header.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CredentialValue {
+    pub header: CredentialHeader,
+    pub value: Option<String>,
 }
 
 impl UpstreamCredentialPolicy {
@@ -71,12 +81,11 @@ impl UpstreamCredentialPolicy {
             UpstreamCredential::Passthrough => {
                 (UpstreamHeaders::with_authorization(Authorization::Passthrough), UpstreamCredentialLabel::Pass)
             }
-            UpstreamCredential::Static(name) => match self.static_value(name, principal.map(|principal| &principal.grant)) {
-                Some(value) => {
-                    (UpstreamHeaders::with_authorization(Authorization::Value(value)), UpstreamCredentialLabel::Static)
-                }
-                None => (UpstreamHeaders::NONE, UpstreamCredentialLabel::Unmatched),
-            },
+            UpstreamCredential::Static(name) => {
+                let reads_authorization = rules.is_none_or(|rules| rules.reads_authorization(caller));
+                let client = if reads_authorization { Authorization::Remove } else { Authorization::Passthrough };
+                self.choose_static(name, principal.map(|principal| &principal.grant), client)
+            }
             UpstreamCredential::Assertion => match self.assertions.as_ref().zip(principal) {
                 Some((assertions, principal)) => (assertions.headers_for(principal), UpstreamCredentialLabel::Assertion),
                 None => (UpstreamHeaders::NONE, UpstreamCredentialLabel::Unmatched),
@@ -91,9 +100,24 @@ impl UpstreamCredentialPolicy {
         self.assertions.as_ref().map(Assertions::public_keys).unwrap_or_default()
     }
 
-    fn static_value(&self, name: &str, grant: Option<&Grant>) -> Option<String> {
-        let mut candidates = self.static_credentials.iter().filter(|credential| *credential.name == *name);
-        candidates.find(|credential| credential.is_for(grant)).map(|credential| credential.authorization.expose())
+    /// Chooses the first entry of this name for the grant. The headers of the other entries are removed, because the upstream
+    /// reads its credential there. `client` is what becomes of `Authorization` if no entry has it.
+    fn choose_static(
+        &self,
+        name: &str,
+        grant: Option<&Grant>,
+        client: Authorization,
+    ) -> (UpstreamHeaders, UpstreamCredentialLabel) {
+        let named = || self.static_credentials.iter().filter(|credential| *credential.name == *name);
+        let Some(chosen) = named().find(|credential| credential.is_for(grant)) else {
+            let mut headers = UpstreamHeaders::NONE;
+            named().for_each(|credential| headers.set(&credential.header, None));
+            return (headers, UpstreamCredentialLabel::Unmatched);
+        };
+        let mut headers = UpstreamHeaders::with_authorization(client);
+        named().for_each(|credential| headers.set(&credential.header, None));
+        headers.set(&chosen.header, Some(chosen.value.expose()));
+        (headers, UpstreamCredentialLabel::Static)
     }
 }
 
@@ -109,13 +133,17 @@ impl UpstreamHeaders {
     const NONE: Self = Self::with_authorization(Authorization::Remove);
 
     const fn with_authorization(authorization: Authorization) -> Self {
-        Self { authorization, assertion: None }
+        Self { authorization, others: Vec::new(), assertion: None }
     }
-}
 
-/// Adds the scheme `Bearer` to a token that has no scheme.
-pub fn with_scheme(credential: &str) -> String {
-    if credential.contains(' ') { credential.to_owned() } else { format!("Bearer {credential}") }
+    fn set(&mut self, header: &CredentialHeader, value: Option<String>) {
+        if header.is_authorization() {
+            self.authorization = value.map_or(Authorization::Remove, Authorization::Value);
+            return;
+        }
+        self.others.retain(|other| other.header != *header);
+        self.others.push(CredentialValue { header: header.clone(), value });
+    }
 }
 
 impl fmt::Debug for Authorization {
@@ -128,9 +156,18 @@ impl fmt::Debug for Authorization {
     }
 }
 
+impl fmt::Debug for CredentialValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.value.as_ref().map(|_| "[redacted]");
+        f.debug_struct("CredentialValue").field("header", &self.header).field("value", &value).finish()
+    }
+}
+
 impl fmt::Debug for UpstreamHeaders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UpstreamHeaders").field("authorization", &self.authorization).field("assertion", &self.assertion).finish()
+        let Self { authorization, others, assertion } = self;
+        let mut shown = f.debug_struct("UpstreamHeaders");
+        shown.field("authorization", authorization).field("others", others).field("assertion", assertion).finish()
     }
 }
 

@@ -124,8 +124,11 @@ impl CheckArgs {
     fn run(self) -> Result<ExitCode, String> {
         let map = read_map(&self.file)?;
         let given = |names: Vec<String>| Some(names).filter(|names| !names.is_empty());
-        let configured =
-            ConfiguredNames { providers: given(self.provider), upstream_credentials: given(self.upstream_credential), ..ConfiguredNames::default() };
+        let configured = ConfiguredNames {
+            providers: given(self.provider),
+            upstream_credentials: given(self.upstream_credential),
+            ..ConfiguredNames::default()
+        };
         map.check_configured(&configured).map_err(|error| error.to_string())?;
         print(format_args!("the role map is valid; it has {} rules\n", map.rule_count()))?;
         Ok(ExitCode::SUCCESS)

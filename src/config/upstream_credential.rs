@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::secrets::SecretFields;
 use super::values;
-use crate::access::UpstreamCredential;
+use crate::access::{CredentialHeader, UpstreamCredential};
 use crate::origin::PublicUrl;
 use crate::principal::{Role, Team};
 use crate::secret::ConfiguredSecret;
@@ -21,13 +21,24 @@ pub struct UpstreamCredentials {
     pub assertion: Option<Assertion>,
 }
 
-/// A static value of `Authorization`, with the roles and teams that it is sent for.
+/// A static upstream credential, with the roles and teams that it is sent for.
 #[derive(Clone, Debug)]
 pub struct StaticCredential {
     pub name: String,
     pub roles: Vec<Role>,
     pub teams: Vec<Team>,
-    pub authorization: ConfiguredSecret,
+    pub header: CredentialHeader,
+    pub form: CredentialForm,
+    pub value: ConfiguredSecret,
+}
+
+/// The form in which a static credential is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialForm {
+    /// `authorization`: a value of `Authorization`, or a token, to which the scheme `Bearer` is added.
+    Authorization,
+    /// `value`: the header's value as it is sent.
+    Verbatim,
 }
 
 /// Settings of identity assertions.
@@ -40,7 +51,7 @@ pub struct Assertion {
     pub as_authorization: bool,
 }
 
-pub const DOC: &str = "Credential that the upstream receives instead of the client's `Authorization` header.";
+pub const DOC: &str = "Credential that the upstream receives instead of the client's.";
 
 const STATIC: &str = "Static upstream credentials. Of the entries with the selected name, the first that matches the user's role \
                       and teams is sent. If none matches, no credential is sent.";
@@ -50,7 +61,7 @@ const ASSERTION: &str = "Identity assertion: a signed JWT that identifies the us
 
 const AUTHORIZATION: SecretFields = SecretFields {
     inline: field("authorization", "Inline value. Prefer `authorization_file`.")
-        .unset("required, unless `authorization_file` is set"),
+        .unset("required, unless `authorization_file`, or `header` with a value, is set"),
     file: field(
         "authorization_file",
         "File with the value of `Authorization`: with its scheme (`Basic …`), or only a token, which is sent as `Bearer`. \
@@ -58,6 +69,18 @@ const AUTHORIZATION: SecretFields = SecretFields {
     ),
     check: authorization,
 };
+
+const VALUE: SecretFields = SecretFields {
+    inline: field("value", "Inline value of `header`. Prefer `value_file`."),
+    file: field(
+        "value_file",
+        "File with the value of `header`, which is sent as it is. Read again when it changes. Required with `header`.",
+    ),
+    check: header_value,
+};
+
+const HEADER: Kind<CredentialHeader> =
+    Kind { name: "header name", parse: |text| CredentialHeader::parse(text).map_err(|error| error.to_string()) };
 
 const KEYS: SecretFields = SecretFields {
     inline: field("keys", "Inline signing keys. Prefer `keys_file`."),
@@ -132,7 +155,7 @@ fn read_static(section: &mut Section<'_>, unrestricted: &mut Vec<String>, known:
     known.extend(name.clone().filter(|name| !known.contains(name)));
     let roles = section.list(field("roles", "Roles of the users that the entry matches.").unset("all"), &ROLE, &[]);
     let teams = section.list(field("teams", "Teams of the users that the entry matches.").unset("all"), &TEAM, &[]);
-    let authorization = section.secret(&AUTHORIZATION);
+    let credential = read_credential(section);
     values.into_iter().collect::<Option<()>>()?;
     let (name, roles, teams) = (name?, roles?, teams?);
     if unrestricted.contains(&name) {
@@ -142,10 +165,7 @@ fn read_static(section: &mut Section<'_>, unrestricted: &mut Vec<String>, known:
         );
         return None;
     }
-    let Some(authorization) = authorization? else {
-        section.complain("authorization_file", "is required: the credential that the upstream receives");
-        return None;
-    };
+    let (header, form, value) = credential?;
     for (list, is_empty) in [("roles", roles.is_empty()), ("teams", teams.is_empty())] {
         if is_empty && section.is_given(list) {
             section.complain(list, "is empty, so that no user would match; remove it to match all users");
@@ -155,7 +175,54 @@ fn read_static(section: &mut Section<'_>, unrestricted: &mut Vec<String>, known:
     if roles.is_empty() && teams.is_empty() {
         unrestricted.push(name.clone());
     }
-    Some(StaticCredential { name, roles, teams, authorization })
+    Some(StaticCredential { name, roles, teams, header, form, value })
+}
+
+/// Reads either a value of `Authorization`, or another header and its value.
+fn read_credential(section: &mut Section<'_>) -> Option<(CredentialHeader, CredentialForm, ConfiguredSecret)> {
+    let has_header = section.not_without_value("header");
+    let header = section.optional(
+        field("header", "Header in which the upstream reads the credential, such as `x-litellm-api-key`. Needs `value_file`.")
+            .unset("`authorization`"),
+        &HEADER,
+    );
+    let authorization = section.secret(&AUTHORIZATION);
+    let value = section.secret(&VALUE);
+    has_header?;
+    let (field, text) = match (authorization?, header?, value?) {
+        (Some(value), None, None) => return Some((CredentialHeader::authorization(), CredentialForm::Authorization, value)),
+        (None, Some(header), Some(value)) => return Some((header, CredentialForm::Verbatim, value)),
+        (None, None, None) => ("authorization_file", "is required: the credential that the upstream receives"),
+        (None, Some(_), None) => ("value_file", "is required with `header`: the credential that the upstream receives"),
+        (None, None, Some(_)) => {
+            ("header", "is required with `value_file`: the header in which the upstream reads the credential")
+        }
+        (Some(_), Some(_), _) => {
+            ("header", "cannot be combined with `authorization_file`; write the header's value to `value_file`")
+        }
+        (Some(_), None, Some(_)) => ("value_file", "cannot be combined with `authorization_file`; keep one of them"),
+    };
+    section.complain(field, text);
+    None
+}
+
+impl CredentialForm {
+    /// Returns the value of the header.
+    pub fn header_value(self, text: &str) -> String {
+        match self {
+            // A token that has no scheme.
+            Self::Authorization if !text.contains(' ') => format!("Bearer {text}"),
+            Self::Authorization | Self::Verbatim => text.to_owned(),
+        }
+    }
+
+    /// Validates the text of a secret.
+    pub fn check(self, text: &str) -> Result<(), String> {
+        match self {
+            Self::Authorization => authorization(text),
+            Self::Verbatim => header_value(text),
+        }
+    }
 }
 
 /// Returns `Some(None)` if no keys are configured.
@@ -206,17 +273,23 @@ const ROLE: Kind<Role> = Kind { name: "role", parse: |text| values::name(text).m
 
 const TEAM: Kind<Team> = Kind { name: "team", parse: |text| values::name(text).map(Team::new) };
 
+/// Validates a value of `Authorization`.
+fn authorization(text: &str) -> Result<(), String> {
+    header_value(text)?;
+    if ["Bearer", "Basic"].iter().any(|scheme| text.eq_ignore_ascii_case(scheme)) {
+        return Err("is a scheme without a credential".to_owned());
+    }
+    Ok(())
+}
+
 /// Validates a header value, within the length that gateways such as nginx accept.
-pub fn authorization(text: &str) -> Result<(), String> {
+fn header_value(text: &str) -> Result<(), String> {
     const MAX_LENGTH: usize = 2048;
     if text.len() > MAX_LENGTH {
         return Err(format!("must not be longer than {MAX_LENGTH} bytes"));
     }
     if !text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') || text.trim() != text {
         return Err("must be one line of visible ASCII characters, as a header carries it".to_owned());
-    }
-    if ["Bearer", "Basic"].iter().any(|scheme| text.eq_ignore_ascii_case(scheme)) {
-        return Err("is a scheme without a credential".to_owned());
     }
     Ok(())
 }
@@ -240,5 +313,18 @@ mod tests {
     fn a_value_fits_a_header(#[case] text: &str, #[case] good: bool) {
         assert_eq!(authorization(text).is_ok(), good);
         assert!(authorization(&"a".repeat(2049)).is_err());
+    }
+
+    #[test]
+    fn only_a_token_for_authorization_gets_a_scheme() {
+        for (form, text, expected) in [
+            (CredentialForm::Authorization, "sk-1", "Bearer sk-1"),
+            (CredentialForm::Authorization, "Basic YTpi", "Basic YTpi"),
+            (CredentialForm::Verbatim, "sk-1", "sk-1"),
+            (CredentialForm::Verbatim, "Bearer sk-1", "Bearer sk-1"),
+        ] {
+            assert_eq!((form.check(text), form.header_value(text)), (Ok(()), expected.to_owned()));
+        }
+        assert!(CredentialForm::Verbatim.check("a\nb").is_err());
     }
 }

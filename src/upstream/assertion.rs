@@ -67,7 +67,7 @@ impl Assertions {
             true => Authorization::Value(format!("Bearer {}", assertion.jwt)),
             false => Authorization::Remove,
         };
-        UpstreamHeaders { authorization, assertion: Some(assertion) }
+        UpstreamHeaders { assertion: Some(assertion), ..UpstreamHeaders::with_authorization(authorization) }
     }
 
     pub(super) fn public_keys(&self) -> JwkSet {

@@ -25,7 +25,8 @@ fn static_credentials() -> Vec<StaticUpstreamCredential> {
         name: (*name).into(),
         roles: roles.iter().copied().map(Role::new).collect(),
         teams: teams.iter().copied().map(Team::new).collect(),
-        authorization: Arc::new(SecretCell::new(value)),
+        header: CredentialHeader::authorization(),
+        value: Arc::new(SecretCell::new(value)),
     });
     credentials.collect()
 }
@@ -156,6 +157,72 @@ fn an_anonymous_caller_gets_no_static_credential_that_requires_a_role() {
     assert_eq!(authorization(&upstream(None, None), map.access().unwrap(), "/open-with-key/x", None), "Bearer for-all");
 }
 
+/// Returns the entries of one credential, some of them in other headers.
+fn with_headers(entries: &[(&str, &[&str], &str)]) -> UpstreamCredentialPolicy {
+    let entry = |(header, roles, value): &(&str, &[&str], &str)| StaticUpstreamCredential {
+        name: "litellm".into(),
+        roles: roles.iter().copied().map(Role::new).collect(),
+        teams: Vec::new(),
+        header: CredentialHeader::parse(header).unwrap(),
+        value: Arc::new(SecretCell::new(value)),
+    };
+    let entries = entries.iter().map(entry).collect();
+    let default = Some(UpstreamCredential::Static("litellm".into()));
+    UpstreamCredentialPolicy::new(default, entries, None, Arc::new(Metrics::new()))
+}
+
+fn others(sent: &UpstreamHeaders) -> Vec<(&str, Option<&str>)> {
+    sent.others.iter().map(|other| (other.header.as_str(), other.value.as_deref())).collect()
+}
+
+const OTHER_HEADERS: &str = "
+  - {paths: [/open/**], allow: anyone, upstream_credential: litellm}
+  - {paths: [/own/**], read: [x-litellm-api-key, session]}
+  - {paths: [/**]}
+";
+
+#[rstest]
+#[case::not_read("/own/x", true, Authorization::Passthrough)]
+#[case::open("/open/x", false, Authorization::Passthrough)]
+#[case::read("/x", true, Authorization::Remove)]
+#[case::read_by_another_interpretation("/own/../x", true, Authorization::Remove)]
+fn with_a_credential_in_another_header_authorization_goes_on_unless_it_was_read(
+    #[case] path: &str,
+    #[case] is_authenticated: bool,
+    #[case] expected: Authorization,
+) {
+    let map = access(OTHER_HEADERS);
+    let request = CheckRequest { method: "GET", scheme: "https", host: "llm", path, query: None };
+    let matched = map.access().unwrap().match_request(&request).unwrap();
+    let principal = evaluation("internal_user", &[]);
+    let upstream = with_headers(&[("X-LiteLLM-Api-Key", &[], "Bearer sk-1")]);
+    let sent = upstream.choose_headers(Some(&matched), is_authenticated.then_some(&principal));
+    assert_eq!((others(&sent), &sent.authorization), (vec![("x-litellm-api-key", Some("Bearer sk-1"))], &expected));
+    let shown = format!("{sent:?}");
+    assert!(!shown.contains("sk-1") && shown.contains("x-litellm-api-key"), "{shown}");
+}
+
+#[test]
+fn the_headers_of_the_other_entries_are_removed() {
+    let upstream = with_headers(&[
+        ("x-admin-key", &["proxy_admin"], "for-admins"),
+        ("authorization", &["internal_user"], "for-users"),
+        ("x-key", &["customer"], "for-customers"),
+    ]);
+    let map = access(OTHER_HEADERS);
+    let request = CheckRequest { method: "GET", scheme: "https", host: "llm", path: "/own/x", query: None };
+    let matched = map.access().unwrap().match_request(&request).unwrap();
+    for (role, authorization, expected) in [
+        ("proxy_admin", Authorization::Remove, [("x-key", None), ("x-admin-key", Some("for-admins"))]),
+        ("internal_user", Authorization::Value("for-users".into()), [("x-admin-key", None), ("x-key", None)]),
+        ("customer", Authorization::Remove, [("x-admin-key", None), ("x-key", Some("for-customers"))]),
+        ("team", Authorization::Remove, [("x-admin-key", None), ("x-key", None)]),
+    ] {
+        let sent = upstream.choose_headers(Some(&matched), Some(&evaluation(role, &[])));
+        assert_eq!((others(&sent), &sent.authorization), (expected.to_vec(), &authorization), "{role}");
+    }
+}
+
 #[test]
 fn an_assertion_has_the_claims_of_the_principal() {
     let clock = ManualClock::new();
@@ -217,10 +284,4 @@ fn an_anonymous_caller_gets_no_assertion() {
     let (assertions, _) = assertions(&ManualClock::new(), true);
     let sent = upstream(Some("assertion"), Some(assertions)).choose_headers(None, None);
     assert_eq!((sent.authorization, sent.assertion.is_none()), (Authorization::Remove, true));
-}
-
-#[test]
-fn a_token_without_a_scheme_is_sent_as_a_bearer_token() {
-    assert_eq!(with_scheme("sk-1"), "Bearer sk-1");
-    assert_eq!(with_scheme("Basic YTpi"), "Basic YTpi");
 }

@@ -2,7 +2,9 @@
 
 mod assertion;
 mod fixed;
+mod identity_encoding;
 mod litellm;
+mod other_header;
 mod own_credentials;
 
 use std::path::PathBuf;
@@ -30,6 +32,10 @@ const ACCESS: &str = r#"access:
   - {paths: [/vouched/**], upstream_credential: assertion}
   - {paths: [/theirs/**], read: [session], upstream_credential: pass}
   - {paths: [/some/**], read: [x-api-key, session]}
+  - {paths: [/subscription/**], read: [x-litellm-api-key], upstream_credential: proxied}
+  - {paths: [/browser/**], read: [session], upstream_credential: proxied}
+  - {paths: [/read/**], upstream_credential: proxied}
+  - {paths: [/anyone/**], allow: anyone, upstream_credential: proxied}
   - {paths: [/closed/**], allow: nobody}
   - {paths: [/**]}
 "#;
@@ -47,6 +53,7 @@ impl Files {
             files.write("for-admins", "Bearer sk-upstream-for-admins\n");
             files.write("for-all", "sk-upstream-for-all\n");
             files.write("for-data", "Basic ZGF0YTp1cHN0cmVhbQ==\n");
+            files.write("for-proxied", "Bearer sk-of-the-proxy\n");
             files.write("keys.pem", &new_key("es256"));
             files
         })
@@ -63,8 +70,8 @@ impl Files {
     }
 
     fn section(&self) -> String {
-        let [admins, all, data, keys] =
-            ["for-admins", "for-all", "for-data", "keys.pem"].map(|name| self.path(name).display().to_string());
+        let [admins, all, data, proxied, keys] =
+            ["for-admins", "for-all", "for-data", "for-proxied", "keys.pem"].map(|name| self.path(name).display().to_string());
         format!(
             "upstream_credential:
   default: litellm
@@ -72,6 +79,7 @@ impl Files {
     - {{name: litellm, roles: [proxy_admin], authorization_file: {admins}}}
     - {{name: litellm, authorization_file: {all}}}
     - {{name: data, teams: [data], authorization_file: {data}}}
+    - {{name: proxied, header: X-LiteLLM-Api-Key, value_file: {proxied}}}
   assertion: {{audience: {AUDIENCE}, keys_file: {keys}}}
 "
         )

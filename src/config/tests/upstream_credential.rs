@@ -32,7 +32,7 @@ fn credentials_keep_their_order() {
     assert_eq!(read.default, Some(UpstreamCredential::Static("litellm".into())));
     assert_eq!(read.names(), ["litellm", "static"]);
     assert_eq!((read.fixed[0].roles.len(), read.fixed[0].teams.len()), (1, 1));
-    assert_eq!(read.fixed[2].authorization.expose_initial(), "Basic YTpi");
+    assert_eq!(read.fixed[2].value.expose_initial(), "Basic YTpi");
     assert!(!format!("{read:?}").contains("sk-1"));
 }
 
@@ -85,6 +85,17 @@ fn an_assertion_has_the_public_url_as_issuer_and_the_configured_audience() {
 #[case("{default: assertion}", "upstream_credential.default (line 2): `assertion` needs")]
 #[case("{static: [{name: litellm}]}", "upstream_credential.static[0].authorization_file (line 2): is required")]
 #[case("{static: [{name: pass, authorization: sk-hidden}]}", "static[0].name (line 2): must not be none, pass or assertion")]
+#[case("{static: [{header: x-key}]}", "static[0].value_file (line 2): is required with `header`")]
+#[case("{static: [{value: sk-hidden}]}", "static[0].header (line 2): is required with `value_file`")]
+#[case(
+    "{static: [{header: x-key, value: sk-hidden, authorization: sk-hidden}]}",
+    "static[0].header (line 2): cannot be combined"
+)]
+#[case("{static: [{value: sk-hidden, authorization: sk-hidden}]}", "static[0].value_file (line 2): cannot be combined")]
+#[case("{static: [{header: , authorization: sk-hidden}]}", "static[0].header (line 2): has no value")]
+#[case("{static: [{header: Cookie, value: sk-hidden}]}", "static[0].header (line 2): has another meaning")]
+#[case("{static: [{header: x_key, value: sk-hidden}]}", "static[0].header (line 2): must be a header's name")]
+#[case("{static: [{header: x-key, value: \"sk-hidden\\nX: y\"}]}", "static[0].value (line 2): must be one line")]
 #[case("{static: [{roles: [], authorization: sk-hidden}]}", "static[0].roles (line 2): is empty")]
 #[case("{static: [{teams: , authorization: sk-hidden}]}", "static[0].teams (line 2): has no value")]
 #[case(

@@ -10,7 +10,7 @@ use crate::{
     access::{CredentialSource, CredentialSources},
     check::{Echo, OwnCredentials},
     principal::IdentityHeaders,
-    upstream::{Authorization, UpstreamHeaders},
+    upstream::{Authorization, CredentialValue, UpstreamHeaders},
 };
 
 const UNTOUCHED: HeaderName = HeaderName::from_static("x-vestibule-untouched");
@@ -67,7 +67,11 @@ pub(super) fn allow(
         }
         Authorization::Passthrough => {}
     }
-    let passthrough = PassthroughHeaders { read, authorization: &sent.authorization, client };
+    for CredentialValue { header, value } in &sent.others {
+        let value = value.as_deref().and_then(|value| HeaderValue::from_str(value).ok()).unwrap_or(EMPTY);
+        response.insert_header((header.as_str(), value));
+    }
+    let passthrough = PassthroughHeaders { read, sent, client };
     if let Some(names) = passthrough.names() {
         response.insert_header((UNTOUCHED, names));
     }
@@ -110,7 +114,7 @@ impl ClientHeaders<'_> {
 /// The credential headers that the upstream receives as the client sent them. It receives no others.
 struct PassthroughHeaders<'a> {
     read: CredentialSources,
-    authorization: &'a Authorization,
+    sent: &'a UpstreamHeaders,
     client: &'a ClientHeaders<'a>,
 }
 
@@ -119,8 +123,9 @@ impl PassthroughHeaders<'_> {
     fn selected(&self) -> impl Iterator<Item = CredentialSource> {
         let is_passthrough = move |place: &CredentialSource| match place {
             CredentialSource::Session => false,
-            CredentialSource::Authorization => *self.authorization == Authorization::Passthrough,
-            other => !self.read.contains(*other),
+            CredentialSource::Authorization => self.sent.authorization == Authorization::Passthrough,
+            // The upstream's own credential replaces the client's.
+            other => !self.read.contains(*other) && self.sent.others.iter().all(|sent| sent.header != *other),
         };
         CredentialSource::ALL.into_iter().filter(is_passthrough)
     }

@@ -7,11 +7,11 @@ use anyhow::Context;
 use super::watch;
 use crate::{
     clock::Clock,
-    config::{self, Config, StaticCredential, upstream_credential::authorization},
+    config::{self, Config, StaticCredential},
     files::FileWatch,
     metrics::Metrics,
     secret::{NewSigningKeys, SecretCell, SigningKeys},
-    upstream::{AssertionSettings, Assertions, StaticUpstreamCredential, UpstreamCredentialPolicy, with_scheme},
+    upstream::{AssertionSettings, Assertions, StaticUpstreamCredential, UpstreamCredentialPolicy},
 };
 
 pub(super) fn upstream(
@@ -27,20 +27,22 @@ pub(super) fn upstream(
 }
 
 fn fixed(credential: &StaticCredential, watches: &mut Vec<FileWatch>) -> StaticUpstreamCredential {
-    let StaticCredential { name, roles, teams, authorization: secret } = credential;
-    let cell = Arc::new(SecretCell::new(&with_scheme(secret.expose_initial())));
+    let StaticCredential { name, roles, teams, header, form, value } = credential;
+    let form = *form;
+    let cell = Arc::new(SecretCell::new(&form.header_value(value.expose_initial())));
     let edited = Arc::clone(&cell);
-    let (entry, path) = (name.clone(), secret.path().map(|path| path.display().to_string()));
-    watch(secret, watches, "upstream_credential.static", move |text| match authorization(text) {
+    let (entry, path) = (name.clone(), value.path().map(|path| path.display().to_string()));
+    watch(value, watches, "upstream_credential.static", move |text| match form.check(text) {
         Ok(()) => {
-            edited.replace(&with_scheme(text));
+            edited.replace(&form.header_value(text));
             tracing::info!(entry, path, "upstream credential reloaded");
         }
         Err(error) => {
             tracing::error!(entry, path, error, "upstream credential rejected; keeping previous version");
         }
     });
-    StaticUpstreamCredential { name: name.as_str().into(), roles: roles.clone(), teams: teams.clone(), authorization: cell }
+    let (roles, teams) = (roles.clone(), teams.clone());
+    StaticUpstreamCredential { name: name.as_str().into(), roles, teams, header: header.clone(), value: cell }
 }
 
 fn assertions(
