@@ -13,6 +13,7 @@ mod naive;
 mod path_sets;
 mod pattern;
 mod places;
+mod route;
 mod upstream_credential;
 
 use std::borrow::Cow;
@@ -25,6 +26,7 @@ pub use credential_sources::{CredentialSource, CredentialSources};
 pub use interpretations::{Derivation, PathError, PathInterpretations};
 pub use path_sets::PathSets;
 pub use pattern::{HostPattern, HostPatternError, Method, MethodError, PathPattern, PathPatternError};
+pub use route::{RouteNameError, RouteRule, RouteRules, check_route_name};
 pub use upstream_credential::{UpstreamCredential, UpstreamCredentialError};
 
 use crate::principal::{CredentialKind, Grant, HeaderEncoding, Role, RuleName};

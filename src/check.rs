@@ -21,11 +21,13 @@ pub use query::{CheckQuery, CheckQueryError, Echo, RouteRestrictions};
 use std::sync::Arc;
 
 use crate::{
-    access::{AccessRules, CredentialSources, MatchError, MatchedRules, PathError, PathInterpretations, UnmetRequirement},
+    access::{
+        AccessRules, CredentialSources, MatchError, MatchedRules, PathError, PathInterpretations, RouteRule, UnmetRequirement,
+    },
     bearer_tokens::{BearerError, BearerPrincipal, BearerTokens, Jwt, UnregisteredSubjects},
     principal::{CredentialKind, Evaluation, Grant, IdentityClaims, IdentityHeaders, Role},
     principal_cache::{LookupError, Principals, RestrictedGrant, UserSession},
-    role_map::{CurrentRoleMap, RoleMaps},
+    role_map::{CurrentRoleMap, RoleMap, RoleMaps},
     upstream::UpstreamCredentialPolicy,
     users::SessionToken,
 };
@@ -105,7 +107,11 @@ impl Checker {
             return Decision::RoleMapNotLoaded;
         }
         let paths = PathInterpretations::of(request.path);
-        let rules = match match_rules(in_force.map.access(), request, &paths, restrictions) {
+        let route = match Route::find(&in_force.map, restrictions) {
+            Ok(route) => route,
+            Err(denial) => return Decision::DeniedForAll(denial),
+        };
+        let rules = match match_rules(in_force.map.access(), request, &paths, &route) {
             Ok(RuleOutcome::AnyoneAllowed(rules)) => {
                 return Decision::AllowAnyone { upstream_headers: self.upstream.choose_headers(Some(&rules), None) };
             }
@@ -119,7 +125,7 @@ impl Checker {
             Err(AuthenticationError::Unavailable(cause)) => return Decision::Unavailable(cause),
         };
         let AuthenticatedPrincipal { evaluation, credential } = principal;
-        let authorized = authorize_grant(&evaluation.grant, credential.kind(), rules.as_ref(), restrictions)
+        let authorized = authorize_grant(&evaluation.grant, credential.kind(), rules.as_ref(), &route)
             .and_then(|()| credential.authorize_path(&paths));
         match authorized {
             Ok(()) => {
@@ -262,11 +268,11 @@ pub fn authorize(
     grant: &Grant,
     credential: CredentialKind,
 ) -> Result<Permission, Denial> {
-    let restrictions = RouteRestrictions::default();
-    match match_rules(access, request, &PathInterpretations::of(request.path), &restrictions)? {
+    let route = Route { restrictions: &RouteRestrictions::default(), rule: None };
+    match match_rules(access, request, &PathInterpretations::of(request.path), &route)? {
         RuleOutcome::AnyoneAllowed(_) => Ok(Permission::Anyone),
         RuleOutcome::AuthenticationRequired(rules) => {
-            authorize_grant(grant, credential, rules.as_ref(), &restrictions)?;
+            authorize_grant(grant, credential, rules.as_ref(), &route)?;
             Ok(Permission::ThisPrincipal)
         }
     }
@@ -274,6 +280,29 @@ pub fn authorize(
 
 /// The interpretations of a request's path. They are computed once for the access rules and the key's restrictions.
 type PathResult<'a> = Result<PathInterpretations<'a>, PathError>;
+
+/// The restrictions of a request's route: those in the check's URL, and those in the role map that it names.
+struct Route<'a> {
+    restrictions: &'a RouteRestrictions,
+    rule: Option<&'a RouteRule>,
+}
+
+impl<'a> Route<'a> {
+    /// An unknown name is an error, since the restrictions may have been renamed.
+    fn find(map: &'a RoleMap, restrictions: &'a RouteRestrictions) -> Result<Self, RuleDenial> {
+        let find = |name: &String| map.route(name).ok_or(RuleDenial::UnknownRoute);
+        let rule = restrictions.route.as_ref().map(find).transpose()?;
+        Ok(Self { restrictions, rule })
+    }
+
+    fn is_restricted(&self) -> bool {
+        *self.restrictions != RouteRestrictions::default()
+    }
+
+    fn allows(&self, grant: &Grant) -> bool {
+        self.restrictions.allow(grant) && self.rule.is_none_or(|rule| rule.allows(grant))
+    }
+}
 
 /// The result of matching the access rules, before authentication.
 enum RuleOutcome<'a> {
@@ -286,7 +315,7 @@ fn match_rules<'a>(
     access: Option<&'a AccessRules>,
     request: &CheckRequest<'_>,
     paths: &PathResult<'_>,
-    restrictions: &RouteRestrictions,
+    route: &Route<'_>,
 ) -> Result<RuleOutcome<'a>, RuleDenial> {
     let Some(access) = access else { return Ok(RuleOutcome::AuthenticationRequired(None)) };
     let paths = paths.as_ref().map_err(|error| MatchError::Path(*error))?;
@@ -295,7 +324,7 @@ fn match_rules<'a>(
         return Err(RuleDenial::Nobody { rule: rule.clone() });
     }
     // The restrictions of a route cannot be evaluated for an anonymous caller.
-    let is_open = rules.is_open_to_anyone() && *restrictions == RouteRestrictions::default();
+    let is_open = rules.is_open_to_anyone() && !route.is_restricted();
     Ok(if is_open { RuleOutcome::AnyoneAllowed(rules) } else { RuleOutcome::AuthenticationRequired(Some(rules)) })
 }
 
@@ -303,7 +332,7 @@ fn authorize_grant(
     grant: &Grant,
     credential: CredentialKind,
     rules: Option<&MatchedRules<'_>>,
-    restrictions: &RouteRestrictions,
+    route: &Route<'_>,
 ) -> Result<(), DenialReason> {
     if grant.role.is_none() {
         return Err(if grant.missing_source.is_some() { DenialReason::MissingSource } else { DenialReason::NoRole });
@@ -311,7 +340,7 @@ fn authorize_grant(
     if let Some(Err(UnmetRequirement { rule, requirement })) = rules.map(|rules| rules.authorize(grant, credential)) {
         return Err(DenialReason::UnmetRequirement { rule: rule.clone(), requirement });
     }
-    if restrictions.allow(grant) { Ok(()) } else { Err(DenialReason::RouteRestriction) }
+    if route.allows(grant) { Ok(()) } else { Err(DenialReason::RouteRestriction) }
 }
 
 /// Returns the reason for the missing role.

@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 
 use crate::yaml::Mistakes;
 use crate::{
-    access::{AccessRules, MatchedRules},
+    access::{AccessRules, MatchedRules, RouteRule, RouteRules},
     principal::{Grant, HeaderEncoding, IdentityClaims, PinnedGrant, Role, RuleName, Source},
 };
 use litellm::Mappings;
@@ -45,6 +45,7 @@ pub struct RoleMap {
     teams: TeamRules,
     mappings: Option<Mappings>,
     access: Option<AccessRules>,
+    routes: RouteRules,
     /// The encoding of identity headers for access rules that set none.
     identity_encoding: HeaderEncoding,
     missing_source: MissingSourcePolicy,
@@ -107,6 +108,11 @@ impl RoleMap {
             HeaderEncoding::Percent => self.teams.with_commas(),
         };
         Self { teams, identity_encoding: encoding, ..self }
+    }
+
+    /// The restrictions of the route with this name.
+    pub fn route(&self, name: &str) -> Option<&RouteRule> {
+        self.routes.get(name)
     }
 
     /// The encoding of the identity headers for a request that these access rules matched.

@@ -185,6 +185,8 @@ pub enum RuleDenial {
     Nobody { rule: RuleName },
     #[error(transparent)]
     NoMatch(#[from] MatchError),
+    #[error("the check's URL names a route that is not in the role map's `routes`")]
+    UnknownRoute,
 }
 
 impl RuleDenial {
@@ -194,6 +196,7 @@ impl RuleDenial {
             Self::Nobody { .. } => "rule_allows_nobody",
             Self::NoMatch(MatchError::Path(_)) => "path_invalid",
             Self::NoMatch(MatchError::NoRule) => "no_rule",
+            Self::UnknownRoute => "route_unknown",
         }
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+use crate::access::check_route_name;
 use crate::origin::{AuthorityError, NamedHost};
 use crate::principal::Grant;
 
@@ -25,23 +26,29 @@ pub enum Echo {
     Enabled,
 }
 
-/// `allow_roles` and `allow_teams`. They never allow more than the access rules.
+/// `allow_roles`, `allow_teams` and `route`. They never allow more than the access rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteRestrictions {
     /// `None` allows every principal. An empty list allows none.
     pub roles: Option<Vec<String>>,
     pub teams: Option<Vec<String>>,
+    /// The name of restrictions in the role map.
+    pub route: Option<String>,
 }
 
 /// The query of an auth request is invalid. Unknown parameters are refused, since they may be meant as restrictions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckQueryError {
-    #[error("the check's URL has a parameter other than host, allow_roles, allow_teams and echo")]
+    #[error("the check's URL has a parameter other than host, route, allow_roles, allow_teams and echo")]
     UnknownParameter,
     #[error("the check's URL names two hosts; use one route for each host")]
     HostRepeated,
     #[error("the check's URL names an invalid host; write a single host name, or an IP address")]
     Host(AuthorityError),
+    #[error("the check's URL names two routes; name one of the role map's `routes`")]
+    RouteRepeated,
+    #[error("the check's URL names an invalid route; a name has 1 to 32 of the letters a-z, digits and -")]
+    Route,
     #[error("the check's URL has an echo that is neither true nor false")]
     Echo,
     #[error("the check's URL has a plus sign; write %20 for a space and %2B for a plus sign")]
@@ -57,6 +64,8 @@ impl CheckQueryError {
             Self::UnknownParameter => "unknown_parameter",
             Self::HostRepeated => "host_repeated",
             Self::Host(_) => "host_invalid",
+            Self::RouteRepeated => "route_repeated",
+            Self::Route => "route_invalid",
             Self::Echo => "invalid_echo",
             Self::Plus => "plus_sign",
             Self::Encoding => "invalid_percent_encoding",
@@ -77,6 +86,10 @@ impl<'a> CheckQuery<'a> {
                 "allow_teams" => &mut parsed.restrictions.teams,
                 "host" => {
                     parsed.name_host(values)?;
+                    continue;
+                }
+                "route" => {
+                    parsed.restrictions.name_route(&values)?;
                     continue;
                 }
                 "echo" => {
@@ -101,7 +114,17 @@ impl<'a> CheckQuery<'a> {
 }
 
 impl RouteRestrictions {
-    /// True if the grant has one of the roles and one of the teams, as far as they are restricted.
+    /// A second route is refused like a second host.
+    fn name_route(&mut self, name: &str) -> Result<(), CheckQueryError> {
+        check_route_name(name).map_err(|_| CheckQueryError::Route)?;
+        match self.route.replace(name.to_owned()) {
+            None => Ok(()),
+            Some(_) => Err(CheckQueryError::RouteRepeated),
+        }
+    }
+
+    /// True if the grant has one of the roles and one of the teams, as far as the lists restrict them. The named route is
+    /// evaluated with the role map.
     pub fn allow(&self, grant: &Grant) -> bool {
         let by_role = self.roles.as_ref().is_none_or(|roles| {
             let role = grant.role.as_ref();
@@ -175,7 +198,7 @@ mod tests {
         #[case] roles: Option<Vec<String>>,
         #[case] teams: Option<Vec<String>>,
     ) {
-        let restrictions = RouteRestrictions { roles, teams };
+        let restrictions = RouteRestrictions { roles, teams, route: None };
         let expected = CheckQuery { host: None, restrictions, echo: Echo::Disabled };
         assert_eq!(CheckQuery::parse(query), Ok(expected.clone()));
         let with_echo = format!("{query}&echo=true");
@@ -203,6 +226,27 @@ mod tests {
     #[case("host=a&allow_roles=x&h%6Fst=b")]
     fn a_second_host_is_refused(#[case] query: &str) {
         assert_eq!(CheckQuery::parse(query), Err(CheckQueryError::HostRepeated));
+    }
+
+    #[rstest]
+    #[case("route=data-1", Ok(Some("data-1")))]
+    #[case("host=a&r%6Fute=d%61ta&allow_roles=a", Ok(Some("data")))]
+    #[case("allow_roles=a", Ok(None))]
+    #[case("route=a&route=a", Err(CheckQueryError::RouteRepeated))]
+    #[case("route=a&r%6Fute=b", Err(CheckQueryError::RouteRepeated))]
+    #[case("route", Err(CheckQueryError::Route))]
+    #[case("route=", Err(CheckQueryError::Route))]
+    #[case("route=a,b", Err(CheckQueryError::Route))]
+    #[case("route=Data", Err(CheckQueryError::Route))]
+    #[case("route=data%20science", Err(CheckQueryError::Route))]
+    #[case("route=a&route=B", Err(CheckQueryError::Route))]
+    #[case("Route=a", Err(CheckQueryError::UnknownParameter))]
+    fn the_query_names_one_route(#[case] query: &str, #[case] expected: Result<Option<&str>, CheckQueryError>) {
+        let parsed = CheckQuery::parse(query);
+        let route = parsed.as_ref().map(|parsed| parsed.restrictions.route.as_deref()).map_err(|error| *error);
+        assert_eq!(route, expected);
+        let is_restricted = parsed.is_ok_and(|parsed| parsed.restrictions != RouteRestrictions::default());
+        assert_eq!(is_restricted, expected.is_ok());
     }
 
     #[rstest]

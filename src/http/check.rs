@@ -25,7 +25,7 @@ use refusal::Refusal;
 use super::{RETURN_PARAMETER, connections::BusyConnection, credential_headers, drain::Drain, error, request_id::RequestId};
 use crate::{
     access::CredentialSources,
-    check::{CheckQuery, CheckRequest, Checker, Decision, UnavailableCause},
+    check::{CheckQuery, CheckRequest, Checker, Decision, RuleDenial, UnavailableCause},
     clock::Clock,
     gateway::{nginx, secret::GatewayAuthentication},
     metrics::{CheckOutcome, CredentialLabel, GatewayLabel, Metrics},
@@ -132,6 +132,13 @@ fn log_decision(decision: &Decision, request_id: Option<&str>) {
                 "auth request denied"
             );
         }
+        Decision::DeniedForAll(reason @ RuleDenial::UnknownRoute) => tracing::warn!(
+            request_id,
+            reason = reason.reason(),
+            error = %reason,
+            suppressed = tracing::field::Empty,
+            "auth request for an unknown route denied"
+        ),
         Decision::DeniedForAll(reason) => {
             tracing::debug!(request_id, reason = reason.reason(), error = %reason, "auth request denied")
         }

@@ -3,6 +3,7 @@
 mod access_rules;
 mod litellm;
 mod references;
+mod routes;
 mod rules;
 
 use std::fmt::Display;
@@ -13,7 +14,7 @@ use super::local_grants::LocalClaimsPolicy;
 use super::rules::{Rule, Rules};
 use super::teams::{CommaPolicy, TeamRule, TeamRules};
 use super::{MissingSourcePolicy, Rank, RoleMap, RuleOrigin};
-use crate::access::{self as path_access, AccessRules};
+use crate::access::{self as path_access, AccessRules, RouteRules};
 use crate::principal::{HeaderEncoding, Role, RuleName, Source};
 use crate::yaml::decode::{Section, decode_strict};
 use crate::yaml::{self, Mistake, Mistakes, Subset, shown};
@@ -29,6 +30,7 @@ struct BaseDocument {
     missing_source: MissingSourcePolicy,
     granting: GrantRules,
     access: Option<Vec<path_access::AccessRule>>,
+    routes: RouteRules,
     litellm: Litellm,
 }
 
@@ -88,6 +90,7 @@ pub(super) fn parse<'a>(text: &str, fragments: impl Iterator<Item = (&'a str, &'
         teams: TeamRules::new(teams, comma_policy(base.access.as_deref().unwrap_or_default())),
         mappings: base.litellm.mappings,
         access: base.access.map(AccessRules::new),
+        routes: base.routes,
         identity_encoding: HeaderEncoding::default(),
         missing_source: base.missing_source,
         grants: base.litellm.grants,
@@ -135,6 +138,7 @@ fn read_base(section: &mut Section<'_>) -> Option<BaseDocument> {
     let granting = read_granting(section, &roles);
     let delegated = section.values("delegate", |name| roles.find(name));
     let access = section.maps("access", |section| access_rules::read(section, &roles));
+    let routes = routes::read(section, &roles);
     let default_role = read_default_role(section, &roles);
     let missing_source = read_missing_source(section, granting.as_ref());
     version?;
@@ -144,6 +148,7 @@ fn read_base(section: &mut Section<'_>) -> Option<BaseDocument> {
         missing_source: missing_source?,
         granting: granting?,
         access: access?,
+        routes: routes?,
         litellm: litellm?,
         roles: listed,
     })

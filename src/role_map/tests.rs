@@ -294,6 +294,20 @@ fn an_invalid_structure_is_reported_with_its_line(#[case] document: &str, #[case
 #[case::map_empty("version: 1\nteams: [{claim: a, map: {}}]", "teams[0].map (line 2): maps no value")]
 #[case::map_comma("version: 1\nteams: [{claim: a, map: {x: 'a,b'}}]", "teams[0].map.x (line 2): `a,b` can't be a team's name")]
 #[case::missing_source("version: 1\nmissing_source: allow", "missing_source (line 2): must be ignore or refuse, not `allow`")]
+#[case::route_role(
+    "version: 1\nroutes:\n  data: {roles: [king]}",
+    "routes.data.roles[0] (line 3): role `king` is not in the list"
+)]
+#[case::route_team(
+    "version: 1\nroutes:\n  data: {teams: ['a,b']}",
+    "routes.data.teams[0] (line 3): `a,b` can't be a team's name"
+)]
+#[case::route_name("version: 1\nroutes:\n  Data: {teams: [a]}", "routes.Data (line 3): must be 1 to 32 of the letters a-z")]
+#[case::route_without_restriction(
+    "version: 1\nroutes:\n  data: {}",
+    "routes.data.roles (line 3): is required, unless `teams` is set"
+)]
+#[case::routes_as_a_list("version: 1\nroutes: [a]", "routes (line 2): must be a map")]
 #[case::idle_missing_source("version: 1\nmissing_source: refuse", "missing_source (line 2): has no effect")]
 #[case::strip_empty("version: 1\nteams: [{claim: a, match: b, strip: ''}]", "teams[0].strip (line 2): is empty")]
 fn a_mistake_is_reported_with_field_and_line(#[case] document: &str, #[case] expected: &str) {

@@ -261,6 +261,30 @@ impl Section<'_> {
         values.into_iter().collect::<Option<_>>().map(Some)
     }
 
+    /// Reads a map of maps of fields with arbitrary names, if the field is set; `check_name` validates the names.
+    pub fn named_maps<T>(
+        &mut self,
+        name: &'static str,
+        check_name: impl Fn(&str) -> Result<(), String>,
+        mut read: impl FnMut(&mut Section<'_>) -> Option<T>,
+    ) -> Option<Option<Vec<(String, T)>>> {
+        let Some(node) = self.take(name)? else { return Some(None) };
+        let path = self.path_of(name);
+        let node = self.decoder.expanded(node, &path)?;
+        let Value::Map(entries) = node.value else {
+            self.complain(name, "must be a map, such as `{name: {field: value}}`");
+            return None;
+        };
+        let mut named = Vec::new();
+        for Entry { key, place, value } in entries {
+            let path = format!("{path}.{}", shown(&key).trim_matches('`'));
+            let checked = check_name(&key).map_err(|wrong| self.add(path.clone(), place.clone(), wrong));
+            let value = self.decoder.map(value, path, place, &mut read);
+            named.push(checked.ok().and(value).map(|value| (key, value)));
+        }
+        named.into_iter().collect::<Option<_>>().map(Some)
+    }
+
     /// Reads a nested map of fields. If it is not set, its fields have their defaults.
     pub fn section<T>(
         &mut self,

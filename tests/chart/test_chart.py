@@ -61,6 +61,11 @@ def static(**fields):
     return {"authorization_file": "/etc/vestibule/secrets/upstream", **fields}
 
 
+def role_map(**fields):
+    return {"roleMap": {"document": {"version": 1, **fields}}}
+
+
+UPSTREAM = "/etc/vestibule/secrets/upstream"
 KEYS = {"keys_file": "/etc/vestibule/secrets/keys.pem"}
 SECRETS = {"secrets": {"existingSecret": "door-secrets"}}
 GATEWAY = {"networkPolicy": {"gateway": [{"podSelector": {"matchLabels": {"app": "gateway"}}}]}}
@@ -186,6 +191,15 @@ class InvalidValues(unittest.TestCase):
             ({"service": {"check": {"type": "LoadBalancer"}}}, "service/check", "additional properties 'type' not allowed"),
             ({"ports": {"public": 80}}, "ports/public", "minimum: got 80, want 1,024"),
             ({"roleMap": {"document": ["x"]}}, "roleMap/document", "got array, want"),
+            *((role_map(rules=[{"role": "team", "claim": "a", "match": "b", **wrong}]), f"roleMap/document/rules/0/{name}", "want string")
+              for wrong, name in (({"match": 116544810872468347481}, "match"), ({"match": 8192}, "match"), ({"match": True}, "match"), ({"claim": 7}, "claim"))),
+            (role_map(rules=[{"role": "team", "all": [{"claim": "a", "match": 3}]}]), "rules/0/all/0/match", "want string"),
+            (role_map(teams=[{"claim": "a", "match": False}]), "teams/0/match", "want string"),
+            (role_map(teams=[{"claim": "a", "map": {"x": 7}}]), "teams/0/map/x", "want string"),
+            (role_map(teams=[{"claim": "a", "map": {"1.1654481087246835e+20": "x"}}]), "invalid propertyName"),
+            (role_map(litellm_jwtauth={"jwt_litellm_role_map": [{"jwt_role": 1, "litellm_role": "team"}]}), "jwt_role", "want string"),
+            ({"config": {"identity_headers": {"encoding": "latin1"}}}, "config/identity_headers/encoding"),
+            (upstream_credential(static=[{"header": "x_key", "value_file": "/x"}]), "static/0/header"),
             ({"extraEnv": {"A": "b"}}, "extraEnv", "got object, want array"),
             ({"podLabels": {"a": 1}}, "podLabels/a", "got number, want string"),
             ({"ingress": {"programPaths": ["v1"]}}, "ingress/programPaths/0"),
@@ -430,6 +444,8 @@ class InvalidValues(unittest.TestCase):
             over(GATEWAY, SECRETS, ACCESS, upstream_credential(default="pass", static=[
                 static(roles=["a"]), static(teams=["b"]), static(name="static"), static(name="other")])),
             over(GATEWAY, SECRETS, ACCESS, upstream_credential(default="other", static=[static(name="other", roles=["a"], teams=["b"])])),
+            over(GATEWAY, SECRETS, ACCESS, upstream_credential(static=[{"header": "X-LiteLLM-Api-Key", "value_file": UPSTREAM}])),
+            {"config": {"identity_headers": {"encoding": "percent"}}},
             over(SECRETS, upstream_credential(default="assertion", assertion={
                 **KEYS, "audience": "a", "issuer": "https://door.example.com", "authorization": True})),
             {"config": {"upstream_credential": {"static": [], "assertion": {}}}},
@@ -772,9 +788,23 @@ class Gateway(unittest.TestCase):
         self.assertIsNone(self.annotation(ingresses["programs"], "auth-signin"))
 
     def test_annotations_may_restrict_the_checks_url(self):
-        for more in ("&allow_roles=proxy_admin", "&allow_teams=research,data&allow_roles=proxy_admin,%C3%A9t%C3%A9"):
-            made = pick(minimal(ingress(upstreamAnnotations={AUTH_URL: CHECK_URL + more})), "Ingress", "-upstream")
+        plain = ("&allow_roles=proxy_admin", "&route=data", "&route=data&allow_teams=research,data")
+        encoded = "&allow_teams=research,data&allow_roles=proxy_admin,%C3%A9t%C3%A9"
+        for controller, more in (*(("ingress-nginx", more) for more in plain), ("traefik", encoded)):
+            made = pick(minimal(ingress(controller=controller, upstreamAnnotations={AUTH_URL: CHECK_URL + more})), "Ingress", "-upstream")
             self.assertEqual(made["metadata"]["annotations"][AUTH_URL], CHECK_URL + more)
+
+    def test_a_percent_sign_in_the_checks_url_is_refused_for_ingress_nginx_with_the_reason(self):
+        with self.assertRaises(Refused) as refused:
+            minimal(ingress(upstreamAnnotations={AUTH_URL: CHECK_URL + "&allow_teams=data%20science"}))
+        for words in ("auth-url: must not contain %", "ingress-nginx refuses", "routes of the role map", "&route=NAME"):
+            self.assertIn(words, str(refused.exception))
+
+    def test_the_ingresses_copy_the_header_of_an_upstream_credential_once(self):
+        entries = [{"header": "X-Upstream-Key", "value_file": UPSTREAM}, {"name": "b", "header": "x-litellm-api-key", "value_file": UPSTREAM}]
+        made = minimal(over(GATEWAY, SECRETS, ACCESS, upstream_credential(static=entries)), ingress())
+        headers = self.annotation(pick(made, "Ingress", "-upstream"), "auth-response-headers").lower().split(", ")
+        self.assertEqual((headers.count("x-upstream-key"), headers.count("x-litellm-api-key")), (1, 1))
 
     def test_every_host_has_its_own_ingresses_with_its_host_in_the_checks_url(self):
         origins = {"config": {"origins": ["https://chat.example.com", "https://Docs.example.com:8443/"]}}

@@ -9,6 +9,7 @@ mod original_headers;
 mod path_spellings;
 mod restrictions;
 mod role_map;
+mod routes;
 mod service_workers;
 mod sign_in;
 mod unusual_requests;

@@ -86,6 +86,12 @@ Values that the binary would reject at its start are rejected here first.
 {{- toJson $mistakes -}}
 {{- end -}}
 
+{{/* "yes" for a header that must not have an upstream credential, as in src/access/credential_header.rs. */}}
+{{- define "vestibule.isReservedHeader" -}}
+{{- $names := list "accept" "age" "cache-control" "connection" "cookie" "date" "expect" "expires" "forwarded" "host" "keep-alive" "location" "origin" "retry-after" "server" "set-cookie" "te" "trailer" "transfer-encoding" "upgrade" "vary" "via" "www-authenticate" "x-real-ip" "x-request-id" "x-rewrite-url" -}}
+{{- if or (has (lower .) $names) (regexMatch "^(access-control|content|proxy|sec|x-accel|x-auth-request|x-forwarded|x-original|x-vestibule)-" (lower .)) }}yes{{ end -}}
+{{- end -}}
+
 {{/* An optional port: a colon and a number from 1 to 65535. */}}
 {{- define "vestibule.portPattern" -}}
 (:0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?
@@ -209,7 +215,11 @@ Values that the binary would reject at its start are rejected here first.
 {{- if not (regexMatch "^[a-z0-9-]{1,32}$" $name) }}{{ $mistakes = append $mistakes (printf "%s.name: must be 1 to 32 characters long and contain only the letters a-z, digits and -" $at) }}
 {{- else if has $name $own }}{{ $mistakes = append $mistakes (printf "%s.name: must not be none, pass or assertion, which are reserved" $at) }}
 {{- else if has $name $forEverybody }}{{ $mistakes = append $mistakes (printf "%s.name: an earlier entry for %s has neither roles nor teams, so this entry is never used; move it before that entry" $at $name) }}{{ end -}}
-{{- if not $one.authorization_file }}{{ $mistakes = append $mistakes (printf "%s.authorization_file: is required; set the file with the Authorization header for the upstream" $at) }}{{ end -}}
+{{- if and $one.authorization_file (or $one.header $one.value_file) }}{{ $mistakes = append $mistakes (printf "%s.authorization_file: cannot be combined with header and value_file; keep the file or the header with its value" $at) }}
+{{- else if and $one.value_file (not $one.header) }}{{ $mistakes = append $mistakes (printf "%s.header: is required with value_file; set the header in which the upstream reads the credential" $at) }}
+{{- else if and $one.header (not $one.value_file) }}{{ $mistakes = append $mistakes (printf "%s.value_file: is required with header; set the file with the header's value" $at) }}
+{{- else if not (or $one.authorization_file $one.header) }}{{ $mistakes = append $mistakes (printf "%s.authorization_file: is required; set the file with the Authorization header for the upstream" $at) }}{{ end -}}
+{{- if and $one.header (include "vestibule.isReservedHeader" $one.header) }}{{ $mistakes = append $mistakes (printf "%s.header: has another meaning for gateways, upstreams or Vestibule; set the header in which the upstream reads its credential" $at) }}{{ end -}}
 {{- range $list := list "roles" "teams" }}{{ if and (hasKey $one $list) (not (get $one $list)) }}{{ $mistakes = append $mistakes (printf "%s.%s: must not be empty; remove it to use the entry for all users" $at $list) }}{{ end }}{{ end -}}
 {{- if not (or (hasKey $one "roles") (hasKey $one "teams")) }}{{ $forEverybody = append $forEverybody $name }}{{ end -}}
 {{- $names = append $names $name -}}
@@ -305,7 +315,7 @@ values. A key ring must not be lost. */}}
 {{- range $index, $issuer := .Values.config.token_issuers | default list }}{{ with $issuer.ca_file }}{{ $named = append $named (list (printf "config.token_issuers[%d].ca_file" $index) .) }}{{ end }}{{ end -}}
 {{- with (.Values.config.check | default dict).secret_file }}{{ $named = append $named (list "config.check.secret_file" .) }}{{ end -}}
 {{- $upstream := .Values.config.upstream_credential | default dict -}}
-{{- range $index, $one := $upstream.static | default list }}{{ with $one.authorization_file }}{{ $named = append $named (list (printf "config.upstream_credential.static[%d].authorization_file" $index) .) }}{{ end }}{{ end -}}
+{{- range $index, $one := $upstream.static | default list }}{{ range $name, $value := pick $one "authorization_file" "value_file" }}{{ $named = append $named (list (printf "config.upstream_credential.static[%d].%s" $index $name) $value) }}{{ end }}{{ end -}}
 {{- with ($upstream.assertion | default dict).keys_file }}{{ $named = append $named (list "config.upstream_credential.assertion.keys_file" .) }}{{ end -}}
 {{- range $name, $value := pick (.Values.config.ui | default dict) "logo_file" "text_file" }}{{ $named = append $named (list (printf "config.ui.%s" $name) $value) }}{{ end -}}
 {{- range $named -}}
@@ -345,8 +355,9 @@ values. A key ring must not be lost. */}}
 {{- range $field := list "annotations" "upstreamAnnotations" -}}
 {{- range $name, $value := pick (get $.Values.ingress $field) (printf "%sauth-url" $own) (printf "%sauth-response-headers" $own) (printf "%sauth-signin" $own) (printf "%sauth-snippet" $own) (printf "%sauth-proxy-set-headers" $own) -}}
 {{- $url := get $check (printf "%sauth-url" $own) -}}
-{{- $narrows := and (eq $field "upstreamAnnotations") (eq $name (printf "%sauth-url" $own)) (hasPrefix $url $value) (regexMatch "^(&allow_(roles|teams)=[^&+#\\s]*)+$" (trimPrefix $url $value)) -}}
-{{- if not $narrows }}{{ $mistakes = append $mistakes (printf "ingress.%s.%s: is set by the chart; upstreamAnnotations may only append allow_roles and allow_teams to auth-url: %s&allow_roles=…" $field $name $url) }}
+{{- $narrows := and (eq $field "upstreamAnnotations") (eq $name (printf "%sauth-url" $own)) (hasPrefix $url $value) (regexMatch "^(&(allow_(roles|teams)=[^&+#\\s]*|route=[a-z0-9-]{1,32}))+$" (trimPrefix $url $value)) -}}
+{{- if not $narrows }}{{ $mistakes = append $mistakes (printf "ingress.%s.%s: is set by the chart; upstreamAnnotations may only append allow_roles, allow_teams and route to auth-url: %s&route=…" $field $name $url) }}
+{{- else if and (contains "%" $value) (ne $.Values.ingress.controller "traefik") }}{{ $mistakes = append $mistakes (printf "ingress.%s.%s: must not contain %%, because ingress-nginx refuses Ingresses whose auth-url has one; list the roles and teams under a name in routes of the role map, and append &route=NAME" $field $name) }}
 {{- else if gt (len $hosts) 1 }}{{ $mistakes = append $mistakes (printf "ingress.%s.%s: would name the host %s for the hosts of config.origins too; use access rules of the role map" $field $name (first $hosts)) }}{{ end -}}
 {{- end -}}
 {{- end -}}

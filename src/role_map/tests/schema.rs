@@ -30,6 +30,7 @@ fn schema_accepts(document: &str) -> bool {
 #[case::capture(
     "{version: 1, teams: [{claim: g, capture: 'CN={team},OU=Groups,*', match: 'CN=llm-*', strip: llm-, map: {a: b}}]}"
 )]
+#[case::routes("{version: 1, routes: {data: {teams: [data science]}, ops-1: {roles: [team, proxy_admin]}}}")]
 #[case::no_access("{version: 1, access: []}")]
 fn a_valid_document_is_accepted_by_both(#[case] document: &str) {
     RoleMap::parse(document).unwrap();
@@ -65,6 +66,10 @@ fn a_valid_document_is_accepted_by_both(#[case] document: &str) {
 #[case::encoding("{version: 1, access: [{identity_headers: {encoding: latin1}}]}")]
 #[case::no_encoding("{version: 1, access: [{identity_headers: {}}]}")]
 #[case::encoding_beside_nobody("{version: 1, access: [{allow: nobody, identity_headers: {encoding: utf8}}]}")]
+#[case::route_name("{version: 1, routes: {Data: {roles: [team]}}}")]
+#[case::route_without_restriction("{version: 1, routes: {data: {}}}")]
+#[case::route_with_an_empty_list("{version: 1, routes: {data: {roles: []}}}")]
+#[case::route_with_another_field("{version: 1, routes: {data: {roles: [team], paths: [/x]}}}")]
 #[case::litellm_half("{version: 1, litellm_jwtauth: {roles_jwt_field: a}}")]
 #[case::litellm_unknown("{version: 1, litellm_jwtauth: {admin_jwt_scope: a}}")]
 fn an_invalid_document_is_rejected_by_both(#[case] document: &str) {

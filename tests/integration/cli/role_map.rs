@@ -154,7 +154,7 @@ teams:
     }
     let (_, explanation) = files.explain_json(&[]);
     let outranked: Vec<_> = explanation["outranked"].as_array().unwrap().iter().map(|granted| &granted["rule"]).collect();
-    assert_eq!(outranked, ["rules[1]", "rules[2]"]);
+    assert_eq!(outranked, ["rules[2]", "rules[1]"]);
     assert_eq!(explanation["warnings"][0]["rule"], "rules[2]");
 }
 

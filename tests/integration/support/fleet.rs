@@ -141,6 +141,13 @@ impl Fleet {
         Nginx::start(Site { port, hosts, pods, upstream, service_workers: "", check_url }).await
     }
 
+    /// Starts another nginx in front of the pods, whose check URL names a route of the role map.
+    pub async fn nginx_with_route(&self, route: &'static str) -> Nginx {
+        let (pods, upstream) = (&self.pod_ports()[..], self.upstream().port());
+        let (port, check_url) = (ports::free(), CheckUrl::NamesRoute(route));
+        Nginx::start(Site { port, hosts: &["localhost"], pods, upstream, service_workers: "", check_url }).await
+    }
+
     /// Starts another nginx in front of the pods, with this value of `VESTIBULE_ALLOW_SERVICE_WORKERS`.
     pub async fn nginx_with_service_workers(&self, service_workers: &str) -> Nginx {
         let (pods, upstream) = (&self.pod_ports()[..], self.upstream().port());

@@ -52,6 +52,8 @@ pub struct Site<'a> {
 pub enum CheckUrl {
     #[default]
     NamesHost,
+    /// Also names a route of the role map.
+    NamesRoute(&'static str),
     /// As in the first version's template. Its pods refuse a URL that names a host.
     Plain,
 }
@@ -104,6 +106,10 @@ impl Site<'_> {
         let (common, host) = template.split_once(PROTECTED_HOST).expect("the template has a server for the protected host");
         let host = match self.check_url {
             CheckUrl::NamesHost => format!("{PROTECTED_HOST}{host}"),
+            CheckUrl::NamesRoute(route) => {
+                let named = format!("?host=${{VESTIBULE_SERVER_NAME}}&route={route}");
+                format!("{PROTECTED_HOST}{}", host.replace("?host=${VESTIBULE_SERVER_NAME}", &named))
+            }
             CheckUrl::Plain => format!("{PROTECTED_HOST}{}", host.replace("?host=${VESTIBULE_SERVER_NAME}", "")),
         };
         let servers = self.hosts.iter().map(|name| host.replace("${VESTIBULE_SERVER_NAME}", name));
