@@ -32,7 +32,8 @@ const EXPECT: &str = "<!-- expect:";
 const MIN_EXAMPLES: usize = 6;
 
 /// The providers under "Examples by provider".
-const PROVIDERS: [&str; 6] = ["corp", "dex", "entra", "github", "google", "okta"];
+const PROVIDERS: [&str; 13] =
+    ["adfs", "auth0", "authentik", "casdoor", "cognito", "corp", "dex", "entra", "github", "gitlab", "google", "okta", "zitadel"];
 
 #[test]
 fn the_role_map_page_is_correct() {
