@@ -190,6 +190,12 @@ mod tests {
     }
 
     #[test]
+    fn the_numbers_of_an_object_keep_their_spelling() {
+        let claims = fields(r#"{"claims": {"level": [1.50, 1e2, 18446744073709551616]}}"#).object("claims").unwrap().unwrap();
+        assert_eq!(serde_json::to_string(&claims).unwrap(), r#"{"level":[1.50,1e2,18446744073709551616]}"#);
+    }
+
+    #[test]
     fn a_wrong_type_is_named_and_not_repeated() {
         let mut all = fields(r#"{"a": 1, "b": "yes", "c": "x", "d": [1], "e": ["1", "2", "3"], "f": ["x"], "g": "x"}"#);
         let list = |all: &mut Fields, name| all.list(name, 2, |_| Err::<(), _>("is wrong"));
