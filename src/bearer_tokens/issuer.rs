@@ -238,24 +238,7 @@ impl Issuer {
     }
 
     fn verify_by(&self, keys: &IssuerKeySet, token: &str, now: Timestamp) -> Result<TokenClaims, TokenRefusal> {
-        let expected = IssuerExpectation {
-            issuer: &keys.issuer,
-            additional_issuers: self.additional_issuers(),
-            audiences: &self.config.audiences,
-            audience_claim: self.config.audience_claim,
-            access_token_claim: self.config.access_token_claim.as_ref(),
-            algorithms: &self.config.algorithms,
-            required: &self.config.required_claims,
-            login_clients: &self.config.login_clients,
-        };
-        verification::verify(token, &expected, &keys.set, now)
-    }
-
-    fn additional_issuers(&self) -> &[String] {
-        match &self.source {
-            KeySource::Web { .. } => &[],
-            KeySource::ApiServer { settings, .. } => &settings.additional_issuers,
-        }
+        verification::verify(token, &IssuerExpectation::new(&self.config, &keys.issuer), &keys.set, now)
     }
 
     async fn fetch(&self) -> Result<FetchedValue<IssuerKeySet>, FetchKeysError> {

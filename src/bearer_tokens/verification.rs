@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     LEEWAY,
-    settings::{AudienceClaim, RequiredClaim},
+    settings::{AudienceClaim, IssuerKind, IssuerSettings, RequiredClaim},
 };
 use crate::{
     json::Value,
@@ -30,6 +30,26 @@ pub(super) struct IssuerExpectation<'a> {
     /// The `client_id`s of all providers. A token with one of them as audience is an id_token, unless it has the
     /// `access_token_claim`.
     pub login_clients: &'a [String],
+}
+
+impl<'a> IssuerExpectation<'a> {
+    /// Returns the requirements of these settings. `issuer` is the issuer's own name, which an API server announces itself.
+    pub fn new(settings: &'a IssuerSettings, issuer: &'a str) -> Self {
+        let additional_issuers = match &settings.kind {
+            IssuerKind::OpenIdConnect(_) => &[],
+            IssuerKind::Kubernetes(settings) => &*settings.additional_issuers,
+        };
+        Self {
+            issuer,
+            additional_issuers,
+            audiences: &settings.audiences,
+            audience_claim: settings.audience_claim,
+            access_token_claim: settings.access_token_claim.as_ref(),
+            algorithms: &settings.algorithms,
+            required: &settings.required_claims,
+            login_clients: &settings.login_clients,
+        }
+    }
 }
 
 /// The claims of a verified token.
