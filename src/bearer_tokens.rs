@@ -6,6 +6,8 @@ mod cache;
 mod issuer;
 mod presented;
 mod settings;
+#[cfg(test)]
+pub mod test_token;
 mod verification;
 
 pub use cache::CachedToken;

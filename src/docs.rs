@@ -2,6 +2,7 @@
 
 mod log_events;
 mod login_messages;
+mod provider_examples;
 
 use std::{fs, path::Path};
 

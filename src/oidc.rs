@@ -16,6 +16,8 @@ mod openid_connect;
 mod provider;
 mod registration;
 mod settings;
+#[cfg(test)]
+pub mod test_login;
 mod token_expectation;
 mod token_response;
 mod userinfo;

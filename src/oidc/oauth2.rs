@@ -80,7 +80,7 @@ impl OAuth2Provider {
 
 /// Adds email and user name under their OpenID Connect names. If the configured field contains no text, the claim is absent
 /// and no other field replaces it.
-fn with_standard_names(mut claims: Claims, email: &ClaimPath, preferred_username: &ClaimPath) -> Claims {
+pub(super) fn with_standard_names(mut claims: Claims, email: &ClaimPath, preferred_username: &ClaimPath) -> Claims {
     let email = text(&claims, email);
     let preferred_username = text(&claims, preferred_username);
     // `email_verified` is about the response's own `email`, not about an address from another field.
@@ -94,7 +94,7 @@ fn with_standard_names(mut claims: Claims, email: &ClaimPath, preferred_username
 
 /// Returns the subject of the response. An integer of at most 64 bits becomes its decimal text. Other numbers are refused,
 /// since JSON parsers may round them to the number of another user.
-fn subject(response: &Claims, field: &ClaimPath) -> Result<String, ExchangeError> {
+pub(super) fn subject(response: &Claims, field: &ClaimPath) -> Result<String, ExchangeError> {
     let subject = match field.find(response) {
         None | Some(Value::Null) => Err("is missing".to_owned()),
         Some(Value::String(text)) => check_subject(text).map_err(str::to_owned),
