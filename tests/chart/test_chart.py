@@ -71,6 +71,7 @@ SECRETS = {"secrets": {"existingSecret": "door-secrets"}}
 GATEWAY = {"networkPolicy": {"gateway": [{"podSelector": {"matchLabels": {"app": "gateway"}}}]}}
 OPEN = {"networkPolicy": {"leaveCheckOpen": True}}
 # Without access rules a static credential is a configuration warning.
+USER_IDS = {"runAsUser", "runAsGroup", "fsGroup", "supplementalGroups"}
 ACCESS = {"roleMap": {"document": {"access": [{"paths": ["/**"]}]}}}
 
 
@@ -121,6 +122,26 @@ class EveryValuesFile(unittest.TestCase):
                 self.assertTrue(specs)
                 for spec in specs:
                     self.assertEqual(restricted.violations(spec) + restricted.promises(spec), [])
+
+    def test_without_user_ids_no_pod_requests_a_user_as_openshift_requires(self):
+        without = {"securityContext": {"runAsUser": None, "runAsGroup": None}}
+        for values in self.each():
+            with self.subTest(values.name):
+                own = over(read_yaml(values.read_text())[0], without)
+                own.get("upstream", {}).pop("securityContext", None)
+                specs = list(restricted.pod_specs(objects_of(overrides=own)))
+                self.assertTrue(specs)
+                for spec in specs:
+                    self.assertEqual(restricted.violations(spec) + restricted.promises(spec), [])
+                    contexts = [spec.get("securityContext", {})] + [one.get("securityContext", {}) for one in restricted.containers(spec)]
+                    self.assertEqual([set(one) & USER_IDS for one in contexts], [set()] * len(contexts))
+
+    def test_the_test_pod_has_the_user_of_vestibule(self):
+        large = {"runAsUser": 1000650000, "runAsGroup": 0}
+        for values, expected in [({}, {"runAsUser": 65532, "runAsGroup": 65532}), ({"securityContext": large}, large)]:
+            objects = minimal(values)
+            contexts = [pick(objects, "Pod")[0]["spec"]["securityContext"], vestibule(pod(objects))["securityContext"]]
+            self.assertEqual([{name: one[name] for name in expected} for one in contexts], [expected, expected])
 
     def test_every_mount_has_a_volume_and_every_volume_an_object(self):
         given = {"door-secrets", "door-key-ring", "llm-roles", "litellm", "kube-root-ca.crt"}
