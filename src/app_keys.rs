@@ -2,9 +2,11 @@
 
 mod redirect;
 mod request;
+mod scheme;
 
-pub use redirect::{DEFAULT_SCHEMES, Redirect, RedirectError, RedirectKind, RedirectPolicy, SchemeError, parse_app_scheme};
+pub use redirect::{Redirect, RedirectError, RedirectKind, RedirectPolicy};
 pub use request::{AppRequest, AppResponse, KeyRequest, PATH, RequestError, ResponseMode};
+pub use scheme::{DEFAULT_SCHEMES, SchemeError, parse_app_scheme};
 
 /// The origins whose pages may send requests from scripts (CORS).
 #[derive(Clone, Debug, PartialEq, Eq)]

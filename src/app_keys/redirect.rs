@@ -2,106 +2,16 @@
 
 use url::{Origin, Url};
 
+use super::scheme::DEFAULT_SCHEMES;
 use crate::origin;
-
-/// Schemes of known apps, which are always allowed.
-pub const DEFAULT_SCHEMES: [&str; 19] = [
-    "vscode",
-    "vscode-insiders",
-    "vscodium",
-    "code-oss",
-    "cursor",
-    "windsurf",
-    "fleet",
-    "jetbrains",
-    "zed",
-    "sublime",
-    "atom",
-    "brackets",
-    "nova",
-    "coderunner",
-    "textmate",
-    "github-desktop",
-    "sourcetree",
-    "tower",
-    "fork",
-];
-
-/// Schemes that a browser handles itself or passes to something other than one app.
-const FORBIDDEN_SCHEMES: [&str; 63] = [
-    "about",
-    "acap",
-    "afp",
-    "blob",
-    "chrome",
-    "chrome-error",
-    "chrome-extension",
-    "chrome-search",
-    "chrome-untrusted",
-    "cid",
-    "content",
-    "data",
-    "devtools",
-    "dict",
-    "edge",
-    "extension",
-    "facetime",
-    "feed",
-    "file",
-    "filesystem",
-    "ftp",
-    "ftps",
-    "gopher",
-    "help",
-    "hcp",
-    "http",
-    "https",
-    "imap",
-    "intent",
-    "irc",
-    "itms-services",
-    "jar",
-    "javascript",
-    "ldap",
-    "livescript",
-    "mailto",
-    "mhtml",
-    "mid",
-    "mms",
-    "mocha",
-    "moz-extension",
-    "ms-appinstaller",
-    "ms-msdt",
-    "ms-officecmd",
-    "ms-settings",
-    "news",
-    "nfs",
-    "pop",
-    "res",
-    "resource",
-    "safari-extension",
-    "search-ms",
-    "shell",
-    "sip",
-    "smb",
-    "sms",
-    "ssh",
-    "tel",
-    "telnet",
-    "vbscript",
-    "view-source",
-    "ws",
-    "wss",
-];
 
 /// The maximum length of a redirect URI. Some browsers truncate longer ones.
 const MAX_BYTES: usize = 2048;
 
-const MAX_SCHEME_BYTES: usize = 64;
-
 /// The redirect URIs that are allowed in addition to loopback ones.
 #[derive(Debug, Clone)]
 pub struct RedirectPolicy {
+    /// The schemes in the configuration. Their redirect URIs may have no host.
     schemes: Vec<String>,
     hosts: Vec<String>,
 }
@@ -129,7 +39,7 @@ pub enum RedirectError {
     TooLong,
     #[error("redirect_uri contains a character that is not allowed in a URI.")]
     Characters,
-    #[error("redirect_uri must be an absolute URI with a host, such as vscode://publisher.extension/callback.")]
+    #[error("redirect_uri must be an absolute URI: vscode://publisher.extension/callback, or com.example.app:/callback.")]
     NotAbsolute,
     #[error("redirect_uri must not contain a user name or password.")]
     UserInfo,
@@ -159,30 +69,10 @@ impl RedirectError {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SchemeError {
-    #[error("must be a URI scheme such as `myide`: a letter, then letters, digits, `+`, `-` and `.`; without `:`")]
-    Form,
-    #[error("is a scheme that a browser opens itself, and no app; it is never allowed")]
-    Forbidden,
-}
-
-/// Validates a custom scheme (RFC 3986, section 3.1) and returns it in lower case.
-pub fn parse_app_scheme(text: &str) -> Result<String, SchemeError> {
-    let scheme = text.to_ascii_lowercase();
-    let part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
-    let begins = scheme.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
-    if !begins || !scheme.bytes().all(part) || scheme.len() > MAX_SCHEME_BYTES {
-        return Err(SchemeError::Form);
-    }
-    if FORBIDDEN_SCHEMES.contains(&scheme.as_str()) { Err(SchemeError::Forbidden) } else { Ok(scheme) }
-}
-
 impl RedirectPolicy {
     /// `schemes` are added to the default ones. `hosts` are the hosts of https redirects, as `host` or `host:port`.
     pub fn new(schemes: impl IntoIterator<Item = String>, hosts: Vec<String>) -> Self {
-        let schemes = DEFAULT_SCHEMES.into_iter().map(str::to_owned).chain(schemes).collect();
-        Self { schemes, hosts }
+        Self { schemes: schemes.into_iter().collect(), hosts }
     }
 
     /// Validates the text as a browser parses it. Only the parsed URL is used later.
@@ -198,13 +88,17 @@ impl RedirectPolicy {
             return Err(RedirectError::Fragment);
         }
         let (scheme, rest) = text.split_once(':').ok_or(RedirectError::NotAbsolute)?;
-        let kind = match scheme.to_ascii_lowercase().as_str() {
-            "http" | "https" => None,
-            scheme if self.schemes.iter().any(|allowed| allowed == scheme) => Some(RedirectKind::CustomScheme),
-            _ => return Err(RedirectError::Scheme),
-        };
+        let scheme = scheme.to_ascii_lowercase();
+        let is_listed = self.schemes.contains(&scheme);
+        if is_listed && !rest.starts_with("//") {
+            return Ok(Redirect { url: without_authority(text, rest)?, kind: RedirectKind::CustomScheme });
+        }
+        let is_web = matches!(scheme.as_str(), "http" | "https");
+        if !is_web && !is_listed && !DEFAULT_SCHEMES.contains(&scheme.as_str()) {
+            return Err(RedirectError::Scheme);
+        }
         let url = with_authority(text, rest)?;
-        let kind = kind.map_or_else(|| self.web_kind(&url), Ok)?;
+        let kind = if is_web { self.web_kind(&url)? } else { RedirectKind::CustomScheme };
         Ok(Redirect { url, kind })
     }
 
@@ -234,6 +128,16 @@ fn with_authority(text: &str, rest: &str) -> Result<Url, RedirectError> {
     Ok(url)
 }
 
+/// Parses a private-use URI without a host (RFC 8252, section 7.1). The parser resolves dot segments, which must not leave a
+/// path that begins like an authority, as in `com.example.app:/.//host`.
+fn without_authority(text: &str, rest: &str) -> Result<Url, RedirectError> {
+    let url = Url::parse(text).map_err(|_| RedirectError::NotAbsolute)?;
+    if !rest.starts_with('/') || url.has_host() || url.path().starts_with("//") {
+        return Err(RedirectError::NotAbsolute);
+    }
+    Ok(url)
+}
+
 impl Redirect {
     pub fn kind(&self) -> RedirectKind {
         self.kind
@@ -255,13 +159,13 @@ impl Redirect {
         url.into()
     }
 
-    /// Returns the text for the consent page: scheme and authority, or the host.
+    /// Returns the text for the consent page: scheme and authority, the scheme if there is no authority, or the host.
     pub fn display_name(&self) -> String {
-        let host = self.url.host_str().unwrap_or_default();
         let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        match self.kind {
-            RedirectKind::CustomScheme => format!("{}://{host}{port}", self.url.scheme()),
-            RedirectKind::Loopback | RedirectKind::Https => format!("{host}{port}"),
+        match (self.kind, self.url.host_str()) {
+            (RedirectKind::CustomScheme, Some(host)) => format!("{}://{host}{port}", self.url.scheme()),
+            (_, Some(host)) => format!("{host}{port}"),
+            (_, None) => format!("{}:/", self.url.scheme()),
         }
     }
 
@@ -302,7 +206,10 @@ mod tests {
     use rstest::rstest;
 
     fn policy() -> RedirectPolicy {
-        RedirectPolicy::new(["myide".to_owned()], vec!["app.example.com".to_owned(), "dev.example.com:8443".to_owned()])
+        RedirectPolicy::new(
+            ["myide", "com.example.app"].map(str::to_owned),
+            vec!["app.example.com".to_owned(), "dev.example.com:8443".to_owned()],
+        )
     }
 
     #[rstest]
@@ -327,6 +234,13 @@ mod tests {
     #[case("tower://p/cb", RedirectKind::CustomScheme, "tower://p")]
     #[case("fork://p/cb", RedirectKind::CustomScheme, "fork://p")]
     #[case("myide://p:1/cb", RedirectKind::CustomScheme, "myide://p:1")]
+    #[case("myide:/cb", RedirectKind::CustomScheme, "myide:/")]
+    #[case("com.example.app:/cb", RedirectKind::CustomScheme, "com.example.app:/")]
+    #[case("COM.Example.App:/cb?x=1", RedirectKind::CustomScheme, "com.example.app:/")]
+    #[case("com.example.app:/", RedirectKind::CustomScheme, "com.example.app:/")]
+    #[case("com.example.app:/a//b", RedirectKind::CustomScheme, "com.example.app:/")]
+    #[case("com.example.app:/cb?from=https://a@b.example/", RedirectKind::CustomScheme, "com.example.app:/")]
+    #[case("com.example.app://host/cb", RedirectKind::CustomScheme, "com.example.app://host")]
     #[case("http://localhost/cb", RedirectKind::Loopback, "localhost")]
     #[case("http://localhost:51234/cb", RedirectKind::Loopback, "localhost:51234")]
     #[case("http://LOCALHOST:1/", RedirectKind::Loopback, "localhost:1")]
@@ -360,6 +274,24 @@ mod tests {
     #[case("vscode:///callback", RedirectError::NotAbsolute)]
     #[case("vscode://", RedirectError::NotAbsolute)]
     #[case("vscode://?x", RedirectError::NotAbsolute)]
+    #[case("com.example.app:", RedirectError::NotAbsolute)]
+    #[case("com.example.app:cb", RedirectError::NotAbsolute)]
+    #[case("com.example.app:?x", RedirectError::NotAbsolute)]
+    #[case("com.example.app:///cb", RedirectError::NotAbsolute)]
+    #[case("com.example.app:////evil.example/cb", RedirectError::NotAbsolute)]
+    #[case("com.example.app:/.//evil.example/cb", RedirectError::NotAbsolute)]
+    #[case("com.example.app:/..//evil.example/cb", RedirectError::NotAbsolute)]
+    #[case("com.example.app:/%2e//evil.example/cb", RedirectError::NotAbsolute)]
+    #[case("com.example.app:/a/..//evil.example/cb", RedirectError::NotAbsolute)]
+    #[case("com.example.app:/\\evil.example/cb", RedirectError::Characters)]
+    #[case("com.example.app:/\t/evil.example/cb", RedirectError::Characters)]
+    #[case("com.example.app:/cb#token", RedirectError::Fragment)]
+    #[case("com.example.other:/cb", RedirectError::Scheme)]
+    #[case("com.example.app.evil:/cb", RedirectError::Scheme)]
+    #[case("xcom.example.app:/cb", RedirectError::Scheme)]
+    #[case("javascript:/alert(1)", RedirectError::Scheme)]
+    #[case("http:/localhost/cb", RedirectError::NotAbsolute)]
+    #[case("https:/app.example.com/cb", RedirectError::NotAbsolute)]
     #[case("http:localhost/cb", RedirectError::NotAbsolute)]
     #[case("http:///localhost/cb", RedirectError::NotAbsolute)]
     #[case("http://:80/cb", RedirectError::NotAbsolute)]
@@ -429,6 +361,8 @@ mod tests {
     #[rstest]
     #[case("vscode://p.ext/cb", "vscode://p.ext/cb?state=a+b%26c&token_type=Bearer")]
     #[case("vscode://p.ext", "vscode://p.ext?state=a+b%26c&token_type=Bearer")]
+    #[case("com.example.app:/cb", "com.example.app:/cb?state=a+b%26c&token_type=Bearer")]
+    #[case("com.example.app:/?x", "com.example.app:/?x&state=a+b%26c&token_type=Bearer")]
     #[case("http://localhost:1/cb?x=%20y&z", "http://localhost:1/cb?x=%20y&z&state=a+b%26c&token_type=Bearer")]
     #[case("http://localhost:1?", "http://localhost:1/?state=a+b%26c&token_type=Bearer")]
     fn parameters_are_appended_to_the_query(#[case] redirect: &str, #[case] expected: &str) {
@@ -447,6 +381,7 @@ mod tests {
     #[case("http://127.0.0.1:51234/cb", "http://127.0.0.1/cb")]
     #[case("http://localhost:51234/other", "http://localhost/other")]
     #[case("vscode://p.ext/cb?windowId=7", "vscode://p.ext/cb")]
+    #[case("com.example.app:/cb?windowId=7", "com.example.app:/cb")]
     #[case("https://dev.example.com:8443/cb", "https://dev.example.com:8443/cb")]
     fn an_application_is_its_redirect_without_query_and_loopback_port(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(policy().parse(text).unwrap().application(), expected);
@@ -454,34 +389,11 @@ mod tests {
 
     #[rstest]
     #[case("vscode://p.ext/cb", "vscode:")]
+    #[case("com.example.app:/cb", "com.example.app:")]
     #[case("http://localhost:51234/cb", "http: https:")]
     #[case("http://[::1]:51234/cb", "http: https:")]
     #[case("https://app.example.com/cb", "https:")]
     fn a_form_target_allows_the_app_and_its_redirects(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(policy().parse(text).unwrap().form_target(), expected);
-    }
-
-    #[rstest]
-    #[case("myide", Ok("myide"))]
-    #[case("MyIDE", Ok("myide"))]
-    #[case("com.example.app+x-1", Ok("com.example.app+x-1"))]
-    #[case("", Err(SchemeError::Form))]
-    #[case("1ide", Err(SchemeError::Form))]
-    #[case("my_ide", Err(SchemeError::Form))]
-    #[case("myide:", Err(SchemeError::Form))]
-    #[case("myide://", Err(SchemeError::Form))]
-    #[case("my ide", Err(SchemeError::Form))]
-    #[case("*", Err(SchemeError::Form))]
-    #[case("javascript", Err(SchemeError::Forbidden))]
-    #[case("JavaScript", Err(SchemeError::Forbidden))]
-    #[case("data", Err(SchemeError::Forbidden))]
-    #[case("file", Err(SchemeError::Forbidden))]
-    #[case("http", Err(SchemeError::Forbidden))]
-    #[case("https", Err(SchemeError::Forbidden))]
-    #[case("vbscript", Err(SchemeError::Forbidden))]
-    #[case("about", Err(SchemeError::Forbidden))]
-    #[case("view-source", Err(SchemeError::Forbidden))]
-    fn a_scheme_is_validated(#[case] text: &str, #[case] expected: Result<&str, SchemeError>) {
-        assert_eq!(parse_app_scheme(text), expected.map(str::to_owned));
     }
 }

@@ -27,8 +27,9 @@ pub fn read(section: &mut Section<'_>) -> Option<Apps> {
     let redirect_schemes = section.list(
         field(
             "redirect_schemes",
-            "Allowed schemes of redirect URIs in addition to those of well-known editors, such as `[myide]`. \
-             `OAUTH_ALLOWED_REDIRECT_SCHEMES`, separated by commas, adds to them.",
+            "Allowed schemes of redirect URIs in addition to those of well-known editors, such as `[myide]`, or \
+             `[com.example.app]` for `com.example.app:/callback`. `OAUTH_ALLOWED_REDIRECT_SCHEMES`, separated by commas, adds \
+             to them.",
         )
         .unset("none"),
         &SCHEME,

@@ -251,3 +251,20 @@ async fn answer(fleet: &Fleet, agent: &Agent, redirect: &str) -> HashMap<String,
 async fn keys_made(fleet: &Fleet) -> f64 {
     fleet.pod(0).metric("vestibule_key_changes_total", &[r#"change="made""#]).await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listed_app_gets_a_key_at_a_private_use_uri_with_one_slash() {
+    let fleet = Fleet::builder().idp().yaml("apps: {redirect_schemes: [com.example.app]}\n").start().await;
+    let agent = Agent::new();
+    let page = authorization_page(&fleet, &agent, &for_redirect("com.example.app:/callback")).await;
+    assert!(page.body.contains("com.example.app:/"), "{}", page.body);
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.contains("form-action 'self' com.example.app:;"), "{policy}");
+    let target = decide(&agent, &page, "allow").await.location().expect("to the application");
+    assert!(target.as_str().starts_with("com.example.app:/callback?access_token=sk-"), "{target}");
+    assert_eq!(key_at_check(fleet.pod(0), &fields(&target)["access_token"]).await.0, 200);
+    for other in ["com.example.app:callback", "com.example.app:/.//evil.example/", "com.example.other:/callback", "vscode:/ext"] {
+        let answer = agent.get(&fleet.pod(0).public(&for_redirect(other))).await;
+        assert_eq!((answer.status, answer.location()), (400, None), "{other}: {}", answer.body);
+    }
+}
