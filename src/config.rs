@@ -12,6 +12,7 @@ pub mod upstream_credential;
 mod api;
 mod apps;
 mod check;
+mod http_proxy;
 mod identity_headers;
 mod keys;
 mod litellm;
@@ -229,6 +230,7 @@ fn warnings(variables: &[(String, String)]) -> Vec<String> {
     let known = reference::variables(&root::declarations());
     let mut warnings = find_misspelled(&known, names());
     warnings.extend(litellm::warnings(names()));
+    warnings.extend(http_proxy::ignored_variables(variables));
     warnings
 }
 

@@ -14,6 +14,7 @@ mod logout_token;
 mod oauth2;
 mod openid_connect;
 mod provider;
+mod proxy;
 mod registration;
 mod settings;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use keys::{FetchError, IssuerKeys};
 pub use logout_token::{LogoutToken, LogoutTokenError};
 pub use openid_connect::ProviderNotReadyError;
 pub use provider::Provider;
+pub use proxy::{HttpProxy, ProxyException};
 pub use settings::{
     AuthMethod, LoginFlowSettings, ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, ProviderSettings,
     RpLogout, UserInfoPolicy,

@@ -132,7 +132,7 @@ pub fn has_credentials(url: &Url, text: &str) -> bool {
 
 /// The URL parser accepts more characters, such as the `*` of a wildcard. Underscores are not valid in host names but
 /// are in use.
-fn is_plain_name(name: &str) -> bool {
+pub fn is_plain_name(name: &str) -> bool {
     name.split('.').all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)))
 }
 

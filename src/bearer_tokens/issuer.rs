@@ -81,8 +81,8 @@ impl Issuer {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, HttpClientError> {
-        let IssuerAddress { issuer, jwks_uri, ca_file, unregistered_subjects } = address.clone();
-        let keys = IssuerKeys::new(issuer.clone(), jwks_uri, ca_file.as_deref())?;
+        let IssuerAddress { issuer, jwks_uri, ca_file, proxy, unregistered_subjects } = address.clone();
+        let keys = IssuerKeys::new(issuer.clone(), jwks_uri, ca_file.as_deref(), proxy.as_ref())?;
         Ok(Self::new(config, KeySource::Web { issuer, keys, unregistered_subjects }, clock, metrics))
     }
 

@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::{
     jwt::Algorithm,
+    oidc::HttpProxy,
     principal::{ClaimPath, Claims},
 };
 
@@ -32,6 +33,7 @@ pub struct IssuerSettings {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a process has few of it")]
 pub enum IssuerKind {
     OpenIdConnect(IssuerAddress),
     Kubernetes(KubernetesSettings),
@@ -61,6 +63,7 @@ pub struct IssuerAddress {
     pub issuer: String,
     pub jwks_uri: Option<Url>,
     pub ca_file: Option<PathBuf>,
+    pub proxy: Option<HttpProxy>,
     pub unregistered_subjects: UnregisteredSubjects,
 }
 

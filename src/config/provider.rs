@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use self::kinds::ProtocolKind;
 use self::kinds::{AUTH_METHOD, FIELD_PATH, ID, MAX_CLAIMS, PARAMETER, SCOPE, additional_parameter};
+use super::http_proxy::{self, ProxyFields};
 use super::secrets::{SecretFields, one_line};
 use super::values;
 use crate::oidc::{AuthMethod, ProviderSettings};
@@ -15,11 +16,16 @@ use crate::secret::ConfiguredSecret;
 use crate::yaml::decode::{Section, field};
 use crate::yaml::shown;
 
-pub const DOC: &str = "Identity providers. The redirect URI of the first provider is `/sso/callback` on `public_url`; \
+const DOC: &str = "Identity providers. The redirect URI of the first provider is `/sso/callback` on `public_url`; \
                        that of every other provider is `/sso/callback/{id}`.";
 
+pub fn read_all(root: &mut Section<'_>, top_level: &ProxyFields) -> Option<Vec<ProviderSettings>> {
+    let mut ids = Vec::new();
+    root.sections("providers", DOC, |section| read(section, &mut ids, top_level))
+}
+
 /// Reads one provider. `ids` has the ids of the providers before it.
-pub fn read(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<ProviderSettings> {
+fn read(section: &mut Section<'_>, ids: &mut Vec<String>, top_level: &ProxyFields) -> Option<ProviderSettings> {
     let identity = read_identity(section, ids);
     let kind_and_issuer = protocol::read_kind_and_issuer(section);
     let client = read_client(section);
@@ -27,6 +33,7 @@ pub fn read(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<Provider
     let claims = section.section("claims", CLAIMS, read_claims);
     let protocol = protocol::read(section, kind_and_issuer);
     let response = read_response_settings(section);
+    let proxy = http_proxy::read_section(section);
     let ((id, name), (client_id, client_secret, method)) = (identity?, client?);
     let ((scopes, authorization_params), response) = (request?, response?);
     let (email, preferred_username) = claims?;
@@ -41,6 +48,7 @@ pub fn read(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<Provider
         profile: ProfileClaims { email, preferred_username, email_trust: response.email_trust },
         trust_login_time: response.trust_login_time,
         ca_file: response.ca_file,
+        proxy: proxy?.proxy(top_level),
         max_claims: response.max_claims,
         authorization_params,
         // `token_issuers` adds them later.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
+use super::http_proxy::{self, ProxyFields};
 use super::origins::{self, Origins};
 use super::secrets::{SecretFields, key_ring};
 use super::store::StoreScope;
@@ -35,9 +36,9 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let (mut public, mut scope) = (None, None);
     let listen = root.section("listen", LISTEN, |section| read_listen(section, &mut public, warnings));
     let store = root.section("store", store::DOC, |section| store::read(section, &mut scope));
-    let providers = read_providers(root);
+    let (proxy, providers) = read_providers(root);
     let (public_url, origins) = origins.complete(root, public);
-    let (providers, token_issuers) = read_token_issuers(root, public_url.as_ref(), providers, warnings);
+    let (providers, token_issuers) = read_token_issuers(root, public_url.as_ref(), &proxy, providers, warnings);
     let (logins, sessions) = read_logins_and_sessions(root);
     let cache = root.section("cache", CACHE, read_cache);
     let admin_roles = root.list(ADMIN_ROLES, &ROLE, &["proxy_admin"]);
@@ -216,19 +217,22 @@ fn is_same_address(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() != 0 && a.port() == b.port() && same_host
 }
 
-fn read_providers(root: &mut Section<'_>) -> Option<Vec<ProviderSettings>> {
-    let mut ids = Vec::new();
-    root.sections("providers", provider::DOC, |section| provider::read(section, &mut ids))
+/// Returns the top level's proxy as well. It is none if its fields have mistakes, which are reported with all others.
+fn read_providers(root: &mut Section<'_>) -> (ProxyFields, Option<Vec<ProviderSettings>>) {
+    let proxy = http_proxy::read_top_level(root).unwrap_or_default();
+    let providers = provider::read_all(root, &proxy);
+    (proxy, providers)
 }
 
 /// Returns the providers with the claims that the token issuers need.
 fn read_token_issuers(
     root: &mut Section<'_>,
     public_url: Option<&PublicUrl>,
+    proxy: &ProxyFields,
     providers: Option<Vec<ProviderSettings>>,
     warnings: &mut Vec<String>,
 ) -> (Option<Vec<ProviderSettings>>, Option<Vec<IssuerSettings>>) {
-    let context = ValidationContext { public_url, providers: providers.as_deref() };
+    let context = ValidationContext { public_url, providers: providers.as_deref(), proxy };
     let mut earlier = EarlierIssuers::default();
     let issuers =
         root.sections("token_issuers", token_issuer::DOC, |section| token_issuer::read(section, &context, &mut earlier));

@@ -12,6 +12,7 @@ use url::Url;
 
 use self::audiences::RawAudiences;
 use self::kinds::{API_SERVER_ISSUER, KIND, REVIEW_CACHE, UNREGISTERED, UnregisteredPolicy, claim_path};
+use super::http_proxy::{self, ProxyFields};
 use super::provider::kinds::{ALGORITHM, FIELD_PATH, ID, ISSUER};
 use super::values;
 use crate::bearer_tokens::{
@@ -31,6 +32,7 @@ pub const DOC: &str = "Issuers of JWTs that programs may present instead of an A
 pub struct ValidationContext<'a> {
     pub public_url: Option<&'a PublicUrl>,
     pub providers: Option<&'a [ProviderSettings]>,
+    pub proxy: &'a ProxyFields,
 }
 
 /// The token issuers before the current one.
@@ -61,6 +63,7 @@ struct RawTokenIssuer {
     required_claims: Option<Vec<RequiredClaim>>,
     jwks_uri: Option<Option<Url>>,
     ca_file: Option<Option<PathBuf>>,
+    proxy: Option<ProxyFields>,
     user_claim: Option<Option<ClaimPath>>,
     unregistered: Option<Option<UnregisteredPolicy>>,
     workload: Option<bool>,
@@ -72,13 +75,15 @@ struct RawTokenIssuer {
 
 const DEFAULT_KEYS_MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
-const OPEN_ID_CONNECT_ONLY: [(&str, &str); 9] = [
+const OPEN_ID_CONNECT_ONLY: [(&str, &str); 11] = [
     ("issuer", "is only for `kind: oidc`: the API server defines the issuer; remove it"),
     ("provider", "is only for `kind: oidc`: the API server is not an identity provider; remove it"),
     ("user_claim", "is only for `kind: oidc`: a ServiceAccount is never a user; remove it"),
     ("unregistered", "is only for `kind: oidc`: a ServiceAccount is always a workload; remove it"),
     ("jwks_uri", "is only for `kind: oidc`: the API server defines the keys; remove it"),
     ("ca_file", "is only for `kind: oidc`: the pod's ServiceAccount or the kubeconfig defines the CA certificates; remove it"),
+    ("http_proxy", "is only for `kind: oidc`: the API server is contacted directly; remove it"),
+    ("no_proxy", "is only for `kind: oidc`: the API server is contacted directly; remove it"),
     ("workload", "is only for `kind: oidc`: a ServiceAccount is always a workload; remove it"),
     ("audience_claim", "is only for `kind: oidc`: the tokens of ServiceAccounts have `aud`; remove it"),
     ("access_token_claim", "is only for `kind: oidc`: the API server issues no id_tokens; remove it"),
@@ -91,10 +96,12 @@ const KUBERNETES_ONLY: [(&str, &str); 3] = [
 ];
 
 /// Fields that `provider` defines.
-const DEFINED_BY_PROVIDER: [(&str, &str); 3] = [
+const DEFINED_BY_PROVIDER: [(&str, &str); 5] = [
     ("issuer", "can't be combined with `provider`, which defines the issuer; remove one of them"),
     ("jwks_uri", "can't be combined with `provider`, which defines the keys; remove one of them"),
     ("ca_file", "can't be combined with `provider`, which defines the CA certificates; remove one of them"),
+    ("http_proxy", "can't be combined with `provider`, which defines the proxy; set it there"),
+    ("no_proxy", "can't be combined with `provider`, which defines the proxy; set it there"),
 ];
 
 /// Fields about the users of a provider.
@@ -145,6 +152,7 @@ impl RawTokenIssuer {
                 .unset("the system's CA certificates"),
             &values::CA_FILE,
         );
+        let proxy = http_proxy::read_section(section);
         let (user_claim, unregistered) = read_registration(section);
         let workload = "Treats unregistered subjects, which have never signed in, as workloads. Workloads never get the role \
                         map's `default_role`. With `provider` it requires `unregistered: allow`.";
@@ -165,6 +173,7 @@ impl RawTokenIssuer {
             required_claims,
             jwks_uri,
             ca_file,
+            proxy,
             user_claim,
             unregistered,
             workload,
@@ -207,7 +216,8 @@ impl RawTokenIssuer {
                     section.complain("issuer", "is required, unless `provider` names a configured provider");
                     return None;
                 };
-                let address = IssuerAddress { issuer, jwks_uri: self.jwks_uri?, ca_file: self.ca_file?, unregistered_subjects };
+                let (ca_file, proxy) = (self.ca_file?, self.proxy?.proxy(context.proxy));
+                let address = IssuerAddress { issuer, jwks_uri: self.jwks_uri?, ca_file, proxy, unregistered_subjects };
                 (address, None, self.algorithms?, self.keys_max_age?.unwrap_or(DEFAULT_KEYS_MAX_AGE))
             }
         };
@@ -363,8 +373,8 @@ fn of_provider<'a>(
         return None;
     };
     let jwks_uri = protocol.endpoints.as_ref().map(|endpoints| endpoints.jwks.clone());
-    let address =
-        IssuerAddress { issuer: protocol.issuer.clone(), jwks_uri, ca_file: provider.ca_file.clone(), unregistered_subjects };
+    let (issuer, ca_file, proxy) = (protocol.issuer.clone(), provider.ca_file.clone(), provider.proxy.clone());
+    let address = IssuerAddress { issuer, jwks_uri, ca_file, proxy, unregistered_subjects };
     Some((protocol, address))
 }
 

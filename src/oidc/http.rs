@@ -1,4 +1,4 @@
-//! The HTTP client for identity providers: no redirects, no proxy, timeouts, and a size limit for responses.
+//! The HTTP client for identity providers: no redirects, only the configured proxy, timeouts, and a size limit for responses.
 
 use std::{path::Path, time::Duration};
 
@@ -8,6 +8,7 @@ use openidconnect::{
 };
 use url::Url;
 
+use super::proxy::HttpProxy;
 use crate::{error_chain::causes, origin::is_loopback};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -15,13 +16,19 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const LARGEST_RESPONSE: usize = 1 << 20;
 
 #[derive(Clone)]
-pub(super) struct HttpClient(reqwest::Client);
+pub(super) struct HttpClient {
+    client: reqwest::Client,
+    /// The proxy for error messages.
+    proxy: Option<String>,
+}
 
 /// The reason why a request has no usable response. It contains nothing of the request but the host.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpClientError {
     #[error("{host} does not answer: {cause}")]
     Unreachable { host: String, cause: String },
+    #[error("{host} does not answer (http_proxy: {proxy}): {cause}")]
+    UnreachableWithProxy { host: String, proxy: String, cause: String },
     #[error("{host} answered with more than 1 MiB")]
     TooLarge { host: String },
     #[error("{host} answered with status {status}")]
@@ -35,7 +42,7 @@ pub enum HttpClientError {
 }
 
 impl HttpClient {
-    pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, HttpClientError> {
+    pub(super) fn new(ca_file: Option<&Path>, proxy: Option<&HttpProxy>) -> Result<Self, HttpClientError> {
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
@@ -45,7 +52,12 @@ impl HttpClient {
         if let Some(path) = ca_file {
             builder = builder.tls_certs_merge(certificates(path)?);
         }
-        builder.build().map(Self).map_err(|error| HttpClientError::Client(causes(&error)))
+        let failed = |error: reqwest::Error| HttpClientError::Client(causes(&error));
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(proxy.rule().map_err(failed)?);
+        }
+        let client = builder.build().map_err(failed)?;
+        Ok(Self { client, proxy: proxy.map(HttpProxy::to_string) })
     }
 
     /// Fetches a JSON document.
@@ -79,9 +91,8 @@ impl HttpClient {
         if url.scheme() != "https" && !is_loopback(&url) {
             return Err(HttpClientError::Plain(host(&url)));
         }
-        let unreachable =
-            |error: reqwest::Error| HttpClientError::Unreachable { host: host(&url), cause: causes(&error.without_url()) };
-        let mut response = self.0.execute(request).await.map_err(unreachable)?;
+        let unreachable = |error: reqwest::Error| self.unreachable(host(&url), causes(&error.without_url()));
+        let mut response = self.client.execute(request).await.map_err(unreachable)?;
         let mut bounded = openidconnect::http::Response::new(Vec::new());
         *bounded.status_mut() = response.status();
         *bounded.headers_mut() = response.headers().clone();
@@ -92,6 +103,13 @@ impl HttpClient {
             bounded.body_mut().extend_from_slice(&chunk);
         }
         Ok(bounded)
+    }
+
+    fn unreachable(&self, host: String, cause: String) -> HttpClientError {
+        match self.proxy.clone() {
+            Some(proxy) => HttpClientError::UnreachableWithProxy { host, proxy, cause },
+            None => HttpClientError::Unreachable { host, cause },
+        }
     }
 }
 

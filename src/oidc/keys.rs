@@ -8,6 +8,7 @@ use super::{
     discovery::{DiscoveryDocument, DiscoveryError},
     freshness::remaining_freshness,
     http::{HttpClient, HttpClientError},
+    proxy::HttpProxy,
 };
 use crate::{
     jwt::{KeySet, KeySetError},
@@ -36,8 +37,13 @@ pub enum FetchError {
 
 impl IssuerKeys {
     /// If `jwks_uri` is `None`, it is discovered.
-    pub fn new(issuer: String, jwks_uri: Option<Url>, ca_file: Option<&Path>) -> Result<Self, HttpClientError> {
-        Ok(Self { http: HttpClient::new(ca_file)?, issuer, jwks_uri })
+    pub fn new(
+        issuer: String,
+        jwks_uri: Option<Url>,
+        ca_file: Option<&Path>,
+        proxy: Option<&HttpProxy>,
+    ) -> Result<Self, HttpClientError> {
+        Ok(Self { http: HttpClient::new(ca_file, proxy)?, issuer, jwks_uri })
     }
 
     pub async fn fetch(&self) -> Result<FetchedValue<KeySet>, FetchError> {

@@ -46,7 +46,7 @@ impl Provider {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, HttpClientError> {
-        let http = HttpClient::new(config.ca_file.as_deref())?;
+        let http = HttpClient::new(config.ca_file.as_deref(), config.proxy.as_ref())?;
         let redirect_uri = RedirectUrl::new(redirect_uri).map_err(|error| HttpClientError::Client(error.to_string()))?;
         let registration = Arc::new(Registration::new(config, redirect_uri, http, secret));
         let protocol = match registration.config.protocol.clone() {

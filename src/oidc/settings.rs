@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use url::Url;
 
+use super::proxy::HttpProxy;
 use crate::{
     jwt::Algorithm,
     principal::{ClaimPath, ProfileClaims},
@@ -23,6 +24,7 @@ pub struct ProviderSettings {
     /// Counts the time of a login as that of the user's authentication if the provider states none.
     pub trust_login_time: bool,
     pub ca_file: Option<PathBuf>,
+    pub proxy: Option<HttpProxy>,
     /// Bytes of JSON.
     pub max_claims: usize,
     pub authorization_params: Vec<(String, String)>,

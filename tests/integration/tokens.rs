@@ -1,6 +1,7 @@
 //! Bearer tokens instead of API keys: those of a real OpenID Provider here, those of ServiceAccounts in [`workloads`].
 
 mod audiences;
+mod http_proxy;
 mod key_age;
 mod pairwise;
 mod pods;

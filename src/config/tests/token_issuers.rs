@@ -5,7 +5,7 @@ use std::time::Duration;
 use rstest::rstest;
 
 use super::{config, mistakes, parsed};
-use crate::bearer_tokens::{AudienceClaim, IssuerKind, Review, UnregisteredSubjects};
+use crate::bearer_tokens::{AudienceClaim, IssuerKind, IssuerSettings, Review, UnregisteredSubjects};
 use crate::jwt::Algorithm;
 
 const PREAMBLE: &str = "
@@ -103,6 +103,28 @@ fn an_issuer_takes_the_maximum_age_of_its_providers_keys() {
     assert_eq!(config.token_issuers[0].keys_max_age, Duration::from_secs(6 * 3600));
 }
 
+#[test]
+fn an_issuer_has_the_proxy_of_its_provider_or_of_the_top_level() {
+    let text = format!(
+        "http_proxy: http://outer.example\n{}
+  - {{id: staff, provider: corp, audiences: [api]}}
+  - {{id: ci, issuer: https://ci.example, audiences: [api]}}
+  - {{id: direct, issuer: https://direct.example, audiences: [api], no_proxy: [\"*\"]}}
+  - {{id: cluster, kind: kubernetes}}
+",
+        PREAMBLE.replace("algorithms: [ES256]", "http_proxy: http://inner.example")
+    );
+    let config = config(&text, &[]);
+    let proxy = |issuer: &IssuerSettings| match &issuer.kind {
+        IssuerKind::OpenIdConnect(address) => address.proxy.as_ref().map(ToString::to_string),
+        IssuerKind::Kubernetes(_) => None,
+    };
+    let of_providers: Vec<_> = config.providers.iter().map(|one| one.proxy.as_ref().map(ToString::to_string)).collect();
+    let [outer, inner] = ["outer", "inner"].map(|name| Some(format!("http://{name}.example")));
+    assert_eq!(of_providers, [inner.clone(), outer.clone()]);
+    assert_eq!(config.token_issuers.iter().map(proxy).collect::<Vec<_>>(), [inner, outer, None, None]);
+}
+
 #[rstest]
 #[case("{issuer: 'https://a.example', audiences: [api]}", "id (line 8): is required")]
 #[case("{id: Ci, issuer: 'https://a.example', audiences: [api]}", "id (line 8): must be 1 to 32 of the letters")]
@@ -146,6 +168,17 @@ fn an_issuer_takes_the_maximum_age_of_its_providers_keys() {
 #[case(
     "{id: a, provider: corp, jwks_uri: 'https://a.example', audiences: [api]}",
     "jwks_uri (line 8): can't be combined with `provider`"
+)]
+#[case(
+    "{id: a, provider: corp, http_proxy: 'http://proxy.example', audiences: [api]}",
+    "http_proxy (line 8): can't be combined with `provider`"
+)]
+#[case("{id: a, provider: corp, no_proxy: ['*'], audiences: [api]}", "no_proxy (line 8): can't be combined with `provider`")]
+#[case("{id: a, kind: kubernetes, http_proxy: 'http://proxy.example'}", "http_proxy (line 8): is only for `kind: oidc`")]
+#[case("{id: a, kind: kubernetes, no_proxy: ['*']}", "no_proxy (line 8): is only for `kind: oidc`")]
+#[case(
+    "{id: a, issuer: 'https://a.example', audiences: [api], http_proxy: proxy}",
+    "http_proxy (line 8): must be an http:// or https:// URL"
 )]
 #[case("{id: a, provider: nobody, audiences: [api]}", "provider (line 8): `nobody` is not the `id` of a provider")]
 #[case("{id: a, provider: hub, audiences: [api]}", "provider (line 8): is a provider of `kind: oauth2`")]
