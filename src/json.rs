@@ -3,6 +3,10 @@
 //! `serde_json::Value` rounds numbers with more than 64 bits, and writes `1e2` as `100.0`. Its feature `arbitrary_precision`
 //! would change how every other crate in the process reads numbers.
 
+mod document;
+
+pub use document::{JsonObject, MemberError, NotAnObjectError};
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -205,6 +209,20 @@ pub fn arbitrary() -> impl proptest::strategy::Strategy<Value = Value> {
             prop::collection::btree_map(any::<String>(), inner, 0..6).prop_map(Value::Object),
         ]
     })
+}
+
+/// The text of any JSON, also of what a typed parser refuses: numbers beyond all types, deep nesting, repeated members.
+#[cfg(test)]
+pub fn arbitrary_text() -> impl proptest::strategy::Strategy<Value = String> {
+    use proptest::prelude::*;
+    let odd = prop::sample::select(vec![
+        "1e999".to_owned(),
+        "-0.000e-1".to_owned(),
+        r#""\ud800""#.to_owned(),
+        r#"{"a": 1, "a": []}"#.to_owned(),
+        format!("{}{}", "[".repeat(200), "]".repeat(200)),
+    ]);
+    prop_oneof![4 => arbitrary().prop_map(|value| serde_json::to_string(&value).expect("a value is JSON")), 1 => odd]
 }
 
 #[cfg(test)]

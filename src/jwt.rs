@@ -16,8 +16,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::{
-    json::{self, Value},
-    json_object::JsonObject,
+    json::{self, JsonObject, Value},
     principal::Claims,
 };
 

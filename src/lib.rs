@@ -54,7 +54,6 @@ pub mod error_chain;
 pub mod files;
 pub mod glob;
 pub mod json;
-pub mod json_object;
 pub mod jwt;
 pub mod metrics;
 pub mod origin;

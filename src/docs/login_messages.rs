@@ -6,7 +6,7 @@ const SECTION: &str = "### Messages of failed logins\n";
 
 /// The sources whose error messages reach the field `error` of `login failed` and `provider metadata not fetched`.
 const SOURCES: [&str; 12] = [
-    "json_object.rs",
+    "json/document.rs",
     "jwt.rs",
     "jwt/key_set.rs",
     "oidc/authentication.rs",

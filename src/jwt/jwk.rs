@@ -11,7 +11,7 @@ use base64::{
 use jsonwebtoken::{Algorithm, DecodingKey};
 
 use super::verifier::Verifier;
-use crate::json_object::JsonObject;
+use crate::json::JsonObject;
 
 /// The sizes of a modulus and an exponent, in bits. FIPS 186-5 has the same maximum for an exponent; longer ones would make each
 /// verification expensive.

@@ -3,7 +3,7 @@
 use jsonwebtoken::Algorithm;
 
 use super::{jwk::Key, verifier::Verifier};
-use crate::json_object::{JsonObject, MemberError, NotAnObjectError};
+use crate::json::{JsonObject, MemberError, NotAnObjectError};
 
 /// The maximum number of keys that are tried for one token, since each one costs a verification.
 const MAX_CANDIDATES: usize = 8;

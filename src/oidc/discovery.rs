@@ -4,7 +4,7 @@ use url::Url;
 
 use super::{http::HttpClient, keys::FetchError};
 use crate::{
-    json_object::{JsonObject, MemberError, NotAnObjectError},
+    json::{JsonObject, MemberError, NotAnObjectError},
     origin,
 };
 
@@ -75,7 +75,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::json_object::arbitrary;
+    use crate::json::arbitrary_text;
 
     const ISSUER: &str = "https://idp.example.com";
     const NEEDED: [&str; 3] = ["authorization_endpoint", "token_endpoint", "jwks_uri"];
@@ -137,7 +137,7 @@ mod tests {
                 "token_endpoint_auth_methods_supported", "subject_types_supported", "check_session_iframe",
                 "authorization_response_iss_parameter_supported", "id_token_signing_alg_values_supported", "mtls_endpoint_aliases",
             ]),
-            value in arbitrary::json_text(),
+            value in arbitrary_text(),
         ) {
             let text = document().to_string();
             let odd = format!(r#"{{"{name}": {value}, {}"#, &text[1..]);

@@ -12,7 +12,7 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use super::http::HttpClientError;
-use crate::json_object::JsonObject;
+use crate::json::JsonObject;
 
 /// The tokens of a response.
 pub(super) struct Tokens {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
-use crate::json_object::arbitrary;
+use crate::json::arbitrary_text;
 
 fn response(status: u16, content_type: &'static str, body: &str) -> HttpResponse {
     let mut response = HttpResponse::new(body.as_bytes().to_vec());
@@ -98,7 +98,7 @@ proptest! {
     #[test]
     fn any_json_in_a_field_that_is_not_needed_does_not_matter(
         name in prop::sample::select(vec!["expires_in", "refresh_token", "scope", "session_state", "not-before-policy", "error", "ext"]),
-        value in arbitrary::json_text(),
+        value in arbitrary_text(),
     ) {
         let body = format!(r#"{{"{name}": {value}, "id_token": "i", "access_token": "a", "x": {value}}}"#);
         prop_assert_eq!(tokens(200, &body), (Some("i".to_owned()), Ok("a".to_owned())));

@@ -1,12 +1,9 @@
-//! Reads JSON objects of other parties member by member, so that a member that is not needed fails nothing.
+//! JSON documents of other parties, which are read member by member, so that a member that is not needed fails nothing.
 
-use std::collections::BTreeMap;
+use super::{Object, Value};
 
-use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
-
-/// A JSON object whose members are parsed when they are used. Of a repeated member the last one counts.
-pub struct JsonObject(BTreeMap<String, Box<RawValue>>);
+/// A JSON object. A member that is null counts as absent.
+pub struct JsonObject(Object);
 
 /// A document that contains no JSON object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,17 +24,20 @@ impl JsonObject {
     pub fn parse(document: &[u8]) -> Result<Self, NotAnObjectError> {
         let text = String::from_utf8_lossy(document);
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        serde_json::from_str(text).map(Self).map_err(|_| NotAnObjectError)
+        match serde_json::from_str(text) {
+            Ok(Value::Object(members)) => Ok(Self(members)),
+            _ => Err(NotAnObjectError),
+        }
     }
 
     /// True if the member is present and not null.
     pub fn has(&self, member: &str) -> bool {
-        self.raw(member).is_some()
+        self.get(member).is_some()
     }
 
     /// Returns the member if it is a string.
     pub fn text(&self, member: &str) -> Option<String> {
-        self.read(member)
+        self.get(member).and_then(text)
     }
 
     pub fn required_text(&self, member: &'static str) -> Result<String, MemberError> {
@@ -46,97 +46,51 @@ impl JsonObject {
 
     /// Returns the member if it is an object.
     pub fn object(&self, member: &str) -> Option<Self> {
-        self.read(member).map(Self)
+        self.get(member)?.as_object().cloned().map(Self)
     }
 
     /// Returns the number as it is written, if the member is one.
     pub fn number(&self, member: &str) -> Option<&str> {
-        self.raw(member).map(RawValue::get).filter(|raw| type_name(raw) == "a number")
+        match self.get(member)? {
+            Value::Number(number) => Some(number.as_str()),
+            _ => None,
+        }
     }
 
     /// Returns the objects of a list. Other items are left out.
     pub fn required_objects(&self, member: &'static str) -> Result<Vec<Self>, MemberError> {
-        let items: Vec<Box<RawValue>> = self.read(member).ok_or_else(|| self.error(member, "a list"))?;
-        Ok(items.iter().filter_map(|item| serde_json::from_str(item.get()).ok()).map(Self).collect())
+        let items = self.get(member).and_then(Value::as_array).ok_or_else(|| self.error(member, "a list"))?;
+        Ok(items.iter().filter_map(Value::as_object).cloned().map(Self).collect())
     }
 
     /// Returns the strings of a list. A string counts as a list of one.
     pub fn texts(&self, member: &str) -> Vec<String> {
-        if let Some(one) = self.text(member) {
-            return vec![one];
+        match self.get(member) {
+            Some(Value::Array(items)) => items.iter().filter_map(text).collect(),
+            other => other.and_then(text).into_iter().collect(),
         }
-        let items: Vec<Box<RawValue>> = self.read(member).unwrap_or_default();
-        items.iter().filter_map(|item| serde_json::from_str(item.get()).ok()).collect()
     }
 
     /// True if the member is `true`.
     pub fn is_true(&self, member: &str) -> bool {
-        self.read(member) == Some(true)
+        self.get(member) == Some(&Value::Bool(true))
     }
 
     /// The reason why the member is not of the expected type.
     pub fn error(&self, member: &'static str, expected: &'static str) -> MemberError {
-        match self.raw(member) {
+        match self.get(member) {
             None => MemberError::Missing(member),
-            Some(raw) => MemberError::WrongType { member, found: type_name(raw.get()), expected },
+            Some(value) => MemberError::WrongType { member, found: value.type_name(), expected },
         }
     }
 
-    fn raw(&self, member: &str) -> Option<&RawValue> {
-        self.0.get(member).map(AsRef::as_ref).filter(|raw: &&RawValue| raw.get() != "null")
-    }
-
-    fn read<T: DeserializeOwned>(&self, member: &str) -> Option<T> {
-        serde_json::from_str(self.raw(member)?.get()).ok()
+    fn get(&self, member: &str) -> Option<&Value> {
+        self.0.get(member).filter(|value| !value.is_null())
     }
 }
 
-/// Returns the type of a JSON text by its first character.
-fn type_name(json: &str) -> &'static str {
-    match json.as_bytes().first() {
-        Some(b'"') => "a string",
-        Some(b'{') => "an object",
-        Some(b'[') => "a list",
-        Some(b't' | b'f') => "a boolean",
-        Some(b'n') => "null",
-        _ => "a number",
-    }
-}
-
-/// Any JSON for property tests, also what a typed parser refuses: numbers beyond all types, deep nesting, repeated members.
-#[cfg(test)]
-pub mod arbitrary {
-    use proptest::prelude::*;
-    use serde_json::{Value, json};
-
-    /// Returns the text of a JSON value.
-    pub fn json_text() -> impl Strategy<Value = String> {
-        let odd = prop::sample::select(vec![
-            "1e999".to_owned(),
-            "-0.000e-1".to_owned(),
-            "18446744073709551616".to_owned(),
-            r#""\ud800""#.to_owned(),
-            r#"{"a": 1, "a": []}"#.to_owned(),
-            format!("{}{}", "[".repeat(200), "]".repeat(200)),
-        ]);
-        prop_oneof![4 => value().prop_map(|value| value.to_string()), 1 => odd]
-    }
-
-    fn value() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
-            "\\PC{0,8}".prop_map(Value::from),
-        ];
-        leaf.prop_recursive(3, 12, 3, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-                prop::collection::btree_map("[a-z]{1,5}", inner, 0..3).prop_map(|map| json!(map)),
-            ]
-        })
-    }
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -144,7 +98,7 @@ mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
 
-    use super::*;
+    use super::{super::arbitrary_text, *};
 
     fn object(text: &str) -> JsonObject {
         JsonObject::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -187,7 +141,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn another_member_never_matters(name in "[a-z]{2,6}", value in arbitrary::json_text()) {
+        fn another_member_never_matters(name in "[a-z]{2,6}", value in arbitrary_text()) {
             let read = object(&format!(r#"{{"{name}": {value}, "m": "a", "{name}x": {value}}}"#));
             prop_assert_eq!(read.required_text("m").unwrap(), "a");
         }
