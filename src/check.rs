@@ -186,12 +186,20 @@ impl Checker {
         token: &SessionToken<'_>,
     ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
         let (signed_in, evaluation) = self.find_session(in_force, token).await?.ok_or(AuthenticationFailure::UnknownSession)?;
+        if self.needs_verification(&signed_in, &evaluation) {
+            return Err(AuthenticationFailure::ExpiredClaims.into());
+        }
         Ok(AuthenticatedPrincipal { evaluation, credential: AuthenticatedCredential::Session(signed_in) })
     }
 
-    /// Loads a session with its user. The user may have no role.
+    /// Loads a session with its user. The user may have no role, or claims that have expired.
     pub async fn load_session(&self, token: &SessionToken<'_>) -> Result<Option<(UserSession, Arc<Evaluation>)>, LookupError> {
         self.find_session(&self.role_maps.current(), token).await
+    }
+
+    /// True if the session authenticates nobody until its provider has verified the identity again.
+    pub fn needs_verification(&self, signed_in: &UserSession, evaluation: &Evaluation) -> bool {
+        self.evaluator.needs_verification(evaluation, &signed_in.session)
     }
 
     async fn find_session(
@@ -346,7 +354,7 @@ fn authorize_grant(
 /// Returns the reason for the missing role.
 fn explain_denial(reason: DenialReason, evaluation: &Evaluation, credential: &AuthenticatedCredential) -> DenialReason {
     match reason {
-        DenialReason::NoRole if evaluation.has_expired_claims => DenialReason::ExpiredClaims,
+        DenialReason::NoRole if !evaluation.expired_identities.is_empty() => DenialReason::ExpiredClaims,
         DenialReason::NoRole if credential.has_refused_subject() => DenialReason::UnregisteredSubject,
         reason => reason,
     }

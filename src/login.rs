@@ -65,9 +65,19 @@ impl StartedLogin {
     /// Adds the identifier that the provider suggests to the user (OpenID Connect Core, section 3.1.2.1), unless the operator has
     /// configured one.
     #[must_use]
-    pub fn with_login_hint(mut self, hint: Option<&str>) -> Self {
-        if let Some(hint) = hint.filter(|_| !self.url.query_pairs().any(|(name, _)| name == "login_hint")) {
-            self.url.query_pairs_mut().append_pair("login_hint", hint);
+    pub fn with_login_hint(self, hint: Option<&str>) -> Self {
+        self.with("login_hint", hint)
+    }
+
+    /// Adds an id_token that the provider has issued to the user before (OpenID Connect Core, section 3.1.2.1).
+    #[must_use]
+    pub fn with_id_token_hint(self, id_token: Option<&str>) -> Self {
+        self.with("id_token_hint", id_token)
+    }
+
+    fn with(mut self, name: &str, value: Option<&str>) -> Self {
+        if let Some(value) = value.filter(|_| !self.url.query_pairs().any(|(known, _)| known == name)) {
+            self.url.query_pairs_mut().append_pair(name, value);
         }
         self
     }
@@ -84,6 +94,8 @@ pub enum LoginEffect {
     SessionOpened(OpaqueToken),
     /// The identity was linked to the signed-in user.
     IdentityLinked,
+    /// The provider has to ask the user, which a silent sign-in does not allow.
+    InteractionNeeded,
     /// The browser repeated the callback that opened its session. Nothing was redeemed.
     Repeated,
 }
@@ -92,6 +104,8 @@ pub enum LoginEffect {
 pub enum BeginError {
     #[error(transparent)]
     NotReady(#[from] ProviderNotReadyError),
+    #[error("the identity provider does not answer at the moment")]
+    Unreachable,
     #[error(transparent)]
     Limit(FlowLimit),
     #[error(transparent)]
@@ -112,6 +126,7 @@ impl BeginError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NotReady(_) => "provider_not_ready",
+            Self::Unreachable => "provider_unreachable",
             Self::Limit(FlowLimit::Pending) => "pending_logins_limit",
             Self::Limit(FlowLimit::Memory) => "store_memory_low",
             Self::Store(error) => error.reason(),
@@ -195,6 +210,10 @@ impl Login {
     ) -> Result<StartedLogin, BeginError> {
         // No flow is written for an unreachable provider.
         provider.ensure_ready().await?;
+        // A user who is signed in sees our page and not that of the browser.
+        if authentication == RequiredAuthentication::Silent && !provider.is_reachable().await {
+            return Err(BeginError::Unreachable);
+        }
         let begun =
             self.flows.begin(provider.id(), browser, continuation, authentication).await.inspect_err(|error| match error {
                 BeginFlowError::Limit(FlowLimit::Pending) => self.metrics.login_limited(LoginLimit::PendingLogins),
@@ -259,7 +278,13 @@ impl Login {
         if !provider.accepts_issuer(callback.iss.as_deref()) {
             return Err(FailureReason::Issuer);
         }
-        let code = accepted_code(callback)?;
+        let code = match accepted_code(callback) {
+            Err(FailureReason::Denied { error, .. }) if taken.is_silent && needs_interaction(&error) => {
+                tracing::debug!(provider = provider.id(), error, "interaction needed for a silent login");
+                return Ok(LoginEffect::InteractionNeeded);
+            }
+            code => code?,
+        };
         let requested = self.clock.now();
         let verified = provider.redeem(code, taken, self.clock.as_ref()).await?;
         match &taken.continuation {
@@ -395,13 +420,19 @@ fn flow_id(state: &str) -> String {
     Digest::of(state.as_bytes()).to_hex()
 }
 
-/// Returns the outcome to count. A repeated callback is no login.
+/// Returns the outcome to count. A repeated callback is no login, and a silent one that needs interaction continues.
 fn count(outcome: &Result<FinishedLogin, (FailureReason, Option<ReturnTarget>)>) -> Option<LoginOutcome> {
     match outcome {
-        Ok(FinishedLogin { outcome: LoginEffect::Repeated, .. }) => None,
+        Ok(FinishedLogin { outcome: LoginEffect::Repeated | LoginEffect::InteractionNeeded, .. }) => None,
         Ok(_) => Some(LoginOutcome::Success),
         Err((why, _)) => Some(why.outcome()),
     }
+}
+
+/// True if an interactive login can succeed where the provider has refused a silent one. Besides the codes of OpenID Connect Core,
+/// section 3.1.2.6, these are all errors about the request itself, since some providers do not support `prompt=none`.
+fn needs_interaction(error: &str) -> bool {
+    !matches!(error, "access_denied" | "server_error" | "temporarily_unavailable")
 }
 
 fn accepted_code(callback: &Callback) -> Result<&str, FailureReason> {
@@ -423,5 +454,29 @@ impl From<LoginRefusal> for FailureReason {
             LoginRefusal::EndedAtProvider => Self::EndedAtProvider,
             LoginRefusal::Store(error) => Self::StoreAfter(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::no_session("login_required", true)]
+    #[case::page("interaction_required", true)]
+    #[case::consent("consent_required", true)]
+    #[case::several_accounts("account_selection_required", true)]
+    #[case::unsupported("invalid_request", true)]
+    #[case::of_a_vendor("AADSTS50058", true)]
+    #[case::refused("access_denied", false)]
+    #[case::failed("server_error", false)]
+    #[case::busy("temporarily_unavailable", false)]
+    fn a_silent_login_continues_interactively_unless_the_provider_has_refused_the_user_or_failed(
+        #[case] error: &str,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(needs_interaction(error), expected);
     }
 }

@@ -117,14 +117,21 @@ pub struct Evaluation {
     pub map_version: u64,
     /// The moment at which an identity that it was computed from expires. Later it is stale.
     pub valid_until: Timestamp,
-    /// True if the user has identities that were verified too long ago to count.
-    pub has_expired_claims: bool,
+    /// The user's identities that were verified too long ago to count.
+    pub expired_identities: Box<[ProviderSubject]>,
     pub grant: Grant,
     pub identity: IdentityHeaders,
     /// The identity with percent-encoding, once an upstream needs it.
     pub percent_encoded: OnceLock<IdentityHeaders>,
     /// The identity assertion that was signed last.
     pub assertion: ArcSwapOption<IdentityAssertion>,
+}
+
+/// An identity, by its provider's id and its subject there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProviderSubject {
+    pub provider: String,
+    pub subject: String,
 }
 
 /// A signed identity assertion for the upstream.
@@ -194,9 +201,9 @@ impl IdentityHeaders {
 impl Evaluation {
     /// An evaluation of claims that do not expire.
     pub fn new(map_version: u64, grant: Grant, identity: IdentityHeaders) -> Self {
-        let (valid_until, has_expired_claims) = (Timestamp::MAX, false);
+        let (valid_until, expired_identities) = (Timestamp::MAX, Box::default());
         let (percent_encoded, assertion) = (OnceLock::new(), ArcSwapOption::empty());
-        Self { map_version, valid_until, has_expired_claims, grant, identity, percent_encoded, assertion }
+        Self { map_version, valid_until, expired_identities, grant, identity, percent_encoded, assertion }
     }
 
     /// The identity headers in an encoding.
@@ -247,6 +254,19 @@ impl Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl From<&IdentityClaims> for ProviderSubject {
+    fn from(identity: &IdentityClaims) -> Self {
+        Self { provider: identity.provider.clone(), subject: identity.subject.clone() }
+    }
+}
+
+/// Prints the provider only: the subject is personal data.
+impl fmt::Debug for ProviderSubject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProviderSubject").field("provider", &self.provider).finish_non_exhaustive()
     }
 }
 
@@ -329,7 +349,7 @@ mod tests {
     fn debug_output_has_no_claim_and_no_subject() {
         let mut user = identity(json!({"email": "hidden@x", "groups": ["hidden"]}), json!({"hidden": 1}), NONE);
         user.subject = "hidden-subject".into();
-        let shown = format!("{user:?}");
+        let shown = format!("{user:?} {:?}", ProviderSubject::from(&user));
         assert!(!shown.contains("hidden"), "{shown}");
         assert!(shown.contains("corp") && shown.contains("id_token_claims: 2"));
     }

@@ -171,6 +171,17 @@ impl<T> RefreshingValue<T> {
         newer()
     }
 
+    /// True if a fetch that began within the last [`ON_DEMAND`] has succeeded, or one succeeds now. After a requested fetch has
+    /// failed, no other is requested for that time.
+    pub async fn is_source_reachable(&self) -> bool {
+        let is_recent = || self.held.borrow().as_ref().is_some_and(|held| self.age(held.fetched) < ON_DEMAND);
+        let mut attempts = self.attempts.subscribe();
+        if !is_recent() && self.request_fetch() {
+            let _ = tokio::time::timeout(DEMAND_TIMEOUT, attempts.changed()).await;
+        }
+        is_recent()
+    }
+
     /// Requests a fetch unless the rate limit forbids it. Returns true if a fetch is in progress or requested. The first
     /// fetch and periodic fetches don't count towards the limit, since their values may be outdated a moment later.
     fn request_fetch(&self) -> bool {
@@ -248,6 +259,24 @@ mod tests {
         assert_eq!(source.fetches.load(Ordering::SeqCst), 2);
         clock.advance(ON_DEMAND);
         assert_eq!(source.fresh.fetch_newer_than(&second).await.as_deref(), Some(&3));
+    }
+
+    #[tokio::test]
+    async fn the_source_is_reachable_if_a_fetch_has_just_succeeded_or_succeeds_now() {
+        let clock = ManualClock::new();
+        let source = source(&clock);
+        source.start();
+        source.fresh.wait_for_first_attempt().await;
+        source.fails.store(true, Ordering::SeqCst);
+        assert!(source.fresh.is_source_reachable().await);
+        assert_eq!(source.fetches.load(Ordering::SeqCst), 1, "no fetch is needed");
+        clock.advance(ON_DEMAND);
+        assert!(!source.fresh.is_source_reachable().await);
+        assert!(!source.fresh.is_source_reachable().await, "the rate of fetches is limited");
+        source.fails.store(false, Ordering::SeqCst);
+        clock.advance(ON_DEMAND);
+        let asked = (0..50).map(|_| source.fresh.is_source_reachable());
+        assert!(futures::future::join_all(asked).await.into_iter().all(|reachable| reachable));
     }
 
     #[tokio::test]

@@ -25,12 +25,12 @@ pub use record::{Identity, User, shard_of};
 pub use session::{Limits, Logout, Session, SessionState, SessionToken};
 pub use sessions::SessionEntry;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     clock::Clock,
     metrics::Metrics,
-    principal::{CredentialKind, Grant},
+    principal::{CredentialKind, Grant, IdentityClaims},
     role_map::RoleMaps,
     store::{self, Records, StoredRecord, Ttl},
 };
@@ -46,7 +46,8 @@ pub struct Users {
 }
 
 impl Users {
-    /// `keys_max_age` is the maximum age of claims for keys and tokens. For sessions it is their maximum lifetime.
+    /// `keys_max_age` is the maximum age of claims for keys and tokens. For sessions it is their maximum lifetime, unless the
+    /// provider has a bound of its own.
     pub fn new(
         records: Records,
         role_maps: Arc<RoleMaps>,
@@ -55,8 +56,15 @@ impl Users {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let max_age = ClaimsMaxAge { sessions: limits.absolute, keys: keys_max_age };
+        let max_age = ClaimsMaxAge { sessions: limits.absolute, keys: keys_max_age, providers: BTreeMap::new() };
         Self { records, role_maps, limits, max_age, clock, metrics }
+    }
+
+    /// Bounds the age of claims for sessions by their provider.
+    #[must_use]
+    pub fn with_max_claims_ages(mut self, providers: BTreeMap<String, Duration>) -> Self {
+        self.max_age.providers = providers;
+        self
     }
 
     /// True if a role map has been loaded. Until then no login can be completed.
@@ -66,20 +74,20 @@ impl Users {
 
     /// Evaluates the role map in force for the claims that still count for a session or a key of the user.
     pub fn grant(&self, user: &User) -> Grant {
-        self.current_claims(user, self.max_age.longest()).grant(&self.role_maps.current().map)
+        self.current_claims(user, |identity| self.max_age.longest(identity)).grant(&self.role_maps.current().map)
     }
 
     /// The claims that count for this kind of credential of the user.
     pub fn claims_for(&self, user: &User, credential: CredentialKind) -> CurrentClaims {
-        self.current_claims(user, self.max_age.of(credential))
+        self.current_claims(user, |identity| self.max_age.of(credential, identity))
     }
 
     /// The maximum ages of claims.
-    pub fn max_age(&self) -> ClaimsMaxAge {
-        self.max_age
+    pub fn max_age(&self) -> &ClaimsMaxAge {
+        &self.max_age
     }
 
-    fn current_claims(&self, user: &User, max_age: Duration) -> CurrentClaims {
+    fn current_claims(&self, user: &User, max_age: impl Fn(&IdentityClaims) -> Duration) -> CurrentClaims {
         CurrentClaims::select(user.dated_identities(), user.pinned.as_ref(), max_age, self.clock.now())
     }
 

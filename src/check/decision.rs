@@ -16,6 +16,9 @@ pub const CREDENTIAL_UNAVAILABLE: &str = "The credential cannot be looked up at 
 /// The sentence for clients of a pod that has no role map yet.
 pub const ROLE_MAP_NOT_LOADED: &str = "The role map has not been loaded yet. Try again later.";
 
+/// The reason for a refusal because identities were verified too long ago.
+const EXPIRED_CLAIMS: &str = "claims_expired";
+
 /// The answer to one auth request.
 #[derive(Debug)]
 pub enum Decision {
@@ -80,6 +83,8 @@ pub enum AuthenticationFailure {
     /// The credential is malformed.
     Unusable(CredentialError),
     UnknownSession,
+    /// A session whose identity was verified longer ago than its provider allows (`max_claims_age`).
+    ExpiredClaims,
     UnknownCredential,
     /// An API key that is suspended until its owner signs in.
     Suspended,
@@ -96,6 +101,7 @@ impl AuthenticationFailure {
             Self::NoCredential => "no_credential",
             Self::Unusable(error) => error.reason(),
             Self::UnknownSession => "unknown_session",
+            Self::ExpiredClaims => EXPIRED_CLAIMS,
             Self::UnknownCredential => "unknown_credential",
             Self::Suspended => "key_suspended",
             Self::SuspendedToken => "token_suspended",
@@ -116,6 +122,7 @@ impl AuthenticationFailure {
             Self::NoCredential => "Sign in, or send a credential.",
             Self::Unusable(CredentialError::Ambiguous) => "Several different credentials were sent. Send one.",
             Self::UnknownSession | Self::Unusable(CredentialError::MalformedSession) => "The session has ended. Sign in again.",
+            Self::ExpiredClaims => "The claims of this session have expired. Open the page again to renew them.",
             Self::UnknownCredential | Self::Unusable(_) => "The credential is unknown.",
             Self::Suspended => "The key is suspended until its owner signs in.",
             Self::SuspendedToken => "The token is suspended until its user signs in.",
@@ -160,7 +167,7 @@ impl DenialReason {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NoRole => "no_role",
-            Self::ExpiredClaims => "claims_expired",
+            Self::ExpiredClaims => EXPIRED_CLAIMS,
             Self::UnregisteredSubject => "subject_unregistered",
             Self::MissingSource => "claims_missing",
             Self::UnmetRequirement { .. } => "requirement_not_met",

@@ -1,14 +1,14 @@
 //! Evaluates the role map for the users of sessions, keys and tokens. The results are cached with them.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
 
 use crate::{
     bearer_tokens::{BearerPrincipal, UnregisteredSubjects},
-    clock::{Clock, since},
-    principal::{CredentialKind, EmailTrust, Evaluation, Grant, IdentityClaims, IdentityHeaders, ProfileClaims},
-    principal_cache::CachedUser,
+    clock::Clock,
+    principal::{CredentialKind, EmailTrust, Evaluation, Grant, IdentityClaims, IdentityHeaders, ProfileClaims, ProviderSubject},
+    principal_cache::{CachedSession, CachedUser},
     role_map::CurrentRoleMap,
     users::{ClaimsMaxAge, CurrentClaims, Identity, is_pinned_by},
 };
@@ -57,9 +57,9 @@ impl Evaluator {
                 Some(UnregisteredSubjects::Users) | None => claims.grant(&in_force.map),
             };
             let identity = self.identity(bearer.user(), &claims.identities, &grant);
-            let has_expired_claims = claims.has_expired;
+            let expired_identities = names(&claims.expired);
             let evaluation = Evaluation::new(in_force.version, grant, identity);
-            let evaluation = Arc::new(Evaluation { valid_until, has_expired_claims, ..evaluation });
+            let evaluation = Arc::new(Evaluation { valid_until, expired_identities, ..evaluation });
             bearer.cache_evaluation(&evaluation);
             evaluation
         });
@@ -75,12 +75,13 @@ impl Evaluator {
         if let Some(evaluation) = cache.load_full().filter(|evaluation| evaluation.is_current(in_force.version, now)) {
             return evaluation;
         }
-        let claims = CurrentClaims::select(user.identities(), user.pinned.as_ref(), self.max_age.of(credential), now);
+        let max_age = |identity: &IdentityClaims| self.max_age.of(credential, identity);
+        let claims = CurrentClaims::select(user.identities(), user.pinned.as_ref(), max_age, now);
         let grant = claims.grant(&in_force.map);
         let identity = self.identity(&user.id, &claims.identities, &grant);
-        let (valid_until, has_expired_claims) = (claims.valid_until, claims.has_expired);
+        let (valid_until, expired_identities) = (claims.valid_until, names(&claims.expired));
         let evaluation = Evaluation::new(in_force.version, grant, identity);
-        let evaluation = Arc::new(Evaluation { valid_until, has_expired_claims, ..evaluation });
+        let evaluation = Arc::new(Evaluation { valid_until, expired_identities, ..evaluation });
         cache.store(Some(Arc::clone(&evaluation)));
         evaluation
     }
@@ -91,7 +92,8 @@ impl Evaluator {
         let Some(user) = bearer.registered_user() else {
             return BearerClaims { claims: CurrentClaims::of_unstored(bearer.identity().clone()), valid_until: Timestamp::MAX };
         };
-        let (linked, max_age) = (user.identities(), self.max_age.of(CredentialKind::Token));
+        let linked = user.identities();
+        let max_age = |identity: &IdentityClaims| self.max_age.of(CredentialKind::Token, identity);
         let verified_at = bearer.issued().max(last_verification(&linked, bearer));
         let own = IdentityClaims { verified_at, ..bearer.identity().clone() };
         let claims = CurrentClaims::select(vec![own], None, max_age, now);
@@ -105,8 +107,14 @@ impl Evaluator {
     /// True if a session is within the last moments of its lifetime and its claims, whose time of verification can be a little
     /// earlier, have expired. It ends with them, because its user has to sign in again and not to ask for a role.
     pub(super) fn has_ended(&self, evaluation: &Evaluation, created: Timestamp) -> bool {
-        let earlier = self.max_age.precision() + Duration::from_secs(1);
-        is_suspended(evaluation) && since(created, self.clock.now()) + earlier >= self.max_age.sessions
+        is_suspended(evaluation) && self.max_age.since_verification(created, self.clock.now()) >= self.max_age.sessions
+    }
+
+    /// True if the provider of the session has to verify its identity again (`max_claims_age`).
+    pub(super) fn needs_verification(&self, evaluation: &Evaluation, session: &CachedSession) -> bool {
+        let is_own = |expired: &ProviderSubject| session.is_of(&expired.provider, &expired.subject);
+        evaluation.expired_identities.iter().any(is_own)
+            && self.max_age.needs_verification(&session.provider, session.created, self.clock.now())
     }
 
     /// The claims in which this source of identities sends email address and user name.
@@ -130,7 +138,11 @@ impl Evaluator {
 
 /// True if only identities that have expired could grant a role.
 pub(super) fn is_suspended(evaluation: &Evaluation) -> bool {
-    evaluation.has_expired_claims && evaluation.grant.role.is_none()
+    !evaluation.expired_identities.is_empty() && evaluation.grant.role.is_none()
+}
+
+fn names(identities: &[IdentityClaims]) -> Box<[ProviderSubject]> {
+    identities.iter().map(ProviderSubject::from).collect()
 }
 
 /// The time at which the identity of a token was last verified by a sign-in. Another account of the user at the same issuer

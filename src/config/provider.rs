@@ -4,16 +4,17 @@ pub(super) mod kinds;
 mod protocol;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use self::kinds::ProtocolKind;
-use self::kinds::{AUTH_METHOD, FIELD_PATH, ID, MAX_CLAIMS, PARAMETER, SCOPE, additional_parameter};
+use self::kinds::{AUTH_METHOD, CLAIMS_AGE, FIELD_PATH, ID, MAX_CLAIMS, PARAMETER, SCOPE, additional_parameter};
 use super::http_proxy::{self, ProxyFields};
 use super::secrets::{SecretFields, one_line};
 use super::values;
 use crate::oidc::{AuthMethod, ProviderSettings};
 use crate::principal::{ClaimPath, EmailTrust, ProfileClaims};
 use crate::secret::ConfiguredSecret;
-use crate::yaml::decode::{Section, field};
+use crate::yaml::decode::{Field, Section, field};
 use crate::yaml::shown;
 
 const DOC: &str = "Identity providers. The redirect URI of the first provider is `/sso/callback` on `public_url`; \
@@ -50,6 +51,7 @@ fn read(section: &mut Section<'_>, ids: &mut Vec<String>, top_level: &ProxyField
         ca_file: response.ca_file,
         proxy: proxy?.proxy(top_level),
         max_claims: response.max_claims,
+        max_claims_age: response.max_claims_age,
         authorization_params,
         // `token_issuers` adds them later.
         user_claims: Vec::new(),
@@ -140,6 +142,7 @@ struct ResponseSettings {
     email_trust: EmailTrust,
     trust_login_time: bool,
     max_claims: usize,
+    max_claims_age: Option<Duration>,
 }
 
 fn read_response_settings(section: &mut Section<'_>) -> Option<ResponseSettings> {
@@ -167,11 +170,13 @@ fn read_response_settings(section: &mut Section<'_>) -> Option<ResponseSettings>
         &MAX_CLAIMS,
         "64KiB",
     );
+    let max_claims_age = section.optional(MAX_CLAIMS_AGE, &CLAIMS_AGE);
     Some(ResponseSettings {
         ca_file: ca_file?,
         email_trust: if trust_email? { EmailTrust::Always } else { EmailTrust::WhenVerified },
         trust_login_time: trust_login_time?,
         max_claims: max_claims?,
+        max_claims_age: max_claims_age?,
     })
 }
 
@@ -195,6 +200,13 @@ fn read_claims(section: &mut Section<'_>) -> Option<(ClaimPath, ClaimPath)> {
     );
     Some((email?, preferred_username?))
 }
+
+const MAX_CLAIMS_AGE: Field = field(
+    "max_claims_age",
+    "Maximum time since the last sign-in with an identity for its claims to count for sessions, at least 1m. A browser then signs \
+     in again at the provider, silently if possible. Keys and tokens go by `keys.claims_max_age`.",
+)
+.unset("only `sessions.absolute` counts");
 
 const CLIENT_SECRET: SecretFields = SecretFields {
     inline: field("client_secret", "Inline client secret. Prefer `client_secret_file`."),

@@ -164,13 +164,7 @@ fn respond(decision: &Decision, client: &ClientHeaders<'_>) -> (CheckOutcome, Ht
         Decision::AllowAnyone { upstream_headers } => {
             (CheckOutcome::Allowed, allow(&IdentityHeaders::default(), CredentialSources::NONE, upstream_headers, client))
         }
-        Decision::Unauthenticated(why) => {
-            let (challenge, code) = match why {
-                crate::check::AuthenticationFailure::NoCredential => (error::CHALLENGE, "login_required"),
-                _ => (error::CHALLENGE_INVALID, "invalid_token"),
-            };
-            (CheckOutcome::Unauthenticated, error::challenged(code, text, challenge))
-        }
+        Decision::Unauthenticated(failure) => (CheckOutcome::Unauthenticated, error::unauthenticated(*failure)),
         Decision::Forbidden { .. } | Decision::DeniedForAll(_) => {
             (CheckOutcome::Forbidden, error::json(StatusCode::FORBIDDEN, "access_denied", text))
         }

@@ -37,6 +37,7 @@ use super::{
     },
     request_id::RequestId,
 };
+use crate::check::AuthenticationFailure;
 
 /// A longer quotation of an identity provider is cut.
 const LONGEST_QUOTE: usize = 500;
@@ -45,6 +46,10 @@ const LONGEST_QUOTE: usize = 500;
 pub(super) const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="vestibule""#);
 /// The request's credential is invalid.
 pub(super) const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static(r#"Bearer realm="vestibule", error="invalid_token""#);
+
+/// The claims of the request's session have expired. The description distinguishes it for gateways, which see no body.
+const CHALLENGE_CLAIMS: HeaderValue =
+    HeaderValue::from_static(r#"Bearer realm="vestibule", error="invalid_token", error_description="claims_expired""#);
 
 /// The response to a failure. A failure that only programs or only users can cause has no text for the others.
 pub(super) struct Failure {
@@ -218,6 +223,21 @@ pub(super) fn challenged(code: &str, description: &str, challenge: HeaderValue) 
     let mut response = json(StatusCode::UNAUTHORIZED, code, description);
     response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     response
+}
+
+/// The 401 for a request that was not authenticated.
+pub(super) fn unauthenticated(failure: AuthenticationFailure) -> HttpResponse {
+    let (code, challenge) = challenge_for(failure);
+    challenged(code, failure.description(), challenge)
+}
+
+/// The error code of a request that was not authenticated, and its challenge.
+fn challenge_for(failure: AuthenticationFailure) -> (&'static str, HeaderValue) {
+    match failure {
+        AuthenticationFailure::NoCredential => ("login_required", CHALLENGE),
+        AuthenticationFailure::ExpiredClaims => ("claims_expired", CHALLENGE_CLAIMS),
+        _ => ("invalid_token", CHALLENGE_INVALID),
+    }
 }
 
 fn set_retry_after(response: &mut HttpResponse, time: Option<Duration>) {

@@ -9,6 +9,7 @@ mod portal;
 mod provider;
 mod rejected_header;
 mod sign_in_page;
+mod silent;
 mod target_cookies;
 
 use actix_web::{

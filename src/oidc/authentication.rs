@@ -26,6 +26,8 @@ const MARGIN: Duration = Duration::from_secs(2);
 pub enum RequiredAuthentication {
     /// The provider may answer from its own session, of any age.
     Any,
+    /// The provider must answer from its own session, of any age, and asks the user nothing.
+    Silent,
     /// The provider must have authenticated the user within this time.
     Within(Duration),
     /// Also asks the provider to authenticate the user again, for providers that ignore `max_age`.
@@ -47,7 +49,7 @@ impl RequiredAuthentication {
     /// The maximum age of the authentication, if it is limited.
     pub fn max_age(self) -> Option<Duration> {
         match self {
-            Self::Any => None,
+            Self::Any | Self::Silent => None,
             Self::Within(max_age) | Self::Again(max_age) => Some(max_age),
         }
     }
@@ -57,11 +59,14 @@ impl RequiredAuthentication {
         let is_configured = |name: &str| configured.iter().any(|(configured, _)| configured == name);
         let requested = self.max_age().map_or(ANY_AGE, |max_age| max_age.saturating_sub(MARGIN));
         let max_age = ("max_age", requested.as_secs().to_string());
-        match self {
-            Self::Any if is_configured(max_age.0) => Vec::new(),
-            Self::Any | Self::Within(_) => vec![max_age],
-            Self::Again(_) => vec![max_age, ("prompt", "login".to_owned())],
-        }
+        let sends_max_age = self.max_age().is_some() || !is_configured(max_age.0);
+        let prompt = match self {
+            Self::Any | Self::Within(_) => None,
+            Self::Silent => Some("none"),
+            Self::Again(_) => Some("login"),
+        };
+        let prompt = prompt.map(|prompt| ("prompt", prompt.to_owned()));
+        sends_max_age.then_some(max_age).into_iter().chain(prompt).collect()
     }
 }
 
@@ -172,6 +177,8 @@ mod tests {
         };
         assert_eq!(of(RequiredAuthentication::Any, &[]), ["max_age=315360000"]);
         assert!(of(RequiredAuthentication::Any, &own).is_empty(), "the operator's");
+        assert_eq!(of(RequiredAuthentication::Silent, &[]), ["max_age=315360000", "prompt=none"]);
+        assert_eq!(of(RequiredAuthentication::Silent, &own), ["prompt=none"]);
         assert_eq!(of(RequiredAuthentication::Within(hour), &own), ["max_age=3598"]);
         assert_eq!(of(RequiredAuthentication::Again(hour), &[]), ["max_age=3598", "prompt=login"]);
     }

@@ -69,6 +69,8 @@ pub struct LoginFlow {
     pub verifier: String,
     /// The maximum time since the user's authentication, if it is limited.
     pub max_age: Option<Duration>,
+    /// True if the provider was told to ask the user nothing.
+    pub is_silent: bool,
     pub continuation: Continuation,
 }
 
@@ -121,7 +123,7 @@ impl LoginFlows {
             return Err(FlowLimit::Memory.into());
         }
         let (nonce, verifier) = (random_text(), random_text());
-        let pending = PendingLogin::new(provider, &nonce, &verifier, browser).within(authentication.max_age());
+        let pending = PendingLogin::new(provider, &nonce, &verifier, browser).requiring(authentication);
         let flow = FlowRecord::new(self.clock.now(), continuation.clone(), pending);
         let state = self.insert(&flow, &continuation).await?;
         let is_with_browser = flow.target == TargetPlace::Browser && split_hint(&state).is_none();
@@ -166,7 +168,7 @@ impl LoginFlows {
         match self.replace_with_tombstone(&key, &stored).await? {
             Ok(()) => {
                 let (nonce, verifier) = (pending.nonce.clone(), pending.verifier.clone());
-                Ok(LoginFlow { nonce, verifier, max_age: pending.max_age(), continuation })
+                Ok(LoginFlow { nonce, verifier, max_age: pending.max_age(), is_silent: pending.is_silent, continuation })
             }
             Err(Conflict) => Err(TakeError::Finished { continuation }),
         }
@@ -344,12 +346,14 @@ mod tests {
         let hour = Duration::from_secs(3600);
         for (required, max_age) in [
             (RequiredAuthentication::Any, None),
+            (RequiredAuthentication::Silent, None),
             (RequiredAuthentication::Within(hour), Some(hour)),
             (RequiredAuthentication::Again(hour), Some(hour)),
         ] {
             let request = flows.begin("corp", &browser, to("/"), required).await.unwrap();
             assert_eq!(request.authentication, required);
-            assert_eq!(flows.take(presented(&request, Some(&browser)), "corp").await.unwrap().max_age, max_age);
+            let taken = flows.take(presented(&request, Some(&browser)), "corp").await.unwrap();
+            assert_eq!((taken.max_age, taken.is_silent), (max_age, required == RequiredAuthentication::Silent));
         }
     }
 

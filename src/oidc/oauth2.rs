@@ -59,7 +59,7 @@ impl OAuth2Provider {
             user_claims: Default::default(),
         };
         // The protocol has no other time. The provider may have answered from its own session.
-        let authenticated_at = Some(clock.now());
+        let authenticated_at = (!flow.is_silent).then(|| clock.now());
         Ok(VerifiedIdentity { identity, sid: None, logout: Logout::default(), authenticated_at })
     }
 

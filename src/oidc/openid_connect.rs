@@ -107,6 +107,11 @@ impl OpenIdConnectProvider {
         self.refreshing.get_or_fetch().await.map(drop).ok_or(ProviderNotReadyError)
     }
 
+    /// True if the metadata was fetched within the last seconds, or can be fetched now.
+    pub(super) async fn is_reachable(&self) -> bool {
+        self.refreshing.is_source_reachable().await
+    }
+
     pub(super) fn metadata(&self) -> Result<Arc<Metadata>, ProviderNotReadyError> {
         self.refreshing.current().ok_or(ProviderNotReadyError)
     }

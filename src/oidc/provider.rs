@@ -11,7 +11,7 @@ use super::{
     oauth2::OAuth2Provider,
     openid_connect::{OpenIdConnectProvider, ProviderNotReadyError},
     registration::Registration,
-    settings::{ProtocolSettings, ProviderSettings},
+    settings::{ProtocolSettings, ProviderSettings, RpLogout},
 };
 use crate::{
     clock::Clock,
@@ -105,6 +105,20 @@ impl Provider {
             Protocol::OpenIdConnect(protocol) => protocol.ensure_ready().await,
             Protocol::OAuth2(_) => Ok(()),
         }
+    }
+
+    /// True if the provider has answered within the last seconds, or answers now. Without metadata to fetch this is unknown, and
+    /// the answer is true.
+    pub async fn is_reachable(&self) -> bool {
+        match &self.protocol {
+            Protocol::OpenIdConnect(protocol) => protocol.is_reachable().await,
+            Protocol::OAuth2(_) => true,
+        }
+    }
+
+    /// The information that the provider receives at a sign-out.
+    pub fn logout(&self) -> RpLogout {
+        self.open_id_connect().map_or(RpLogout::Off, |protocol| protocol.settings.logout)
     }
 
     /// Returns the endpoint that ends the user's session at the provider (RP-Initiated Logout 1.0).

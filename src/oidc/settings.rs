@@ -27,6 +27,8 @@ pub struct ProviderSettings {
     pub proxy: Option<HttpProxy>,
     /// Bytes of JSON.
     pub max_claims: usize,
+    /// The maximum time since the verification of an identity for its claims to count for sessions.
+    pub max_claims_age: Option<Duration>,
     pub authorization_params: Vec<(String, String)>,
     /// The claims by which token issuers find this provider's users.
     pub user_claims: Vec<ClaimPath>,

@@ -24,6 +24,8 @@ use crate::{
 pub struct CachedSession {
     pub user: String,
     pub provider: String,
+    /// The subject of the identity at the provider; `None` for local accounts and in records of earlier versions.
+    pub subject: Option<Box<str>>,
     pub created: Timestamp,
     /// The time at which the user last authenticated; `None` if it is unknown.
     pub authenticated_at: Option<Timestamp>,
@@ -104,6 +106,7 @@ impl CachedSession {
         Self {
             user: session.user.clone(),
             provider: session.provider.clone(),
+            subject: session.subject.as_deref().map(Box::from),
             created: session.created,
             authenticated_at: session.authenticated_at,
             generation: session.generation,
@@ -111,6 +114,11 @@ impl CachedSession {
             read,
             last_use: LastUse::new(session.last_seen),
         }
+    }
+
+    /// True if the session was opened with this identity, as far as its record says.
+    pub fn is_of(&self, provider: &str, subject: &str) -> bool {
+        *self.provider == *provider && self.subject.as_ref().is_none_or(|own| **own == *subject)
     }
 
     pub fn last_seen(&self) -> Timestamp {

@@ -29,7 +29,7 @@ use crate::{
     kubernetes::{RoleMapWatch, TokenAuthority},
     login::Login,
     metrics::Metrics,
-    oidc::{LoginFlows, Provider, Providers},
+    oidc::{LoginFlows, Provider, ProviderSettings, Providers},
     pages,
     principal::{EmailTrust, LOCAL, ProfileClaims},
     principal_cache::{CacheSettings, Principals, Sources},
@@ -97,7 +97,7 @@ impl Parts {
             Arc::clone(&tokens),
             Arc::clone(&role_maps),
             Arc::clone(&upstream),
-            Evaluator::new(profiles(&providers), users.max_age(), Arc::clone(clock)),
+            Evaluator::new(profiles(&providers), users.max_age().clone(), Arc::clone(clock)),
             CredentialParser::new(Arc::clone(&ring), cookie, Arc::clone(&metrics)),
         );
         let local = config
@@ -191,7 +191,9 @@ fn translate_pages(config: &Config) -> anyhow::Result<()> {
 
 fn users(config: &Config, records: &Records, role_maps: &Arc<RoleMaps>, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> Users {
     let (limits, keys_max_age) = (config.sessions, config.keys.claims_max_age);
+    let of_provider = |provider: &ProviderSettings| Some((provider.id.clone(), provider.max_claims_age?));
     Users::new(records.clone(), Arc::clone(role_maps), limits, keys_max_age, Arc::clone(clock), Arc::clone(metrics))
+        .with_max_claims_ages(config.providers.iter().filter_map(of_provider).collect())
 }
 
 /// Builds the services of logins at providers, and of logouts that they report.

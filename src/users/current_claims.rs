@@ -1,11 +1,12 @@
 //! Selects the identities of a user whose claims count, by the time at which the provider last verified them.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
 use super::Identity;
 use crate::{
+    clock::since,
     principal::{CredentialKind, Grant, IdentityClaims, PinnedGrant},
     role_map::RoleMap,
 };
@@ -14,11 +15,13 @@ use crate::{
 const LONGEST_PRECISION: Duration = Duration::from_secs(60);
 
 /// The maximum time since the verification of an identity, for each use of its claims.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimsMaxAge {
     pub sessions: Duration,
     /// For API keys, and for tokens of users who have signed in.
     pub keys: Duration,
+    /// For sessions, by the ids of the providers that have a bound of their own (`max_claims_age`).
+    pub providers: BTreeMap<String, Duration>,
 }
 
 /// The identities of a user that were verified recently enough. Nothing else grants a role, teams or an email address.
@@ -27,52 +30,72 @@ pub struct CurrentClaims {
     pub identities: Vec<IdentityClaims>,
     /// The moment at which the first of these identities expires.
     pub valid_until: Timestamp,
-    /// True if the user has other identities, which have expired.
-    pub has_expired: bool,
+    /// The user's other identities, which have expired.
+    pub expired: Vec<IdentityClaims>,
     /// The pinned grant, if the identity that it came from counts.
     pub pinned: Option<PinnedGrant>,
 }
 
 impl ClaimsMaxAge {
-    pub fn of(self, credential: CredentialKind) -> Duration {
+    pub fn of(&self, credential: CredentialKind, identity: &IdentityClaims) -> Duration {
         match credential {
-            CredentialKind::Session => self.sessions,
+            CredentialKind::Session => {
+                self.providers.get(&identity.provider).map_or(self.sessions, |own| self.sessions.min(*own))
+            }
             CredentialKind::Key | CredentialKind::Token => self.keys,
         }
     }
 
     /// The precision of recorded times of verification, of which whole seconds are kept. It is less for short sessions, whose
     /// claims expire early.
-    pub fn precision(self) -> Duration {
-        LONGEST_PRECISION.min(self.sessions.min(self.keys) / 10)
+    pub fn precision(&self) -> Duration {
+        let shortest = self.providers.values().copied().fold(self.sessions.min(self.keys), Duration::min);
+        LONGEST_PRECISION.min(shortest / 10)
+    }
+
+    /// The maximum time since the verification of the identity that opened a session. The recorded time of verification can be a
+    /// little earlier than the session.
+    pub fn since_verification(&self, created: Timestamp, now: Timestamp) -> Duration {
+        since(created, now) + self.precision() + Duration::from_secs(1)
+    }
+
+    /// True if a session of this provider is old enough for another verification of its identity. A younger one comes from a
+    /// sign-in that has just verified it, so that no browser is redirected for ever.
+    pub fn needs_verification(&self, provider: &str, created: Timestamp, now: Timestamp) -> bool {
+        self.providers.get(provider).is_some_and(|max_age| self.since_verification(created, now) >= *max_age)
     }
 
     /// An identity that is older than this grants nothing to any credential.
-    pub fn longest(self) -> Duration {
-        self.sessions.max(self.keys)
+    pub fn longest(&self, identity: &IdentityClaims) -> Duration {
+        self.of(CredentialKind::Session, identity).max(self.of(CredentialKind::Key, identity))
     }
 }
 
 impl CurrentClaims {
     /// Selects from all identities of a user, in the order in which they were linked. An identity without a time of
     /// verification does not count.
-    pub fn select(all: Vec<IdentityClaims>, pinned: Option<&PinnedGrant>, max_age: Duration, now: Timestamp) -> Self {
-        let is_current = |identity: &IdentityClaims| expiry(identity, max_age).is_some_and(|expiry| now < expiry);
+    pub fn select(
+        all: Vec<IdentityClaims>,
+        pinned: Option<&PinnedGrant>,
+        max_age: impl Fn(&IdentityClaims) -> Duration,
+        now: Timestamp,
+    ) -> Self {
+        let expiry = |identity: &IdentityClaims| expiry(identity, max_age(identity));
+        let is_current = |identity: &IdentityClaims| expiry(identity).is_some_and(|expiry| now < expiry);
         let counts = |pinned: &&PinnedGrant| match &pinned.identity {
             Some(_) => all.iter().any(|identity| is_current(identity) && is_pinned_by(pinned, identity)),
             // Released versions did not record the identity. It was that of the first login.
             None => all.first().is_some_and(is_current),
         };
         let pinned = pinned.filter(counts).cloned();
-        let count = all.len();
-        let identities: Vec<_> = all.into_iter().filter(is_current).collect();
-        let valid_until = identities.iter().filter_map(|identity| expiry(identity, max_age)).min().unwrap_or(Timestamp::MAX);
-        Self { has_expired: identities.len() < count, identities, valid_until, pinned }
+        let (identities, expired): (Vec<_>, Vec<_>) = all.into_iter().partition(is_current);
+        let valid_until = identities.iter().filter_map(expiry).min().unwrap_or(Timestamp::MAX);
+        Self { identities, valid_until, expired, pinned }
     }
 
     /// Claims that are not stored, and count as long as their source.
     pub fn of_unstored(identity: IdentityClaims) -> Self {
-        Self { identities: vec![identity], valid_until: Timestamp::MAX, has_expired: false, pinned: None }
+        Self { identities: vec![identity], valid_until: Timestamp::MAX, expired: Vec::new(), pinned: None }
     }
 
     /// Evaluates the role map. Without an identity that counts, not even the default role is granted.

@@ -280,6 +280,7 @@ class InvalidValues(unittest.TestCase):
             ({"config": {"store": {"url": "redis-cluster://a/1"}}}, "config.store.url: must be memory, redis://"),
             ({"config": over(REDIS, {"store": {"command_timeout": "1m"}})}, "config.store.command_timeout: must be from 10ms to 10s"),
             ({"config": {"sessions": {"idle": "500ms"}}}, "config.sessions.idle: must be from 1s to 365d"),
+            (provider(max_claims_age="59s"), "config.providers[0].max_claims_age: must be from 1m to 3650d"),
             (provider(id="local"), "config.providers[0].id: must not be local"),
             (provider(issuer="http://idp.example.com"), "config.providers[0].issuer: must be an https:// URL"),
             (provider(issuer="https://idp.example.com?a=b"), "config.providers[0].issuer: must not have a query"),

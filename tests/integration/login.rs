@@ -14,6 +14,7 @@ mod refresh;
 mod refusals;
 mod repeated;
 mod session_limit;
+mod silent;
 mod store_unavailable;
 mod unusual_targets;
 

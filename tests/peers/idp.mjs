@@ -3,7 +3,7 @@
 //   node idp.mjs <settings.json>
 //
 // Prints one line `{"listening":port,"admin":port}` when it is ready. The second port is for the
-// tests: POST /keys/rotate, /pause, /resume, /account, /client and GET /stats. Settings are described in
+// tests: POST /keys/rotate, /pause, /resume, /account, /account/delete, /client and GET /stats. Settings are described in
 // idp/settings.mjs. The provider itself is the npm package `oidc-provider`; this file only starts it,
 // renders the sign-in form and counts requests. In addition to the userinfo endpoint, it has `GET /user`
 // in GitHub's format, for clients without OpenID Connect: idp/github.mjs.

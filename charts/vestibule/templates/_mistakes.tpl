@@ -144,6 +144,7 @@ Values that the binary would reject at its start are rejected here first.
 {{- if and (hasKey $provider "scopes") (not (has "openid" $provider.scopes)) }}{{ $mistakes = append $mistakes (printf "%s.scopes: must contain openid; without it, the provider issues no id_token" $at) }}{{ end -}}
 {{- end -}}
 {{- with $provider.keys_max_age }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit 7200000) (gt $limit 2592000000) }}{{ $mistakes = append $mistakes (printf "%s.keys_max_age: must be from 2h to 30d" $at) }}{{ end }}{{ end -}}
+{{- with $provider.max_claims_age }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit 60000) (gt $limit 315360000000) }}{{ $mistakes = append $mistakes (printf "%s.max_claims_age: must be from 1m to 3650d" $at) }}{{ end }}{{ end -}}
 {{- if eq $provider.id "local" }}{{ $mistakes = append $mistakes (printf "%s.id: must not be local, which is the id of the local accounts" $at) }}{{ end -}}
 {{- if and $provider.end_session_parameters (eq ($provider.logout | default "hint") "off") }}{{ $mistakes = append $mistakes (printf "%s.end_session_parameters: has no effect with logout: off" $at) }}{{ end -}}
 {{- range $name, $_ := pick ($provider.end_session_parameters | default dict) "client_secret" "id_token_hint" }}{{ $mistakes = append $mistakes (printf "%s.end_session_parameters.%s: must not be set" $at $name) }}{{ end -}}

@@ -1,5 +1,7 @@
 //! Parsers of a provider's values.
 
+use std::time::Duration;
+
 use crate::config::{units, values};
 use crate::jwt::Algorithm;
 use crate::oidc::{AuthMethod, RpLogout, UserInfoPolicy};
@@ -68,6 +70,15 @@ pub const MAX_CLAIMS: Kind<usize> = Kind {
     parse: |text| match units::size(text)? {
         size @ 0x400..=0x10_0000 => Ok(size),
         _ => Err("must be from 1KiB to 1MiB".to_owned()),
+    },
+};
+
+/// A shorter time would send browsers to the provider again and again.
+pub const CLAIMS_AGE: Kind<Duration> = Kind {
+    name: "duration",
+    parse: |text| {
+        let (least, most) = (Duration::from_secs(60), Duration::from_secs(3650 * 86_400));
+        values::duration(text, least, most, "must be from 1m to 3650d")
     },
 };
 

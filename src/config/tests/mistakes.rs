@@ -224,6 +224,7 @@ fn mistakes_in_the_list_of_providers(#[case] text: &str, #[case] expected: &[&st
 #[case("http_proxy: ''\n    no_proxy: ['*.example.com']", &["providers[0].http_proxy (line 5): must be an http:// or https:// URL such as http://proxy.example.com:3128", "providers[0].no_proxy[0] (line 6): must be a domain, an address, a network such as 10.0.0.0/8 or `*`, without scheme, port and brackets; `example.com` includes its subdomains; write it without `*.`"])]
 #[case("ca_file: /dev/null", &["providers[0].ca_file (line 5): `/dev/null` must contain certificates in PEM form (-----BEGIN CERTIFICATE-----)"])]
 #[case("max_claims: 64KB", &["providers[0].max_claims (line 5): must be a size such as 512, 64KiB or 1MiB (units of 1024 bytes), not `64KB`"])]
+#[case("max_claims_age: 59s", &["providers[0].max_claims_age (line 5): must be from 1m to 3650d"])]
 #[case("max_claims: 100", &["providers[0].max_claims (line 5): must be from 1KiB to 1MiB"])]
 #[case("end_session_parameters: {client_secret: x}", &["providers[0].end_session_parameters.client_secret (line 5): must not be sent: users see the URL; remove it"])]
 #[case("end_session_parameters: {id_token_hint: x}", &["providers[0].end_session_parameters.id_token_hint (line 5): is set by `logout: id_token_hint`; remove it"])]

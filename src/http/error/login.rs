@@ -13,6 +13,7 @@ use crate::{
     },
     login::{BeginError, FailureReason, LoginFailure},
     oidc::{ExchangeError, LogoutTokenError},
+    refreshing::ON_DEMAND,
     return_to::{self, ReturnTarget, ReturnTargetError},
 };
 
@@ -39,7 +40,7 @@ const APPLICATION_CODES: [&str; 6] = [
 impl From<&BeginError> for Failure {
     fn from(error: &BeginError) -> Self {
         match error {
-            BeginError::NotReady(_) => Self::provider_unavailable(),
+            BeginError::NotReady(_) | BeginError::Unreachable => Self::provider_unavailable(),
             BeginError::Limit(_) => {
                 let failure = Self::unavailable("Too many sign-ins are in progress. Try again later.");
                 failure.retry_after(LIMIT_RETRY).page("error-login-limit").with("seconds", LIMIT_RETRY.as_secs())
@@ -158,7 +159,9 @@ impl Failure {
     }
 
     fn provider_unavailable() -> Self {
-        Self::unavailable("The provider can't be reached at the moment.").page("error-provider-away")
+        let failure = Self::unavailable("The provider can't be reached at the moment.");
+        // The provider is not requested more often.
+        failure.retry_after(ON_DEMAND).page("error-provider-away")
     }
 
     pub fn sign_in_unavailable() -> Self {

@@ -2,9 +2,9 @@
 
 use actix_web::http::StatusCode;
 
-use super::{CHALLENGE, CHALLENGE_INVALID, Failure, whole_seconds};
+use super::{Failure, challenge_for, whole_seconds};
 use crate::{
-    check::{AuthenticationError, AuthenticationFailure, CREDENTIAL_UNAVAILABLE, ROLE_MAP_NOT_LOADED},
+    check::{AuthenticationError, CREDENTIAL_UNAVAILABLE, ROLE_MAP_NOT_LOADED},
     rate_limits::RateLimitError,
     store,
 };
@@ -32,11 +32,9 @@ impl From<&store::Error> for Failure {
 impl From<&AuthenticationError> for Failure {
     fn from(error: &AuthenticationError) -> Self {
         match error {
-            AuthenticationError::Unauthenticated(failure @ AuthenticationFailure::NoCredential) => {
-                Self::unauthorized("login_required", failure.description(), CHALLENGE)
-            }
             AuthenticationError::Unauthenticated(failure) => {
-                Self::unauthorized("invalid_token", failure.description(), CHALLENGE_INVALID)
+                let (code, challenge) = challenge_for(*failure);
+                Self::unauthorized(code, failure.description(), challenge)
             }
             AuthenticationError::Unavailable(_) => Self::credential_unavailable(),
         }

@@ -13,6 +13,7 @@ use super::{
     portal::{self, Initiator},
     rejected_header,
     sign_in_page::SignInRequest,
+    silent::SilentLogin,
     target_cookies,
 };
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
         Services, Site, app_keys,
         browser_binding::binding,
         error::{self, Failure},
-        paths::{LoginAuthentication, authenticating_href},
+        paths::{LoginAuthentication, authenticating_href, login_href},
         redirect,
         request::user_agent,
     },
@@ -56,19 +57,24 @@ pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, servic
         Err(error) => return Failure::from(error).respond(&request, &services.site),
     };
     let authentication = LoginAuthentication::parse(query.authenticate.as_deref());
-    // A gateway's redirect names neither a provider nor an authentication.
-    if query.provider.is_none()
-        && authentication == LoginAuthentication::Any
-        && let Some(explanation) = rejected_header::explain(&request, &services, &target).await
-    {
-        return explanation;
+    let sign_in = SignInRequest { request: &request, services: &services, target: &target, authentication };
+    if query.is_of_gateway() {
+        if let Some(explanation) = rejected_header::explain(&request, &services, &target).await {
+            return explanation;
+        }
+        let is_of_portal = query.iss.is_some();
+        if !is_of_portal && let Some(silent) = SilentLogin::find(&request, &services).await {
+            return redirect_to_provider(&sign_in, &ProviderRequest::silent(&silent)).await;
+        }
     }
     let Ok(provider) = query.provider(&services) else {
         return error::unknown_provider().respond(&request, &services.site);
     };
-    let sign_in = SignInRequest { request: &request, services: &services, target: &target, authentication };
     match provider {
-        Some(provider) => redirect_to_provider(&sign_in, provider, portal::login_hint(query.login_hint.as_deref())).await,
+        Some(provider) => {
+            let login_hint = portal::login_hint(query.login_hint.as_deref());
+            redirect_to_provider(&sign_in, &ProviderRequest::interactive(&sign_in, provider, login_hint)).await
+        }
         None => sign_in.show(StatusCode::OK, None),
     }
 }
@@ -77,6 +83,11 @@ pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, servic
 struct UnknownProvider;
 
 impl BeginQuery {
+    /// True for a redirect of a gateway or a page. It names neither a provider nor an authentication.
+    fn is_of_gateway(&self) -> bool {
+        self.provider.is_none() && LoginAuthentication::parse(self.authenticate.as_deref()) == LoginAuthentication::Any
+    }
+
     /// The return target. The target of a portal's link counts if there is no `rd`.
     fn target(&self, site: &Site) -> Result<ReturnTarget, ReturnTargetError> {
         match (&self.rd, &self.target_link_uri) {
@@ -106,14 +117,35 @@ pub(super) fn parse_target(rd: Option<&str>, site: &Site) -> Result<ReturnTarget
     target.inspect_err(|refused| tracing::warn!(reason = refused.reason(), suppressed = tracing::field::Empty, "login refused"))
 }
 
-async fn redirect_to_provider(sign_in: &SignInRequest<'_>, provider: &Provider, login_hint: Option<&str>) -> HttpResponse {
+/// A request to the provider, and what it tells the provider about the user.
+struct ProviderRequest<'a> {
+    provider: &'a Provider,
+    required: RequiredAuthentication,
+    login_hint: Option<&'a str>,
+    id_token_hint: Option<&'a str>,
+    /// The provider that another attempt names; `None` if it is silent too.
+    retry_provider: Option<&'a str>,
+}
+
+impl<'a> ProviderRequest<'a> {
+    fn interactive(sign_in: &SignInRequest<'_>, provider: &'a Provider, login_hint: Option<&'a str>) -> Self {
+        let required = required(sign_in.authentication, sign_in.services.keys.settings().sign_in_within);
+        Self { provider, required, login_hint, id_token_hint: None, retry_provider: Some(provider.id()) }
+    }
+
+    fn silent(SilentLogin { provider, hint }: &'a SilentLogin) -> Self {
+        let (login_hint, id_token_hint) = hint.parameters();
+        Self { provider, required: RequiredAuthentication::Silent, login_hint, id_token_hint, retry_provider: None }
+    }
+}
+
+async fn redirect_to_provider(sign_in: &SignInRequest<'_>, to: &ProviderRequest<'_>) -> HttpResponse {
     let SignInRequest { request, services, target, authentication } = *sign_in;
-    let again = authenticating_href(target, Some(provider.id()), authentication);
-    let required = required(authentication, services.keys.settings().sign_in_within);
+    let provider = to.provider;
     let (binding, new_cookie) = binding(request, &services.site);
-    match services.login.begin(provider, &binding, Continuation::ReturnTo(target.clone()), required).await {
+    match services.login.begin(provider, &binding, Continuation::ReturnTo(target.clone()), to.required).await {
         Ok(started) => {
-            let started = started.with_login_hint(login_hint);
+            let started = started.with_login_hint(to.login_hint).with_id_token_hint(to.id_token_hint);
             let mut response = redirect(StatusCode::FOUND, started.url.as_str());
             if let Some(value) = new_cookie {
                 // As in the sign-in page.
@@ -128,7 +160,7 @@ async fn redirect_to_provider(sign_in: &SignInRequest<'_>, provider: &Provider, 
             tracing::warn!(provider = provider.id(), reason = failed.reason(), error = %failed, suppressed = tracing::field::Empty, "login not started");
             app_keys::login_unavailable(target, &services.app_keys, request).unwrap_or_else(|| {
                 let failure = Failure::from(&failed).with("provider", provider.name());
-                failure.retry_at(&again).respond(request, &services.site)
+                failure.retry_at(&authenticating_href(target, to.retry_provider, authentication)).respond(request, &services.site)
             })
         }
     }
@@ -161,7 +193,7 @@ pub(super) async fn callback(
     };
     match services.login.finish(provider, &callback, &browser).await {
         Ok(finished) => {
-            let mut response = follow(&services.site, &finished);
+            let mut response = follow(&services.site, provider, &finished);
             if let Some(id) = &target_id {
                 target_cookies::remove(&mut response, &request, cookies, id);
             }
@@ -172,9 +204,13 @@ pub(super) async fn callback(
     }
 }
 
-/// Redirects the browser to the target of a finished login.
-fn follow(site: &Site, finished: &FinishedLogin) -> HttpResponse {
+/// Redirects the browser to the target of a finished login. A silent one that needs interaction continues with an interactive one:
+/// since that names its provider, it happens once.
+fn follow(site: &Site, provider: &Provider, finished: &FinishedLogin) -> HttpResponse {
     let target = finished.continuation.retry_target();
+    if let LoginEffect::InteractionNeeded = &finished.outcome {
+        return redirect(StatusCode::SEE_OTHER, &site.public_url.join(&login_href(target, Some(provider.id()))));
+    }
     let mut response = redirect(StatusCode::SEE_OTHER, &site.public_url.join(target.as_str()));
     if let LoginEffect::SessionOpened(handle) = &finished.outcome {
         // As in the sign-in page.

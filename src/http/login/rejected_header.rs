@@ -43,7 +43,7 @@ async fn rejected_headers(request: &HttpRequest, services: &Services, target: &R
         services.checker.credentials().parse(read, |source| credential_headers::values(headers, source))
     };
     match services.checker.decide(&auth_request(services, target), &RouteRestrictions::default(), parse).await {
-        Decision::Unauthenticated(AuthenticationFailure::NoCredential) => return None,
+        Decision::Unauthenticated(AuthenticationFailure::NoCredential | AuthenticationFailure::ExpiredClaims) => return None,
         Decision::Unauthenticated(_) => {}
         _ => return None,
     }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     access::CredentialSources,
-    check::{Credential, CredentialError},
+    check::{AuthenticationFailure, Credential, CredentialError},
     http::{Services, credential_headers, error},
 };
 
@@ -26,6 +26,9 @@ pub(in crate::http) async fn show(request: HttpRequest, services: Services) -> H
         Err(unanswered) => {
             tracing::error!(error = %unanswered, suppressed = tracing::field::Empty, "session lookup failed");
             error::Failure::credential_unavailable().json()
+        }
+        Ok(Some((signed_in, evaluation))) if services.checker.needs_verification(&signed_in, &evaluation) => {
+            error::unauthenticated(AuthenticationFailure::ExpiredClaims)
         }
         Ok(Some((signed_in, evaluation))) => HttpResponse::Ok().json(json!({
             "user_id": evaluation.identity.user,

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::BrowserBinding;
+use super::{super::RequiredAuthentication, BrowserBinding};
 use crate::{
     continuation::Continuation,
     return_to::ReturnTarget,
@@ -48,6 +48,9 @@ pub(super) struct PendingLogin {
     /// The maximum time since the user's authentication in seconds, if it is limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_age: Option<u64>,
+    /// Version 0.1 ignores this, and shows a page if the provider has to ask the user.
+    #[serde(default, rename = "silent", skip_serializing_if = "std::ops::Not::not")]
+    pub is_silent: bool,
 }
 
 impl Record for FlowRecord {
@@ -91,11 +94,12 @@ impl TargetPlace {
 impl PendingLogin {
     pub(super) fn new(provider: &str, nonce: &str, verifier: &str, browser: &BrowserBinding) -> Self {
         let [provider, nonce, verifier] = [provider, nonce, verifier].map(str::to_owned);
-        Self { provider, nonce, verifier, browser: *browser.digest().as_bytes(), max_age: None }
+        Self { provider, nonce, verifier, browser: *browser.digest().as_bytes(), max_age: None, is_silent: false }
     }
 
-    pub(super) fn within(self, max_age: Option<Duration>) -> Self {
-        Self { max_age: max_age.map(|max_age| max_age.as_secs()), ..self }
+    pub(super) fn requiring(self, authentication: RequiredAuthentication) -> Self {
+        let max_age = authentication.max_age().map(|max_age| max_age.as_secs());
+        Self { max_age, is_silent: authentication == RequiredAuthentication::Silent, ..self }
     }
 
     pub(super) fn max_age(&self) -> Option<Duration> {
@@ -122,8 +126,8 @@ mod tests {
     /// With the longest id of a provider, and a browser binding whose digest is long in JSON.
     fn longest(continuation: Continuation) -> FlowRecord {
         let text = "x".repeat(43);
-        let pending =
-            PendingLogin { provider: "p".repeat(32), nonce: text.clone(), verifier: text, browser: [255; 32], max_age: None };
+        let (provider, browser) = ("p".repeat(32), [255; 32]);
+        let pending = PendingLogin { provider, nonce: text.clone(), verifier: text, browser, max_age: None, is_silent: false };
         FlowRecord::new(SystemClock.now(), continuation, pending)
     }
 
@@ -134,9 +138,12 @@ mod tests {
     #[test]
     fn every_record_is_within_the_limit() {
         for len in [1, 20, 30, 40, 50, 100, 1000, 4096] {
-            let limited = PendingLogin { max_age: Some(u64::MAX), ..longest(Continuation::ReturnTo(target(1))).pending.unwrap() };
-            let limited = FlowRecord::new(SystemClock.now(), Continuation::ReturnTo(target(len)), limited);
-            assert!(limited.json_len() <= LONGEST_JSON, "{len}: {}", limited.json_len());
+            let pending = || longest(Continuation::ReturnTo(target(1))).pending.unwrap();
+            let limited = PendingLogin { max_age: Some(u64::MAX), ..pending() };
+            for pending in [limited, PendingLogin { is_silent: true, ..pending() }] {
+                let record = FlowRecord::new(SystemClock.now(), Continuation::ReturnTo(target(len)), pending);
+                assert!(record.json_len() <= LONGEST_JSON, "{len}: {}", record.json_len());
+            }
             for continuation in [
                 Continuation::ReturnTo(target(len)),
                 Continuation::Link { user: "019ad0c3-7f5e-7a51-8c11-3a4b5c6d7e8f".into(), retry: target(len) },

@@ -61,28 +61,66 @@ fn admin_with_private_identity(age: Duration, now: Timestamp) -> Vec<IdentityCla
 #[case::long_ago(HOUR * 1000, Some("viewer"))]
 fn a_role_lasts_as_long_as_the_identity_that_grants_it(#[case] age: Duration, #[case] expected: Option<&str>) {
     let now = SystemClock.now();
-    let claims = CurrentClaims::select(admin_with_private_identity(age, now), None, HOUR, now);
+    let claims = CurrentClaims::select(admin_with_private_identity(age, now), None, |_| HOUR, now);
     let grant = claims.grant(&map());
     assert_eq!(role(&grant), expected);
-    assert_eq!(claims.has_expired, age >= HOUR);
+    assert_eq!(!claims.expired.is_empty(), age >= HOUR);
     assert_eq!(teams(&grant).contains(&"corp-team"), age < HOUR, "teams too");
+}
+
+/// The provider `corp` bounds the age of its claims for sessions.
+fn bounded(corp: Duration) -> ClaimsMaxAge {
+    ClaimsMaxAge { sessions: HOUR * 24, keys: HOUR * 720, providers: [("corp".to_owned(), corp)].into() }
+}
+
+#[rstest]
+#[case::session_of_the_provider(CredentialKind::Session, HOUR, Some("viewer"))]
+#[case::session_before_the_bound(CredentialKind::Session, HOUR - Duration::from_secs(1), Some("admin"))]
+#[case::key(CredentialKind::Key, HOUR * 719, Some("admin"))]
+#[case::token(CredentialKind::Token, HOUR * 719, Some("admin"))]
+fn a_provider_bounds_the_age_of_its_claims_for_sessions_only(
+    #[case] credential: CredentialKind,
+    #[case] age: Duration,
+    #[case] expected: Option<&str>,
+) {
+    let (now, max_age) = (SystemClock.now(), bounded(HOUR));
+    let of = |identity: &IdentityClaims| max_age.of(credential, identity);
+    let claims = CurrentClaims::select(admin_with_private_identity(age, now), None, of, now);
+    assert_eq!(role(&claims.grant(&map())), expected);
+    let longer = bounded(HOUR * 1000);
+    assert_eq!(longer.of(CredentialKind::Session, &identity("corp", "")), HOUR * 24, "it never prolongs");
+    assert_eq!(max_age.longest(&identity("corp", "")), HOUR * 720);
+}
+
+#[test]
+fn a_session_needs_no_other_verification_before_the_bound_of_its_provider() {
+    let (now, minute) = (SystemClock.now(), Duration::from_secs(60));
+    let max_age = bounded(minute);
+    assert_eq!(max_age.precision(), minute / 10);
+    for (provider, age, expected) in
+        [("corp", 0, false), ("corp", 52, false), ("corp", 53, true), ("corp", 3600, true), ("private", 3600, false)]
+    {
+        let created = now - Duration::from_secs(age);
+        assert_eq!(max_age.needs_verification(provider, created, now), expected, "{provider} {age}");
+    }
+    assert!(!max_age.needs_verification("corp", now + HOUR, now), "a pod whose clock is ahead");
 }
 
 #[test]
 fn without_a_current_identity_not_even_the_default_role_is_granted() {
     let now = SystemClock.now();
-    let expired = CurrentClaims::select(vec![at(identity("corp", ""), now - HOUR)], None, HOUR, now);
+    let expired = CurrentClaims::select(vec![at(identity("corp", ""), now - HOUR)], None, |_| HOUR, now);
     assert_eq!((expired.grant(&map()), expired.valid_until), (Grant::default(), Timestamp::MAX));
-    let undated = CurrentClaims::select(vec![identity("corp", "admin")], None, HOUR, now);
+    let undated = CurrentClaims::select(vec![identity("corp", "admin")], None, |_| HOUR, now);
     assert_eq!(undated.grant(&map()), Grant::default());
 }
 
 #[test]
 fn claims_are_valid_until_the_first_identity_expires() {
     let now = SystemClock.now();
-    let claims = CurrentClaims::select(admin_with_private_identity(HOUR / 2, now), None, HOUR, now);
+    let claims = CurrentClaims::select(admin_with_private_identity(HOUR / 2, now), None, |_| HOUR, now);
     assert_eq!(claims.valid_until, now + HOUR / 2);
-    let longest = CurrentClaims::select(vec![at(identity("corp", ""), Timestamp::MAX)], None, HOUR, now);
+    let longest = CurrentClaims::select(vec![at(identity("corp", ""), Timestamp::MAX)], None, |_| HOUR, now);
     assert_eq!(longest.valid_until, Timestamp::MAX);
 }
 
@@ -90,15 +128,15 @@ fn claims_are_valid_until_the_first_identity_expires() {
 fn a_pinned_grant_ends_with_the_identity_that_it_came_from() {
     let (map, now) = (pinning_map(), SystemClock.now());
     let select = |age, pinned: &PinnedGrant| {
-        CurrentClaims::select(admin_with_private_identity(age, now), Some(pinned), HOUR, now).grant(&map)
+        CurrentClaims::select(admin_with_private_identity(age, now), Some(pinned), |_| HOUR, now).grant(&map)
     };
-    let first = CurrentClaims::select(admin_with_private_identity(Duration::ZERO, now), None, HOUR, now);
+    let first = CurrentClaims::select(admin_with_private_identity(Duration::ZERO, now), None, |_| HOUR, now);
     let pinned = first.pin(&map, &first.grant(&map)).unwrap();
     assert_eq!(teams(&select(Duration::ZERO, &pinned)), ["corp-team"], "those of the identity that grants the role");
     assert_eq!(role(&select(Duration::ZERO, &pinned)), Some("admin"));
     assert_eq!(role(&select(HOUR, &pinned)), Some("viewer"));
     let unlinked = vec![at(identity("private", ""), now)];
-    assert_eq!(role(&CurrentClaims::select(unlinked, Some(&pinned), HOUR, now).grant(&map)), Some("viewer"));
+    assert_eq!(role(&CurrentClaims::select(unlinked, Some(&pinned), |_| HOUR, now).grant(&map)), Some("viewer"));
     let of_a_released_version = PinnedGrant { identity: None, ..pinned };
     assert_eq!(role(&select(Duration::ZERO, &of_a_released_version)), Some("admin"));
     assert_eq!(role(&select(HOUR, &of_a_released_version)), Some("viewer"));
@@ -158,11 +196,11 @@ proptest! {
             })
             .collect();
         let current: Vec<_> = all.iter().filter(|known| known.verified_at.unwrap() + HOUR > now).cloned().collect();
-        let claims = CurrentClaims::select(all, None, HOUR, now);
+        let claims = CurrentClaims::select(all, None, |_| HOUR, now);
         let expected = if current.is_empty() { Grant::default() } else { map().evaluate(&current) };
         prop_assert_eq!(claims.grant(&map()), expected);
         prop_assert!(current.is_empty() || claims.valid_until > now);
-        let later = CurrentClaims::select(current, None, HOUR, claims.valid_until);
+        let later = CurrentClaims::select(current, None, |_| HOUR, claims.valid_until);
         prop_assert!(claims.identities.is_empty() || later.identities.len() < claims.identities.len());
     }
 }

@@ -219,6 +219,11 @@ impl Idp {
         self.post("/account", json!({"sub": user, "claims": claims})).await;
     }
 
+    /// Deletes an account and ends its sessions at the provider.
+    pub async fn delete_account(&self, user: &str) {
+        self.post("/account/delete", json!({"sub": user})).await;
+    }
+
     /// Sets the answer to `GET /user`; `null` makes the token invalid.
     pub async fn set_github_user(&self, user: &str, answer: Value) {
         self.post("/account", json!({"sub": user, "user": answer})).await;

@@ -1,4 +1,4 @@
-// The tests' administration API on a separate port: rotate keys, pause, change an account or a client, read counters.
+// The tests' administration API on a separate port: rotate keys, pause, change or delete an account, change a client, read counters.
 
 import { createServer } from 'node:http';
 
@@ -27,6 +27,11 @@ function changeClient(state, change) {
   state.renew();
 }
 
+function deleteAccount(state, { sub }) {
+  if (!state.accounts.delete(sub)) throw new Error(`no account ${sub}`);
+  state.adapter.endSessions(sub);
+}
+
 const ROUTES = {
   'GET /stats': (state) => state.stats.read(),
   'POST /stats/reset': (state) => state.stats.reset(),
@@ -37,6 +42,7 @@ const ROUTES = {
   'POST /pause': (state, { how }) => state.gate.pause(how),
   'POST /resume': (state) => state.gate.resume(),
   'POST /account': changeAccount,
+  'POST /account/delete': deleteAccount,
   'POST /client': changeClient,
 };
 

@@ -25,6 +25,13 @@ export function createAdapter() {
   };
 
   return class Adapter {
+    /** Ends the sessions of an account that was deleted. */
+    static endSessions(accountId) {
+      for (const [key, record] of records) {
+        if (key.startsWith('Session:') && record.payload.accountId === accountId) forget(key);
+      }
+    }
+
     constructor(model) {
       this.model = model;
     }
