@@ -82,7 +82,7 @@ impl OpenIdConnectProvider {
 
 fn verify(token: &str, expected: &TokenExpectation<'_>, now: Timestamp) -> Result<LogoutToken, LogoutTokenError> {
     // Providers that do not know the type of logout tokens send the type of all JWTs.
-    let expectation = Expectation { types: &["logout+jwt", "jwt"], ..expected.for_client(&["iat"]) };
+    let expectation = Expectation { types: &["logout+jwt", "jwt"], required_times: &["iat"], ..expected.for_id_token() };
     let VerifiedToken { claims, .. } = jwt::verify(token, &expectation, expected.keys, now)?;
     if !has_logout_event(&claims) {
         return Err(LogoutTokenError::Event);

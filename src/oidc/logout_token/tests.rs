@@ -31,13 +31,9 @@ fn claims_with(changed: &Value) -> Value {
 }
 
 fn verify_with(token: &str, keys: &KeySet) -> Result<LogoutToken, LogoutTokenError> {
-    let expected = TokenExpectation {
-        issuer: ISSUER,
-        client_id: "vestibule",
-        trusted_audiences: &[],
-        algorithms: &[Algorithm::ES256],
-        keys,
-    };
+    let trusted = ["project".to_owned()];
+    let algorithms = &[Algorithm::ES256];
+    let expected = TokenExpectation { issuer: ISSUER, client_id: "vestibule", trusted_audiences: &trusted, algorithms, keys };
     verify(token, &expected, Timestamp::from_second(NOW).unwrap())
 }
 
@@ -57,6 +53,7 @@ fn session(subject: Option<&str>) -> LogoutTarget {
 #[case::no_expiry(json!({"exp": null}), session(Some("s")))]
 #[case::oldest(json!({"iat": NOW - 300}), session(Some("s")))]
 #[case::clock_ahead(json!({"iat": NOW + 120}), session(Some("s")))]
+#[case::trusted_audience(json!({"aud": ["vestibule", "project"]}), session(Some("s")))]
 #[case::audience_as_list(json!({"aud": ["vestibule"]}), session(Some("s")))]
 #[case::event_with_members(json!({"events": {EVENT: {"a": 1}, "https://example.com/event": 7}}), session(Some("s")))]
 #[case::claims_that_are_not_needed(json!({"auth_time": "x", "typ": "Logout", "trace_id": [], "revoke_offline_access": true}), session(Some("s")))]
@@ -70,6 +67,8 @@ fn a_valid_token_names_what_has_ended(#[case] changed: Value, #[case] target: Lo
 #[case::other_issuer(json!({"iss": "https://evil.example.com"}), JwtError::Issuer.into())]
 #[case::no_issuer(json!({"iss": null}), JwtError::Missing("iss").into())]
 #[case::other_audience(json!({"aud": "other"}), JwtError::Audience.into())]
+#[case::further_audience(json!({"aud": ["vestibule", "other"]}), JwtError::Audience.into())]
+#[case::only_a_trusted_audience(json!({"aud": ["project"]}), JwtError::Audience.into())]
 #[case::no_audience(json!({"aud": null}), JwtError::Missing("aud").into())]
 #[case::no_event(json!({"events": null}), LogoutTokenError::Event)]
 #[case::other_event(json!({"events": {"http://schemas.openid.net/event/frontchannel-logout": {}}}), LogoutTokenError::Event)]
