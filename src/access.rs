@@ -336,8 +336,8 @@ impl<'a> MatchedRules<'a> {
         }
     }
 
-    /// The encoding of the identity headers. Rules that disagree give percent-encoding: an upstream that decodes would make
-    /// other teams of a name with percent signs that is sent as it is.
+    /// The encoding of the identity headers. Rules that disagree give percent-encoding: otherwise an upstream that decodes could
+    /// read a team whose name contains `%2C` as another team.
     pub fn identity_encoding(&self, default: HeaderEncoding) -> HeaderEncoding {
         let is_percent = |rule: &&AccessRule| rule.identity_encoding.unwrap_or(default) == HeaderEncoding::Percent;
         if self.0.iter().any(is_percent) { HeaderEncoding::Percent } else { HeaderEncoding::Utf8 }

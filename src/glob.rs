@@ -114,7 +114,7 @@ impl Glob {
     }
 
     /// Returns the part of a text that the `*` at the end of the pattern matches, if every run before it matches at its first
-    /// place.
+    /// occurrence.
     pub fn rest_of<'t>(&self, text: &'t str) -> Option<&'t str> {
         let mut rest = text.chars();
         let runs: Vec<_> = self.pieces.split(|piece| *piece == Piece::Star).collect();

@@ -101,7 +101,7 @@ impl UpstreamCredentialPolicy {
     }
 
     /// Chooses the first entry of this name for the grant. The headers of the other entries are removed, because the upstream
-    /// reads its credential there. `client` is what becomes of `Authorization` if no entry has it.
+    /// reads its credential there. `client` is the value of `Authorization` if no entry sets it.
     fn choose_static(
         &self,
         name: &str,

@@ -16,7 +16,7 @@ use crate::{
 pub struct Evaluator {
     /// Has an entry for each configured provider.
     profiles: HashMap<String, ProfileClaims>,
-    /// That of the sources without an entry.
+    /// The profile of the sources without an entry.
     other_profile: ProfileClaims,
     max_age: ClaimsMaxAge,
     clock: Arc<dyn Clock>,

@@ -74,7 +74,8 @@ const VALUE: SecretFields = SecretFields {
     inline: field("value", "Inline value of `header`. Prefer `value_file`."),
     file: field(
         "value_file",
-        "File with the value of `header`, which is sent as it is. Read again when it changes. Required with `header`.",
+        "File with the value of `header`, which is sent as it is. Read again when it changes. Required with `header`, unless \
+         `value` is set.",
     ),
     check: header_value,
 };
@@ -182,8 +183,11 @@ fn read_static(section: &mut Section<'_>, unrestricted: &mut Vec<String>, known:
 fn read_credential(section: &mut Section<'_>) -> Option<(CredentialHeader, CredentialForm, ConfiguredSecret)> {
     let has_header = section.not_without_value("header");
     let header = section.optional(
-        field("header", "Header in which the upstream reads the credential, such as `x-litellm-api-key`. Needs `value_file`.")
-            .unset("`authorization`"),
+        field(
+            "header",
+            "Header in which the upstream reads the credential, such as `x-litellm-api-key`. Requires `value_file` or `value`.",
+        )
+        .unset("`authorization`"),
         &HEADER,
     );
     let authorization = section.secret(&AUTHORIZATION);
@@ -198,9 +202,9 @@ fn read_credential(section: &mut Section<'_>) -> Option<(CredentialHeader, Crede
             ("header", "is required with `value_file`: the header in which the upstream reads the credential")
         }
         (Some(_), Some(_), _) => {
-            ("header", "cannot be combined with `authorization_file`; write the header's value to `value_file`")
+            ("header", "can't be combined with `authorization_file`; write the header's value to `value_file`")
         }
-        (Some(_), None, Some(_)) => ("value_file", "cannot be combined with `authorization_file`; keep one of them"),
+        (Some(_), None, Some(_)) => ("value_file", "can't be combined with `authorization_file`; keep one of them"),
     };
     section.complain(field, text);
     None

@@ -1,4 +1,5 @@
-//! JSON documents of other parties, which are read member by member, so that a member that is not needed fails nothing.
+//! JSON documents of other parties, which are read member by member, so that a member that is not needed cannot cause a
+//! failure.
 
 use super::{Object, Value};
 
@@ -20,7 +21,7 @@ pub enum MemberError {
 }
 
 impl JsonObject {
-    /// Parses a document. A byte order mark is skipped, and bytes that are not UTF-8 only spoil the member that has them.
+    /// Parses a document. A byte order mark is skipped, and bytes that are not UTF-8 only affect the member that has them.
     pub fn parse(document: &[u8]) -> Result<Self, NotAnObjectError> {
         let text = String::from_utf8_lossy(document);
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);

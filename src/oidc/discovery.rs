@@ -20,7 +20,7 @@ pub enum DiscoveryError {
     Field(#[from] MemberError),
     #[error("{0} is not an absolute https:// URL (http:// is for loopback hosts only)")]
     Endpoint(&'static str),
-    #[error("it is of issuer {found}, not of {expected}: issuers must be the same letter by letter")]
+    #[error("it is of issuer {found}, not of {expected}: the issuers must be identical")]
     OtherIssuer { found: String, expected: String },
 }
 

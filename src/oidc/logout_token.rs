@@ -33,7 +33,7 @@ pub enum LogoutTokenError {
     NotReady(#[from] ProviderNotReadyError),
     #[error(transparent)]
     Jwt(#[from] JwtError),
-    #[error("events lacks the event of a back-channel logout, or its value is not an object")]
+    #[error("events has no back-channel logout event, or its value is not an object")]
     Event,
     #[error("nonce is present")]
     Nonce,
@@ -46,7 +46,7 @@ pub enum LogoutTokenError {
 }
 
 impl LogoutToken {
-    /// A token is refused for its age or as a replay after this time, whatever the clock of a pod.
+    /// A token is refused for its age or as a replay after this time on every pod, even if its clock differs.
     pub const LIFETIME: Duration = Duration::from_secs(MAX_AGE.as_secs() + 2 * super::LEEWAY.as_secs());
 }
 

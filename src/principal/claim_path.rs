@@ -8,7 +8,7 @@ use crate::json::Value;
 
 /// A dot path into nested claims: `resource_access.litellm.roles`. `[]` after a name stands for each
 /// entry of a list of objects: `groups[].name`. A step `*` stands for each member of an object, and a
-/// last step `{}` for its keys. A backslash escapes a dot, a bracket, a star and itself:
+/// last step `{}` for its keys. A backslash escapes a dot, a bracket, a brace, a star and itself:
 /// `https://example\.com/roles`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimPath {
@@ -33,7 +33,7 @@ pub enum ClaimPathError {
     Empty,
     #[error("has an empty step between its dots; write a dot within a name as \\.")]
     EmptyStep,
-    #[error("has a backslash that is not followed by a dot, a bracket, a star or a backslash")]
+    #[error("has a backslash that is not followed by a dot, a bracket, a brace, a star or a backslash")]
     Escape,
     #[error(
         "has a square bracket in the wrong place; write name[].field for each entry of a list, and a bracket within a name as \\[ \
@@ -42,7 +42,7 @@ pub enum ClaimPathError {
     Bracket,
     #[error("begins with * or {{}}; begin it with the name of a claim")]
     NoName,
-    #[error("has something after {{}}, which must be the last step; write * for each member of an object")]
+    #[error("has a step after {{}}, which must be the last step; write * for each member of an object")]
     AfterKeys,
 }
 

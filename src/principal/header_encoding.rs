@@ -12,7 +12,7 @@ pub enum HeaderEncoding {
     /// As they are, in UTF-8.
     #[default]
     Utf8,
-    /// Bytes outside visible ASCII and percent signs are percent-encoded, and so are commas within a team.
+    /// Bytes outside visible ASCII, percent signs, and commas within a team are percent-encoded.
     Percent,
 }
 

@@ -91,7 +91,7 @@ impl fmt::Display for UnfitClaim {
     }
 }
 
-/// Some providers (AWS Cognito, older Keycloak mappers) send the flag as text, others as a number.
+/// Some providers (Amazon Cognito, older Keycloak mappers) send the flag as text, others as a number.
 fn read_flag(flag: &Value) -> Option<bool> {
     match flag {
         Value::Bool(flag) => Some(*flag),

@@ -1,8 +1,8 @@
 //! Captures a team's name from a value such as a distinguished name: `CN={team},OU=Groups,*`.
 //!
-//! The pattern is a glob with one `{team}`. The part before it matches at its first place, `{team}` ends at the first place of
-//! the literal text that follows it, and the rest must match the rest of the value. Nothing is retried, so the time is linear
-//! in the value.
+//! The pattern is a glob with one `{team}`. The text before it matches at its first occurrence in the value. The name ends at the
+//! first occurrence of the literal text that follows `{team}`; this literal text extends to the next wildcard. The rest must
+//! match the rest of the value. Later occurrences are not tried, so the time is linear in the value.
 //!
 //! An escaped character of a distinguished name (RFC 4514), such as `\,`, is another character than the plain one. Otherwise
 //! the owner of the group `x,OU=admins` could write the end of a pattern into its name.

@@ -15,7 +15,7 @@ pub(super) enum Split {
     Pipe,
     /// A JSON array of strings and numbers. Anything else is one value.
     Json,
-    /// Commas within one pair of square brackets, as AWS Cognito joins lists: `[a, b]`.
+    /// Commas within one pair of square brackets, as Amazon Cognito joins lists: `[a, b]`.
     Brackets,
 }
 

@@ -60,7 +60,7 @@ impl ClaimsMaxAge {
     }
 
     /// True if a session of this provider is old enough for another verification of its identity. A younger one comes from a
-    /// sign-in that has just verified it, so that no browser is redirected for ever.
+    /// sign-in that has just verified it, so that no browser is redirected in a loop.
     pub fn needs_verification(&self, provider: &str, created: Timestamp, now: Timestamp) -> bool {
         self.providers.get(provider).is_some_and(|max_age| self.since_verification(created, now) >= *max_age)
     }

@@ -60,8 +60,8 @@ impl LogoutTarget {
     }
 
     /// True if the provider has ended the session. A session of an earlier version does not know its subject, and some providers
-    /// state `sid` only in logout tokens: what a session does not know cannot exclude it. It must know the `sid` if that alone
-    /// identifies it.
+    /// state `sid` only in logout tokens. A field that the session does not have cannot exclude it, except a `sid` that alone
+    /// identifies the session.
     fn includes(&self, session: &Session) -> bool {
         let is_or_unknown = |known: &Option<String>, named: &str| known.as_deref().is_none_or(|known| known == named);
         match self {

@@ -249,7 +249,7 @@ fn mistakes_in_a_provider(#[case] fields: &str, #[case] expected: &[&str]) {
 #[case("subject_field: ''", &["providers[0].subject_field (line 8): the dot path is empty"])]
 #[case("subject_field: .id", &["providers[0].subject_field (line 8): the dot path has an empty step between its dots; write a dot within a name as \\."])]
 #[case("email_field: 'emails[].email'", &["providers[0].email_field (line 8): must lead to a single value, without `[]`, `*` or `{}`"])]
-#[case("preferred_username_field: 'a\\b'", &["providers[0].preferred_username_field (line 8): the dot path has a backslash that is not followed by a dot, a bracket, a star or a backslash"])]
+#[case("preferred_username_field: 'a\\b'", &["providers[0].preferred_username_field (line 8): the dot path has a backslash that is not followed by a dot, a bracket, a brace, a star or a backslash"])]
 #[case("subject_field: [id]", &["providers[0].subject_field (line 8): must be a single value, not a list"])]
 #[case("scopes: [read:user]\n    token_endpoint_auth_method: client_secret_post", &["providers[0].token_endpoint_auth_method (line 9): needs `client_secret_file`"])]
 fn mistakes_in_a_provider_without_openid_connect(#[case] fields: &str, #[case] expected: &[&str]) {

@@ -89,9 +89,9 @@ fn an_assertion_has_the_public_url_as_issuer_and_the_configured_audience() {
 #[case("{static: [{value: sk-hidden}]}", "static[0].header (line 2): is required with `value_file`")]
 #[case(
     "{static: [{header: x-key, value: sk-hidden, authorization: sk-hidden}]}",
-    "static[0].header (line 2): cannot be combined"
+    "static[0].header (line 2): can't be combined with"
 )]
-#[case("{static: [{value: sk-hidden, authorization: sk-hidden}]}", "static[0].value_file (line 2): cannot be combined")]
+#[case("{static: [{value: sk-hidden, authorization: sk-hidden}]}", "static[0].value_file (line 2): can't be combined")]
 #[case("{static: [{header: , authorization: sk-hidden}]}", "static[0].header (line 2): has no value")]
 #[case("{static: [{header: Cookie, value: sk-hidden}]}", "static[0].header (line 2): has another meaning")]
 #[case("{static: [{header: x_key, value: sk-hidden}]}", "static[0].header (line 2): must be a header's name")]

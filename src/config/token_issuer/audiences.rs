@@ -22,8 +22,8 @@ pub fn read(section: &mut Section<'_>) -> RawAudiences {
     let audiences = "Accepted audiences. A token must have at least one of them. A provider's `client_id`, which is the audience of \
                      id_tokens, is accepted only with `access_token_claim`.";
     let audience_claim = "Claim that names the audience in access tokens without `aud` (Amazon Cognito: `client_id`). Its value must \
-                          be one of `audiences`; so must `aud`, if a token has it. Requires `required_claims` that id_tokens do \
-                          not fulfill.";
+                          be one of `audiences`. If a token also has `aud`, that must contain one of `audiences` too. Requires \
+                          `required_claims` that id_tokens do not fulfill.";
     let access_token_claim = "Claim (dot path) that every access token has and no id_token, such as Entra ID's `scp`. Tokens \
                               without it are refused, and `audiences` may contain the `client_id` of a provider.";
     RawAudiences {

@@ -21,7 +21,7 @@ pub(super) struct SilentLogin {
     pub hint: UserHint,
 }
 
-/// Tells the provider which of its users has to be verified. A browser may have several accounts there.
+/// The hint that tells the provider which of its users has to be verified. A browser may have several accounts there.
 pub(super) enum UserHint {
     /// The id_token that the session keeps (`logout: id_token_hint`).
     IdToken(String),

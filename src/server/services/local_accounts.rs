@@ -103,5 +103,5 @@ pub(in crate::server) async fn log_bootstrap_command(users: &Users, role: &Role)
 
 /// Logs that no user can sign in.
 pub(in crate::server) fn log_impossible_sign_in() {
-    tracing::warn!("no user can sign in; configure a Redis, a provider or local_accounts.print_first_link");
+    tracing::warn!("no user can sign in");
 }

@@ -55,7 +55,7 @@ pub(super) enum OutageCause {
     NoTls,
     #[error("TLS: {0}")]
     Tls(String),
-    #[error("the server closed the connection or sent no reply of Redis; if it requires TLS, use a scheme such as rediss://")]
+    #[error("the server closed the connection or did not answer like Redis; if it requires TLS, use a scheme such as rediss://")]
     NoReply,
     #[error("WRONGPASS: the user name or password is wrong")]
     WrongPassword,

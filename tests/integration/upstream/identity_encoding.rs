@@ -65,8 +65,8 @@ async fn identity_headers_are_encoded_by_rule_and_by_configuration() {
         let claims = |idp: &mut IdpOptions| idp.accounts[0].claims = claims();
         let fleet = Fleet::builder().pods(3).cluster().idp_with(claims).nginx().config(settings).start().await;
         let cookie = fleet.session_header(ALICE).await;
-        // A path that an upstream may read as one of the other rule is encoded: an upstream that decodes would otherwise make
-        // another team of a name.
+        // A path that an upstream may read as one of the other rule is encoded: otherwise an upstream that decodes could read a
+        // team as another team.
         let encoded = ["/chat/x", "/plain/..%2fchat/x"];
         let plain = ["/plain/x"];
         let by_default = ["/x"];

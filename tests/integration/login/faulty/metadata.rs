@@ -40,7 +40,7 @@ async fn metadata_faults(idp: &FaultyIdp) -> Vec<(&'static str, Value, &'static 
     let with_slash = format!("{}/", idp.issuer());
     vec![
         (DISCOVERY, altered(&found, "issuer", "https://evil.example.com".into()), "is of issuer https://evil.example.com"),
-        (DISCOVERY, altered(&found, "issuer", with_slash.into()), "the same letter by letter"),
+        (DISCOVERY, altered(&found, "issuer", with_slash.into()), "the issuers must be identical"),
         (DISCOVERY, altered(&found, "issuer", Value::Null), "issuer is missing"),
         (DISCOVERY, altered(&found, "token_endpoint", Value::Null), "token_endpoint is missing"),
         (DISCOVERY, altered(&found, "token_endpoint", "TBD".into()), "token_endpoint is not an absolute https"),
