@@ -118,7 +118,7 @@ impl JwtError {
 pub fn verify(token: &str, expectation: &Expectation<'_>, keys: &KeySet, now: Timestamp) -> Result<VerifiedToken, JwtError> {
     let (message, signature) = token.rsplit_once('.').ok_or(JwtError::Malformed)?;
     let (header, payload) = message.split_once('.').ok_or(JwtError::Malformed)?;
-    let header = JsonObject::parse(&decode_base64(header)?).map_err(|_| JwtError::Malformed)?;
+    let header = JsonObject::parse_scalars(&decode_base64(header)?).map_err(|_| JwtError::Malformed)?;
     let algorithm = expectation.check_header(&header)?;
     let kid = header.text("kid").filter(|kid| !kid.is_empty());
     verify_signature(message, signature, keys, kid.as_deref(), algorithm)?;

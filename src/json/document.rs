@@ -1,6 +1,10 @@
 //! JSON documents of other parties, which are read member by member, so that a member that is not needed cannot cause a
 //! failure.
 
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
 use super::{Object, Value};
 
 /// A JSON object. A member that is null counts as absent.
@@ -29,6 +33,17 @@ impl JsonObject {
             Ok(Value::Object(members)) => Ok(Self(members)),
             _ => Err(NotAnObjectError),
         }
+    }
+
+    /// Like [`JsonObject::parse`], in one pass: lists and objects are read as empty ones. For documents of anonymous clients.
+    pub fn parse_scalars(document: &[u8]) -> Result<Self, NotAnObjectError> {
+        let members: BTreeMap<String, &RawValue> = serde_json::from_slice(document).map_err(|_| NotAnObjectError)?;
+        let scalar = |raw: &RawValue| match raw.get().as_bytes().first() {
+            Some(b'[') => Value::Array(Vec::new()),
+            Some(b'{') => Value::Object(Object::new()),
+            _ => Value::parse(raw.get(), 0),
+        };
+        Ok(Self(members.into_iter().map(|(name, raw)| (name, scalar(raw))).collect()))
     }
 
     /// True if the member is present and not null.
@@ -138,6 +153,14 @@ mod tests {
         for other in ["", "[]", "\"a\"", "<html>", "{\"a\": 1", "{} {}"] {
             assert_eq!(JsonObject::parse(other.as_bytes()).err(), Some(NotAnObjectError), "{other}");
         }
+    }
+
+    #[test]
+    fn lists_and_objects_are_present_but_empty_if_only_scalars_are_read() {
+        let read = JsonObject::parse_scalars(br#"{"alg": "ES256", "crit": ["b64"], "jwk": {"kty": "EC"}, "kid": null}"#).unwrap();
+        assert_eq!((read.text("alg").as_deref(), read.texts("crit"), read.has("crit")), (Some("ES256"), vec![], true));
+        assert_eq!((read.has("jwk"), read.has("kid"), read.text("jwk")), (true, false, None));
+        assert_eq!(JsonObject::parse_scalars(b"[]").err(), Some(NotAnObjectError));
     }
 
     proptest! {

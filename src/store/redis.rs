@@ -272,7 +272,7 @@ impl Store for RedisStore {
 
     async fn sequences(&self) -> Vec<Result<Sequence, StoreError>> {
         let sequences = join_all(Shard::all().map(|shard| self.sequence(shard))).await;
-        self.outages.note(sequences.iter().all(Result::is_ok), self.clock.monotonic());
+        self.outages.record_use(sequences.iter().all(Result::is_ok), self.clock.monotonic());
         sequences
     }
 

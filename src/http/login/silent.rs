@@ -15,6 +15,9 @@ use crate::{
 /// The claim that Entra ID issues for this purpose.
 const LOGIN_HINT: &str = "login_hint";
 
+/// The maximum length of an id_token in the redirect, in bytes. Gateways and providers refuse long headers and URLs.
+const MAX_ID_TOKEN_HINT: usize = 2048;
+
 /// A silent sign-in at the provider of the browser's session.
 pub(super) struct SilentLogin {
     pub provider: Arc<Provider>,
@@ -76,7 +79,7 @@ async fn kept_id_token(
         return None;
     }
     let session = services.users.session(&signed_in.user.id, &token.digest()).await.ok()??;
-    session.logout.id_token
+    session.logout.id_token.filter(|id_token| id_token.len() <= MAX_ID_TOKEN_HINT)
 }
 
 fn login_hint(identity: &IdentityClaims, provider: &Provider) -> Option<String> {

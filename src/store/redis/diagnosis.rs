@@ -25,8 +25,9 @@ use super::{Connection, Credentials, Topology};
 /// The time in which a server must connect and reply.
 const TIMEOUT: Duration = Duration::from_secs(2);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The interval of examinations in an outage.
+/// The interval of examinations in an outage. It doubles while Redis is used although some server cannot be, up to the maximum.
 const EXAMINATION_INTERVAL: Duration = Duration::from_secs(5);
+const MAX_EXAMINATION_INTERVAL: Duration = Duration::from_secs(600);
 /// The maximum length of a reply. `CLUSTER SLOTS` is the longest.
 const MAX_REPLY: usize = 1 << 20;
 /// The maximum number of further servers to examine, which a cluster or a Sentinel names.
@@ -61,6 +62,8 @@ pub(super) enum OutageCause {
     WrongPassword,
     #[error("NOAUTH: the server requires a password")]
     NoCredentials,
+    #[error("the server does not accept HELLO; Redis 6 or later is required")]
+    HelloRefused,
     /// With the error of the server, which names the command, the key or the channel.
     #[error("{0}; grant the permissions in docs/store.md")]
     NoPermission(String),
@@ -98,6 +101,7 @@ impl OutageCause {
             Self::NoReply => "no_redis_reply",
             Self::WrongPassword => "wrong_password",
             Self::NoCredentials => "no_credentials",
+            Self::HelloRefused => "hello_refused",
             Self::NoPermission(_) => "no_permission",
             Self::NotCluster => "not_a_cluster",
             Self::IsCluster => "is_a_cluster",
@@ -119,7 +123,31 @@ pub(super) struct OutageLog {
 #[derive(Default)]
 struct LogState {
     logged: BTreeSet<&'static str>,
-    examined: Option<Instant>,
+    schedule: Schedule,
+}
+
+/// The times of examinations.
+#[derive(Default)]
+struct Schedule {
+    last: Option<Instant>,
+    /// The number of examinations since the last outage.
+    since_outage: u32,
+}
+
+impl Schedule {
+    /// True if an examination is due, which then counts as begun.
+    fn begin(&mut self, is_outage: bool, now: Instant) -> bool {
+        if is_outage {
+            self.since_outage = 0;
+        }
+        let interval = EXAMINATION_INTERVAL.saturating_mul(1 << self.since_outage.min(7)).min(MAX_EXAMINATION_INTERVAL);
+        let is_due = self.last.is_none_or(|last| now.duration_since(last) >= interval);
+        if is_due {
+            self.last = Some(now);
+            self.since_outage += u32::from(!is_outage);
+        }
+        is_due
+    }
 }
 
 impl OutageLog {
@@ -127,13 +155,14 @@ impl OutageLog {
         Self { connection, state: Mutex::default() }
     }
 
-    /// Takes note of whether Redis was used successfully. Examines the servers in the background in an outage, and until they can
-    /// be used again.
-    pub fn note(self: &Arc<Self>, is_usable: bool, now: Instant) {
-        if is_usable && self.state().logged.is_empty() {
+    /// Records whether Redis was used successfully. Examines the servers in the background in an outage, and until all can be used
+    /// again.
+    pub fn record_use(self: &Arc<Self>, succeeded: bool, now: Instant) {
+        let mut state = self.state();
+        if succeeded && state.logged.is_empty() {
             return;
         }
-        if self.begin_examination(now) {
+        if state.schedule.begin(!succeeded, now) {
             let log = Arc::clone(self);
             tokio::spawn(async move { log.examine().await });
         }
@@ -153,16 +182,6 @@ impl OutageLog {
             }
         }
         !causes.keys().any(|cause| matches!(cause, OutageCause::NoPermission(_)))
-    }
-
-    /// True if the last examination is long enough ago.
-    fn begin_examination(&self, now: Instant) -> bool {
-        let mut state = self.state();
-        let is_due = state.examined.is_none_or(|last| now.duration_since(last) >= EXAMINATION_INTERVAL);
-        if is_due {
-            state.examined = Some(now);
-        }
-        is_due
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, LogState> {
@@ -261,13 +280,13 @@ fn address_of(reply: &OwnedFrame) -> Option<Address> {
 }
 
 /// The primaries in the reply to `CLUSTER SLOTS`. One without a host is on the host that was asked.
-fn primaries_of(slots: &OwnedFrame, (asked, _): &Address) -> Result<Vec<Address>, OutageCause> {
+fn primaries_of(slots: &OwnedFrame, (queried_host, _): &Address) -> Result<Vec<Address>, OutageCause> {
     let OwnedFrame::Array(ranges) = slots else { return Err(OutageCause::ClusterDown) };
     let primary = |range: &OwnedFrame| {
         let OwnedFrame::Array(parts) = range else { return None };
         let Some(OwnedFrame::Array(node)) = parts.get(2) else { return None };
         let [host, OwnedFrame::Integer(port), ..] = node.as_slice() else { return None };
-        let host = text(host).filter(|host| !host.is_empty() && host != "?").unwrap_or_else(|| asked.clone());
+        let host = text(host).filter(|host| !host.is_empty() && host != "?").unwrap_or_else(|| queried_host.clone());
         Some((host, u16::try_from(*port).ok()?))
     };
     Ok(ranges.iter().filter_map(primary).collect())
@@ -290,7 +309,7 @@ impl Server {
     async fn connect(connection: &Connection, (host, port): &Address, credentials: &Credentials) -> Result<Self, OutageCause> {
         let addresses = tokio::net::lookup_host((host.as_str(), *port)).await.map_err(|_| OutageCause::HostUnknown)?;
         let addresses: Vec<_> = addresses.collect();
-        let tcp = TcpStream::connect(addresses.as_slice()).await.map_err(|error| of_connecting(&error))?;
+        let tcp = TcpStream::connect(addresses.as_slice()).await.map_err(|error| classify_connect_error(&error))?;
         let mut server = match &connection.tls {
             None => Self(Box::pin(tcp)),
             Some(tls) => {
@@ -298,7 +317,7 @@ impl Server {
                 let handshake = tokio_rustls::TlsConnector::from(Arc::clone(tls)).connect(name, tcp);
                 // A server without TLS waits for the end of a line.
                 let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await.map_err(|_| OutageCause::NoTls)?;
-                Self(Box::pin(stream.map_err(|error| of_handshake(&error))?))
+                Self(Box::pin(stream.map_err(|error| classify_handshake_error(&error))?))
             }
         };
         server.authenticate(credentials).await?;
@@ -311,7 +330,11 @@ impl Server {
             words.extend(["AUTH".to_owned(), user.unwrap_or_else(|| "default".to_owned()), password]);
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        self.call(&words).await.map(drop)
+        match self.call(&words).await {
+            // The error of a server that does not know HELLO repeats its arguments, with the password.
+            Err(OutageCause::Reply(error)) if !is_about_server(&error) => Err(OutageCause::HelloRefused),
+            reply => reply.map(drop),
+        }
     }
 
     async fn cluster_slots(&mut self) -> Result<OwnedFrame, OutageCause> {
@@ -326,7 +349,7 @@ impl Server {
 
     /// Sends a command and returns its reply.
     async fn call(&mut self, words: &[&str]) -> Result<OwnedFrame, OutageCause> {
-        of_reply(self.exchange(words).await.map_err(|error| of_exchange(&error))?)
+        check_reply(self.exchange(words).await.map_err(|error| classify_exchange_error(&error))?)
     }
 
     async fn exchange(&mut self, words: &[&str]) -> io::Result<OwnedFrame> {
@@ -351,7 +374,7 @@ impl Server {
     }
 }
 
-fn of_reply(reply: OwnedFrame) -> Result<OwnedFrame, OutageCause> {
+fn check_reply(reply: OwnedFrame) -> Result<OwnedFrame, OutageCause> {
     let OwnedFrame::Error(error) = reply else { return Ok(reply) };
     Err(match error.split(' ').next().unwrap_or_default() {
         "WRONGPASS" => OutageCause::WrongPassword,
@@ -362,7 +385,12 @@ fn of_reply(reply: OwnedFrame) -> Result<OwnedFrame, OutageCause> {
     })
 }
 
-fn of_connecting(error: &io::Error) -> OutageCause {
+/// True for an error that any command can get, which repeats no argument.
+fn is_about_server(error: &str) -> bool {
+    ["ERR max number of clients", "LOADING ", "MASTERDOWN ", "DENIED "].iter().any(|start| error.starts_with(start))
+}
+
+fn classify_connect_error(error: &io::Error) -> OutageCause {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => OutageCause::ConnectionRefused,
         io::ErrorKind::TimedOut => OutageCause::Timeout,
@@ -370,21 +398,21 @@ fn of_connecting(error: &io::Error) -> OutageCause {
     }
 }
 
-fn of_handshake(error: &io::Error) -> OutageCause {
+fn classify_handshake_error(error: &io::Error) -> OutageCause {
     // A server without TLS closes the connection, or sends an error, when it reads the start of a handshake.
-    tls_error(error).map_or(OutageCause::NoTls, of_tls)
+    tls_error(error).map_or(OutageCause::NoTls, classify_tls_error)
 }
 
 /// With TLS 1.3, a server rejects the client certificate only after the handshake.
-fn of_exchange(error: &io::Error) -> OutageCause {
-    tls_error(error).map_or(OutageCause::NoReply, of_tls)
+fn classify_exchange_error(error: &io::Error) -> OutageCause {
+    tls_error(error).map_or(OutageCause::NoReply, classify_tls_error)
 }
 
 fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-fn of_tls(error: &rustls::Error) -> OutageCause {
+fn classify_tls_error(error: &rustls::Error) -> OutageCause {
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
     match error {
         // The signature is wrong if another authority has the same name.
@@ -410,5 +438,30 @@ fn of_tls(error: &rustls::Error) -> OutageCause {
         ) => OutageCause::ClientCertificateRejected,
         InvalidMessage(_) => OutageCause::NoTls,
         other => OutageCause::Tls(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, SystemClock};
+
+    #[test]
+    fn examinations_are_frequent_in_an_outage_and_rare_while_one_server_is_down() {
+        let (start, mut schedule) = (SystemClock.monotonic(), Schedule::default());
+        let seconds = |count| start + Duration::from_secs(count);
+        let begun = |schedule: &mut Schedule, is_outage, range: std::ops::Range<u64>| {
+            range.filter(|second| schedule.begin(is_outage, seconds(*second))).count()
+        };
+        assert_eq!(begun(&mut schedule, true, 0..60), 12);
+        let (first_hour, second_hour) = (begun(&mut schedule, false, 60..3_660), begun(&mut schedule, false, 3_660..7_260));
+        assert!(first_hour <= 13 && second_hour == 6, "{first_hour} {second_hour}");
+        assert_eq!(begun(&mut schedule, true, 7_260..7_320), 12);
+    }
+
+    #[test]
+    fn an_error_that_repeats_the_password_is_not_shown() {
+        let error = "ERR unknown command `HELLO`, with args beginning with: `2`, `AUTH`, `default`, `hunter2`, ";
+        assert!(!is_about_server(error) && is_about_server("ERR max number of clients reached"));
     }
 }

@@ -115,6 +115,13 @@ async fn the_reason_of_each_refused_user_is_logged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_repeats_the_password_in_its_error_puts_it_into_no_log() {
+    let arguments = ["--requirepass", PASSWORD, "--rename-command", "HELLO", "HIDDEN"].map(str::to_owned).to_vec();
+    let redis = Standalone::start(Options { arguments, ..Options::default() }).await;
+    expect(vec![format!("url: {}", redis.url()), format!("password: {PASSWORD}")], "hello_refused").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replaced_client_certificate_is_used_and_the_recovery_is_logged() {
     let required = SecuredOptions { requires_client_certificate: true, ..SecuredOptions::default() };
     let redis = Secured::start_with(PASSWORD, required).await;
