@@ -158,7 +158,7 @@ async fn run_logins(fleet: &Fleet, secrets: &mut Secrets, refusals: &mut Refusal
         let callback = start_login(fleet, pod, &agent, secrets).await;
         let page = agent.get(callback.as_str()).await;
         assert_eq!(page.status, 303, "{}", page.body);
-        refusals.page(agent.get(callback.as_str()).await);
+        refusals.page(Agent::new().get(callback.as_str()).await);
         let cookie = agent.cookie("localhost", SESSION).expect("a session's cookie").value;
         secrets.add("session cookie", &cookie);
         people.push(Browser { agent, cookie });

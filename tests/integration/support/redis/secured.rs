@@ -162,7 +162,9 @@ fn spawn(port: u16, directory: &Path, options: SecuredOptions) -> Child {
         .args(["--tls-ca-cert-file", "ca.crt", "--aclfile", "users.acl"])
         .current_dir(directory);
     if options.is_cluster {
-        command.args(["--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-announce-ip", "127.0.0.1"]);
+        let bus = ports::free().to_string();
+        command.args(["--cluster-enabled", "yes", "--cluster-port", &bus, "--tls-cluster", "yes"]);
+        command.args(["--cluster-announce-ip", "127.0.0.1"]);
     }
     Child::spawn("redis-tls", command, &directory.join("redis.log"), OnFailure::Quiet)
 }
