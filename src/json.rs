@@ -40,11 +40,16 @@ const MAX_DEPTH: usize = 100;
 /// could turn two texts into the same one.
 pub fn parse_object(document: &[u8]) -> Result<Object, serde_json::Error> {
     let text = String::from_utf8_lossy(document);
-    let mut object: Object = serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text))?;
+    let mut object = read_object(&text)?;
     if let Cow::Owned(_) = text {
         remove_replaced_texts(&mut object);
     }
     Ok(object)
+}
+
+/// Reads an object from a text that may begin with a byte order mark.
+fn read_object(text: &str) -> Result<Object, serde_json::Error> {
+    serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 fn remove_replaced_texts(object: &mut Object) {
@@ -190,6 +195,19 @@ impl Serialize for Value {
 #[cfg(test)]
 pub fn object(value: serde_json::Value) -> Object {
     serde_json::from_value(value).expect("an object")
+}
+
+/// Returns an object with some members replaced. Null removes a member.
+#[cfg(test)]
+pub fn with_members(mut object: serde_json::Value, changed: &serde_json::Value) -> serde_json::Value {
+    let members = object.as_object_mut().expect("an object");
+    for (name, value) in changed.as_object().expect("an object") {
+        match value {
+            serde_json::Value::Null => members.remove(name),
+            value => members.insert(name.clone(), value.clone()),
+        };
+    }
+    object
 }
 
 /// Any JSON, with numbers in unusual spellings.

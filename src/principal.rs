@@ -329,7 +329,7 @@ mod tests {
 
     use crate::json::object as claims;
 
-    fn identity(id_token: Value, access_token: Value, userinfo: Value) -> IdentityClaims {
+    pub(super) fn identity(id_token: Value, access_token: Value, userinfo: Value) -> IdentityClaims {
         let optional = |value: Value| (!value.is_null()).then(|| claims(value));
         IdentityClaims {
             provider: "corp".into(),
@@ -343,7 +343,7 @@ mod tests {
         }
     }
 
-    const NONE: Value = Value::Null;
+    pub(super) const NONE: Value = Value::Null;
 
     #[test]
     fn debug_output_has_no_claim_and_no_subject() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::{Object, Value};
+use super::{Object, Value, read_object};
 
 /// A JSON object. A member that is null counts as absent.
 pub struct JsonObject(Object);
@@ -27,12 +27,7 @@ pub enum MemberError {
 impl JsonObject {
     /// Parses a document. A byte order mark is skipped, and bytes that are not UTF-8 only affect the member that has them.
     pub fn parse(document: &[u8]) -> Result<Self, NotAnObjectError> {
-        let text = String::from_utf8_lossy(document);
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        match serde_json::from_str(text) {
-            Ok(Value::Object(members)) => Ok(Self(members)),
-            _ => Err(NotAnObjectError),
-        }
+        read_object(&String::from_utf8_lossy(document)).map(Self).map_err(|_| NotAnObjectError)
     }
 
     /// Like [`JsonObject::parse`], in one pass: lists and objects are read as empty ones. For documents of anonymous clients.

@@ -31,14 +31,7 @@ fn claims() -> Value {
 
 /// Returns claims with some replaced. Null removes a claim.
 fn with(changed: Value) -> Value {
-    let mut claims = claims();
-    for (name, value) in changed.as_object().unwrap() {
-        match value {
-            Value::Null => claims.as_object_mut().unwrap().remove(name),
-            value => claims.as_object_mut().unwrap().insert(name.clone(), value.clone()),
-        };
-    }
-    claims
+    crate::json::with_members(claims(), &changed)
 }
 
 fn verify_token(token: &str, keys: &KeySet) -> Result<TokenClaims, TokenRefusal> {

@@ -41,14 +41,7 @@ fn public(signer: &Signer) -> Value {
 
 /// The public key with some members replaced. Null removes a member.
 fn with(signer: &Signer, changed: &Value) -> Value {
-    let mut key = public(signer);
-    for (name, value) in changed.as_object().unwrap() {
-        match value {
-            Value::Null => key.as_object_mut().unwrap().remove(name),
-            value => key.as_object_mut().unwrap().insert(name.clone(), value.clone()),
-        };
-    }
-    key
+    crate::json::with_members(public(signer), changed)
 }
 
 fn decoded(key: &Value, member: &str) -> Vec<u8> {

@@ -24,14 +24,7 @@ fn valid_claims() -> Value {
 
 /// Returns the valid claims with some replaced. Null removes a claim.
 fn claims_with(changed: &Value) -> Value {
-    let mut claims = valid_claims();
-    for (name, value) in changed.as_object().unwrap() {
-        match value {
-            Value::Null => claims.as_object_mut().unwrap().remove(name),
-            value => claims.as_object_mut().unwrap().insert(name.clone(), value.clone()),
-        };
-    }
-    claims
+    crate::json::with_members(valid_claims(), changed)
 }
 
 fn verify_with(token: &str, keys: &KeySet) -> Result<IdToken, IdTokenError> {

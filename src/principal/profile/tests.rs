@@ -3,24 +3,10 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::*;
-use crate::json::object as claims;
-
-fn identity(id_token: Value, access_token: Value, userinfo: Value) -> IdentityClaims {
-    let optional = |value: Value| (!value.is_null()).then(|| claims(value));
-    IdentityClaims {
-        provider: "corp".into(),
-        issuer: "https://idp.example.com".into(),
-        subject: "s-1".into(),
-        id_token: claims(id_token),
-        access_token: optional(access_token),
-        userinfo: optional(userinfo),
-        verified_at: None,
-        user_claims: Default::default(),
-    }
-}
-
-const NONE: Value = Value::Null;
+use super::{
+    super::tests::{NONE, identity},
+    *,
+};
 
 #[rstest]
 #[case::verified(json!({"email": "a@x", "email_verified": true}), NONE, NONE, Some("a@x"))]

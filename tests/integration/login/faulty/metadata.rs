@@ -79,7 +79,7 @@ async fn a_provider_with_invalid_metadata_signs_nobody_in_until_it_is_corrected(
     assert_eq!(fleet.role(&json!({})).await, "proxy_admin");
 }
 
-/// What RFC 8414 requires, with further fields that are not needed in unusual types.
+/// The fields that RFC 8414 requires, with further fields in unusual types that are not needed.
 fn odd_discovery_document(found: &Value) -> Value {
     let needed = |name: &str| found[name].clone();
     json!({
