@@ -43,6 +43,8 @@ fn under_callgrind(mut pod: PodOptions) -> PodOptions {
     std::fs::write(&script, text).expect("the directory is writable");
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700)).expect("the file is ours");
     pod.binary = script;
+    // The pod's options set this only for the built binary itself.
+    pod.further += "api: {session_writes: true}\n";
     // The consistency checks of a shared store would be counted too.
     pod.store = vec!["url: memory".to_owned()];
     pod
