@@ -50,9 +50,6 @@ fn user(rules: usize) -> IdentityClaims {
         issuer: "https://idp.example.com".into(),
         subject: "s".into(),
         id_token: serde_json::from_value(claims).expect("it is written as an object"),
-        access_token: None,
-        userinfo: None,
-        verified_at: None,
-        user_claims: Default::default(),
+        ..IdentityClaims::default()
     }
 }

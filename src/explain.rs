@@ -83,8 +83,7 @@ pub fn parse_identity(claims: Claims, provider: String, plain: Source) -> Result
     let (id_token, access_token, userinfo) =
         (without_token_claims(id_token), access_token.map(without_token_claims), userinfo.map(without_token_claims));
     let issuer = provider.clone();
-    let (subject, user_claims) = Default::default();
-    Ok(IdentityClaims { provider, issuer, subject, id_token, access_token, userinfo, verified_at: None, user_claims })
+    Ok(IdentityClaims { provider, issuer, id_token, access_token, userinfo, ..IdentityClaims::default() })
 }
 
 /// The user of an explanation enters a URL and a method, not the headers of a gateway.

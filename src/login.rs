@@ -306,7 +306,7 @@ impl Login {
         browser: &CallbackBrowser,
     ) -> Result<OpaqueToken, FailureReason> {
         let replaces = browser.session.as_deref().and_then(|cookie| self.users.parse_session_token(cookie));
-        let VerifiedIdentity { identity, sid, logout, authenticated_at } = verified;
+        let VerifiedIdentity { identity, sid, logout, authenticated_at, .. } = verified;
         let browser = users::Browser { replaces, agent: browser.agent.clone() };
         let provider_session = Some(ProviderSession { flow, sid, requested });
         let prior_access = PriorAccess::Keep;

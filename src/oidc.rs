@@ -19,6 +19,7 @@ mod registration;
 mod settings;
 #[cfg(test)]
 pub mod test_login;
+mod token_claims;
 mod token_expectation;
 mod token_response;
 mod userinfo;

@@ -73,8 +73,8 @@ pub enum Source {
     Userinfo,
 }
 
-/// The claims about a user that one identity provider has verified, by source.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+/// The claims about a user that one identity provider has verified, by source. The default has none.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct IdentityClaims {
     /// The id of the configured provider.
     pub provider: String,
@@ -338,8 +338,7 @@ mod tests {
             id_token: claims(id_token),
             access_token: optional(access_token),
             userinfo: optional(userinfo),
-            verified_at: None,
-            user_claims: Default::default(),
+            ..IdentityClaims::default()
         }
     }
 

@@ -9,6 +9,7 @@ mod management;
 mod policy;
 mod provider_logout;
 mod record;
+mod refresh_token;
 mod session;
 mod session_limit;
 mod sessions;
@@ -22,6 +23,7 @@ pub use management::UserListing;
 pub use policy::{Administrator, Policy, PolicyDenial, require_not_above};
 pub use provider_logout::{LogoutTarget, SessionProvider};
 pub use record::{Identity, User, shard_of};
+pub use refresh_token::RefreshToken;
 pub use session::{Limits, Logout, Session, SessionState, SessionToken};
 pub use sessions::SessionEntry;
 

@@ -78,9 +78,7 @@ pub fn identity(provider: &str, number: usize) -> IdentityClaims {
         subject: subject(number),
         id_token: claims(id_token),
         access_token: Some(claims(access_token)),
-        userinfo: None,
-        verified_at: None,
-        user_claims: Default::default(),
+        ..IdentityClaims::default()
     }
 }
 

@@ -85,11 +85,8 @@ impl CachedToken {
             provider: issuer.claim_source().to_owned(),
             issuer: keys.issuer.clone(),
             subject,
-            id_token: Default::default(),
             access_token: Some(without_token_claims(claims)),
-            userinfo: None,
-            verified_at: None,
-            user_claims: Default::default(),
+            ..IdentityClaims::default()
         };
         let user_claim_digest = issuer.user_claim_digest(&identity);
         let length = u32::try_from(length).unwrap_or(u32::MAX);

@@ -157,10 +157,7 @@ impl Invitation {
             issuer: LOCAL.into(),
             subject: self.email.clone(),
             id_token: claims,
-            access_token: None,
-            userinfo: None,
-            verified_at: None,
-            user_claims: Default::default(),
+            ..IdentityClaims::default()
         }
     }
 }

@@ -48,11 +48,19 @@ impl IdTokenError {
     }
 }
 
-/// Verifies the id_token of a login with this nonce and access token.
+/// The `nonce` that an id_token must have.
+#[derive(Clone, Copy)]
+pub(super) enum ExpectedNonce<'a> {
+    Required(&'a str),
+    /// As after a refresh. With `None` no `nonce` is known that it could be compared with.
+    IfPresent(Option<&'a str>),
+}
+
+/// Verifies an id_token with this nonce and access token.
 pub(super) fn verify(
     token: &str,
     expected: &TokenExpectation<'_>,
-    nonce: &str,
+    nonce: ExpectedNonce<'_>,
     access_token: &str,
     now: Timestamp,
 ) -> Result<IdToken, IdTokenError> {
@@ -63,8 +71,10 @@ pub(super) fn verify(
         jwt::text(&claims, "azp")?;
     }
     check_if_present(&claims, "azp", expected.client_id, IdTokenError::OtherClient)?;
-    if jwt::text(&claims, "nonce")? != nonce {
-        return Err(IdTokenError::Nonce);
+    match nonce {
+        ExpectedNonce::Required(nonce) if jwt::text(&claims, "nonce")? != nonce => return Err(IdTokenError::Nonce),
+        ExpectedNonce::IfPresent(Some(nonce)) => check_if_present(&claims, "nonce", nonce, IdTokenError::Nonce)?,
+        ExpectedNonce::Required(_) | ExpectedNonce::IfPresent(None) => {}
     }
     check_if_present(&claims, "at_hash", &left_half_hash(algorithm, access_token), IdTokenError::AccessTokenHash)?;
     let subject = jwt::text(&claims, "sub")?.to_owned();

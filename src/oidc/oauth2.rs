@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use openidconnect::{AccessToken, AuthType};
+use openidconnect::AuthType;
 use url::Url;
 
 use super::{
@@ -11,13 +11,14 @@ use super::{
     claims::without_token_claims,
     registration::{FlowEndpoints, Registration},
     settings::OAuth2Settings,
+    token_response::Tokens,
     userinfo,
 };
 use crate::{
     clock::Clock,
     json::{Number, Value},
     principal::{ClaimPath, Claims, IdentityClaims},
-    users::Logout,
+    users::{Logout, RefreshToken},
 };
 
 /// The limit of OpenID Connect for `sub`, in bytes.
@@ -44,23 +45,27 @@ impl OAuth2Provider {
         flow: &LoginFlow,
         clock: &dyn Clock,
     ) -> Result<VerifiedIdentity, ExchangeError> {
-        let token = self.exchange(code, flow).await?;
-        let response = userinfo::fetch(&self.registration.http, &self.settings.userinfo_endpoint, &token).await?.json()?;
+        let tokens = self.registration.exchange(self.endpoints(), code, flow).await?;
+        let identity = self.identity_of(&tokens).await?;
+        // The protocol has no other time. The provider may have answered from its own session.
+        let authenticated_at = (!flow.is_silent).then(|| clock.now());
+        let refresh_token = tokens.refresh_token.map(|text| RefreshToken::of_login(text, None, clock.now()));
+        Ok(VerifiedIdentity { identity, sid: None, logout: Logout::default(), authenticated_at, refresh_token })
+    }
+
+    /// Fetches the claims of the access token's user: at a login and at a refresh.
+    async fn identity_of(&self, tokens: &Tokens) -> Result<IdentityClaims, ExchangeError> {
+        let (http, endpoint) = (&self.registration.http, &self.settings.userinfo_endpoint);
+        let response = userinfo::fetch(http, endpoint, tokens.bearer_token()?).await?.json()?;
         let subject = subject(&response, &self.settings.subject_field)?;
         let claims = with_standard_names(response, &self.settings.email_field, &self.settings.preferred_username_field);
-        let identity = IdentityClaims {
+        Ok(IdentityClaims {
             provider: self.registration.id().to_owned(),
             issuer: self.registration.config.issuer().to_owned(),
             subject,
-            id_token: Claims::new(),
-            access_token: None,
             userinfo: Some(without_token_claims(claims)),
-            verified_at: None,
-            user_claims: Default::default(),
-        };
-        // The protocol has no other time. The provider may have answered from its own session.
-        let authenticated_at = (!flow.is_silent).then(|| clock.now());
-        Ok(VerifiedIdentity { identity, sid: None, logout: Logout::default(), authenticated_at })
+            ..IdentityClaims::default()
+        })
     }
 
     fn endpoints(&self) -> FlowEndpoints<'_> {
@@ -70,11 +75,6 @@ impl OAuth2Provider {
             // The method that every server must support (RFC 6749, section 2.3.1).
             auth_type: self.registration.auth_type(AuthType::BasicAuth),
         }
-    }
-
-    async fn exchange(&self, code: &str, flow: &LoginFlow) -> Result<AccessToken, ExchangeError> {
-        let tokens = self.registration.exchange(self.endpoints(), code, flow).await?;
-        Ok(tokens.bearer_token()?.clone())
     }
 }
 

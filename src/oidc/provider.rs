@@ -179,19 +179,25 @@ impl Provider {
 
     /// Redeems the code and returns the user's identity.
     pub async fn redeem(&self, code: &str, flow: &LoginFlow, clock: &dyn Clock) -> Result<VerifiedIdentity, ExchangeError> {
-        let mut verified = match &self.protocol {
+        let verified = match &self.protocol {
             Protocol::OpenIdConnect(protocol) => protocol.redeem(code, flow, clock).await,
             Protocol::OAuth2(protocol) => protocol.redeem(code, flow, clock).await,
         }?;
-        let (size, limit) = (claims::size(&verified.identity), self.config().max_claims);
+        Ok(VerifiedIdentity { identity: self.complete(verified.identity)?, ..verified })
+    }
+
+    /// Completes the claims that a token response led to: at a login and at a refresh, with either protocol. A source of claims
+    /// that does not depend on the protocol belongs here.
+    fn complete(&self, mut identity: IdentityClaims) -> Result<IdentityClaims, ExchangeError> {
+        let (size, limit) = (claims::size(&identity), self.config().max_claims);
         if size > limit {
             return Err(ExchangeError::TooLarge { size, limit });
         }
-        for unfit in verified.identity.unfit_claims(self.profile()) {
+        for unfit in identity.unfit_claims(self.profile()) {
             claims::log_unfit(self.id(), unfit.source, &unfit.claim, unfit.found);
         }
-        verified.identity.user_claims = self.user_claims(&verified.identity);
-        Ok(verified)
+        identity.user_claims = self.user_claims(&identity);
+        Ok(identity)
     }
 
     /// Returns the claims by which token issuers find the user. The first source with a single value counts.

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    ProtocolSettings, ProviderSettings, UserInfoPolicy, access_token, id_token,
+    ProtocolSettings, ProviderSettings, UserInfoPolicy, access_token,
+    id_token::{self, ExpectedNonce},
     oauth2::{subject, with_standard_names},
     settings::{OAuth2Settings, OpenIdConnectSettings},
     token_expectation::TokenExpectation,
@@ -54,7 +55,8 @@ fn verify(
     now: Timestamp,
 ) -> Result<Claims, String> {
     let token = response.id_token.ok_or("there is no id_token")?;
-    let id_token = id_token::verify(token, expected, NONCE, "", now).map_err(|error| format!("the id_token: {error}"))?;
+    let id_token = id_token::verify(token, expected, ExpectedNonce::Required(NONCE), "", now)
+        .map_err(|error| format!("the id_token: {error}"))?;
     let access_token = response.access_token.map(|token| access_token::verify(token, expected, &id_token.subject, now));
     let access_token = access_token.transpose().map_err(|error| format!("the access token: {error}"))?;
     let userinfo = response.userinfo.filter(|_| protocol.userinfo != UserInfoPolicy::Off);

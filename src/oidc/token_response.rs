@@ -18,6 +18,7 @@ use crate::json::JsonObject;
 pub(super) struct Tokens {
     pub id_token: Option<String>,
     pub access_token: Option<AccessToken>,
+    pub refresh_token: Option<String>,
     is_bearer: bool,
 }
 
@@ -85,6 +86,7 @@ impl From<StandardTokens> for Tokens {
             access_token: (!access_token.secret().is_empty()).then_some(access_token),
             is_bearer: *tokens.token_type() == BasicTokenType::Bearer,
             id_token: tokens.extra_fields().id_token.clone(),
+            refresh_token: tokens.refresh_token().map(|token| token.secret().clone()),
         }
     }
 }
@@ -94,8 +96,8 @@ impl From<StandardTokens> for Tokens {
 pub(super) fn normalize(response: &HttpResponse) -> Result<HttpResponse, TokenResponseError> {
     let status = response.status().as_u16();
     let Ok(answer) = JsonObject::parse(response.body()) else { return Err(describe_other_answer(response)) };
-    let [id_token, access_token, token_type] =
-        ["id_token", "access_token", "token_type"].map(|field| answer.text(field).filter(|text| !text.is_empty()));
+    let [id_token, access_token, refresh_token, token_type] = ["id_token", "access_token", "refresh_token", "token_type"]
+        .map(|field| answer.text(field).filter(|text| !text.is_empty()));
     let has_tokens = id_token.is_some() || access_token.is_some();
     match error_code(&answer) {
         Some(code) if !response.status().is_success() || !has_tokens => Err(TokenResponseError::Refused { status, code }),
@@ -103,7 +105,11 @@ pub(super) fn normalize(response: &HttpResponse) -> Result<HttpResponse, TokenRe
         _ => {
             let access_token = access_token.unwrap_or_default();
             let token_type = token_type.unwrap_or_else(|| "bearer".to_owned());
-            Ok(json_response(&json!({"id_token": id_token, "access_token": access_token, "token_type": token_type})))
+            let mut body = json!({"id_token": id_token, "access_token": access_token, "token_type": token_type});
+            if let Some(token) = refresh_token {
+                body["refresh_token"] = token.into();
+            }
+            Ok(json_response(&body))
         }
     }
 }

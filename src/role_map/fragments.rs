@@ -157,10 +157,7 @@ rules:
             issuer: "i".into(),
             subject: "s".into(),
             id_token: crate::json::object(claims),
-            access_token: None,
-            userinfo: None,
-            verified_at: None,
-            user_claims: Default::default(),
+            ..IdentityClaims::default()
         };
         let role = documents.compile().evaluate(&[identity]).role;
         role.map_or_else(|| "-".to_owned(), |role| role.to_string())

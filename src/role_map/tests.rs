@@ -23,10 +23,7 @@ fn identity_of(provider: &str, id_token: Value) -> IdentityClaims {
         issuer: format!("https://{provider}.example.com"),
         subject: "s-1".into(),
         id_token: claims(id_token),
-        access_token: None,
-        userinfo: None,
-        verified_at: None,
-        user_claims: Default::default(),
+        ..IdentityClaims::default()
     }
 }
 

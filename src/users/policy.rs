@@ -151,10 +151,7 @@ rules:
             issuer: "https://idp.example.com".to_owned(),
             subject: id.to_owned(),
             id_token: crate::json::object(claims),
-            access_token: None,
-            userinfo: None,
-            verified_at: None,
-            user_claims: Default::default(),
+            ..IdentityClaims::default()
         });
         user
     }

@@ -12,10 +12,7 @@ impl Fixture {
             issuer: LOCAL.to_owned(),
             subject: format!("{id}@example.com"),
             id_token: claims,
-            access_token: None,
-            userinfo: None,
-            verified_at: None,
-            user_claims: Default::default(),
+            ..IdentityClaims::default()
         };
         self.put_user(id, |user| user.identities = vec![identity]).await;
     }

@@ -34,7 +34,7 @@ fn verify_with(token: &str, keys: &KeySet) -> Result<IdToken, IdTokenError> {
 fn verify_trusting(token: &str, keys: &KeySet, trusted_audiences: &[String]) -> Result<IdToken, IdTokenError> {
     let (algorithms, client_id) = (&[Algorithm::ES256][..], "vestibule");
     let expected = TokenExpectation { issuer: ISSUER, client_id, trusted_audiences, algorithms, keys };
-    verify(token, &expected, "n", ACCESS_TOKEN, Timestamp::from_second(NOW).unwrap())
+    verify(token, &expected, ExpectedNonce::Required("n"), ACCESS_TOKEN, Timestamp::from_second(NOW).unwrap())
 }
 
 #[test]

@@ -68,11 +68,8 @@ impl Fixture {
             provider: "corp".to_owned(),
             issuer: ISSUER.to_owned(),
             subject: subject.to_owned(),
-            id_token: Default::default(),
-            access_token: None,
-            userinfo: None,
-            verified_at: None,
             user_claims: user_claims.iter().map(|(claim, value)| ((*claim).to_owned(), (*value).to_owned())).collect(),
+            ..IdentityClaims::default()
         };
         let (logout, browser) = (Logout::default(), Browser::default());
         let (provider_session, authenticated_at, prior_access) = (None, None, PriorAccess::Keep);

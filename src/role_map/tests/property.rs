@@ -27,8 +27,7 @@ fn identity() -> impl Strategy<Value = IdentityClaims> {
         id_token,
         access_token,
         userinfo,
-        verified_at: None,
-        user_claims: Default::default(),
+        ..IdentityClaims::default()
     })
 }
 

@@ -29,10 +29,7 @@ fn identity(provider: &str, role: &str) -> IdentityClaims {
         issuer: format!("https://{provider}.example.com"),
         subject: "ada".into(),
         id_token: crate::json::object(json!({"role": role, "team": format!("{provider}-team")})),
-        access_token: None,
-        userinfo: None,
-        verified_at: None,
-        user_claims: Default::default(),
+        ..IdentityClaims::default()
     }
 }
 

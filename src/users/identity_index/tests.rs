@@ -62,10 +62,8 @@ fn identity(subject: &str, oid: &str) -> IdentityClaims {
         issuer: ISSUER.to_owned(),
         subject: subject.to_owned(),
         id_token: [("oid".to_owned(), oid.into())].into_iter().collect(),
-        access_token: None,
-        userinfo: None,
-        verified_at: None,
         user_claims: [("oid".to_owned(), oid.to_owned())].into(),
+        ..IdentityClaims::default()
     }
 }
 

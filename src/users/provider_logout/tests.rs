@@ -85,11 +85,7 @@ fn identity(provider: &str, subject: &str) -> IdentityClaims {
         provider: provider.to_owned(),
         issuer: if provider == "corp" { ISSUER.to_owned() } else { format!("https://{provider}.example.com") },
         subject: subject.to_owned(),
-        id_token: Default::default(),
-        access_token: None,
-        userinfo: None,
-        verified_at: None,
-        user_claims: Default::default(),
+        ..IdentityClaims::default()
     }
 }
 

@@ -36,10 +36,7 @@ async fn create_users(fleet: &Fleet, numbers: std::ops::Range<usize>) {
             issuer: fleet.idp().issuer().to_owned(),
             subject: format!("sub-{number}"),
             id_token: serde_json::from_value(claims).expect("an object"),
-            access_token: None,
-            userinfo: None,
-            verified_at: None,
-            user_claims: Default::default(),
+            ..IdentityClaims::default()
         };
         let (logout, browser) = (Logout::default(), Browser::default());
         let (provider_session, authenticated_at, prior_access) = (None, None, PriorAccess::Keep);

@@ -20,9 +20,7 @@ static USERS: LazyLock<[IdentityClaims; 2]> = LazyLock::new(|| {
         subject: "ada".to_owned(),
         id_token: claims.clone(),
         access_token: (provider == "corp").then(|| claims.clone()),
-        userinfo: None,
-        verified_at: None,
-        user_claims: Default::default(),
+        ..IdentityClaims::default()
     })
 });
 
