@@ -60,8 +60,7 @@ pub fn explain_access(map: &RoleMap, grant: &Grant, request: &AccessRequest<'_>)
     Ok(AccessExplanation { allowed: decision.is_ok(), reason, upstream_credential, interpretations })
 }
 
-/// Parses claims, which are either the claims of the source `plain`, or an object with `id_token`, `access_token` and
-/// `userinfo`.
+/// Parses claims, which are either the claims of the source `plain`, or an object with the claims of each source.
 pub fn parse_identity(claims: Claims, provider: String, plain: Source) -> Result<IdentityClaims, String> {
     let is_source = |name: &String| Source::parse(name).is_some();
     let by_source = !claims.is_empty() && claims.keys().all(is_source);
@@ -74,6 +73,7 @@ pub fn parse_identity(claims: Claims, provider: String, plain: Source) -> Result
         Some(Value::Object(claims)) => Ok(Some(claims.clone())),
         Some(_) => Err(format!("{name} must be an object of claims")),
     };
+    let directory = if by_source { source("directory")? } else { None };
     let (id_token, access_token, userinfo) = match (by_source, plain) {
         (true, _) => (source("id_token")?.unwrap_or_default(), source("access_token")?, source("userinfo")?),
         (false, Source::AccessToken) => (Claims::new(), Some(claims), None),
@@ -83,7 +83,7 @@ pub fn parse_identity(claims: Claims, provider: String, plain: Source) -> Result
     let (id_token, access_token, userinfo) =
         (without_token_claims(id_token), access_token.map(without_token_claims), userinfo.map(without_token_claims));
     let issuer = provider.clone();
-    Ok(IdentityClaims { provider, issuer, id_token, access_token, userinfo, ..IdentityClaims::default() })
+    Ok(IdentityClaims { provider, issuer, id_token, access_token, userinfo, directory, ..IdentityClaims::default() })
 }
 
 /// The user of an explanation enters a URL and a method, not the headers of a gateway.

@@ -3,6 +3,7 @@
 mod access_token;
 mod authentication;
 mod claims;
+mod directory;
 mod discovery;
 mod exchange;
 mod flow;
@@ -26,6 +27,7 @@ mod userinfo;
 
 pub use authentication::{AuthTimeError, RequiredAuthentication};
 pub use claims::without_token_claims;
+pub use directory::{DirectoryKind, DirectoryResources, DirectorySettings, EntraCredential, LookupCondition, ServiceAccountKey};
 pub use discovery::DiscoveryError;
 pub use exchange::{ExchangeError, VerifiedIdentity};
 pub use flow::{

@@ -71,6 +71,8 @@ pub enum Source {
     IdToken,
     AccessToken,
     Userinfo,
+    /// A look-up in the provider's directory.
+    Directory,
 }
 
 /// The claims about a user that one identity provider has verified, by source. The default has none.
@@ -88,6 +90,9 @@ pub struct IdentityClaims {
     pub access_token: Option<Claims>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub userinfo: Option<Claims>,
+    /// `None` if the provider has no directory, or if the look-up has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<Claims>,
     /// The claims by which token issuers find the user, with their values at the last login.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub user_claims: BTreeMap<String, String>,
@@ -161,7 +166,7 @@ pub const ROLE_CLAIM: &str = "user_role";
 pub const TEAMS_CLAIM: &str = "teams";
 
 impl IdentityClaims {
-    /// The sources in their order of precedence: id_token, access token, userinfo.
+    /// The sources about the user's profile in their order of precedence: id_token, access token, userinfo.
     pub fn sources(&self) -> impl Iterator<Item = &Claims> {
         std::iter::once(&self.id_token).chain(&self.access_token).chain(&self.userinfo)
     }
@@ -178,6 +183,7 @@ impl IdentityClaims {
             Source::IdToken => Some(&self.id_token).filter(|claims| !claims.is_empty()),
             Source::AccessToken => self.access_token.as_ref(),
             Source::Userinfo => self.userinfo.as_ref(),
+            Source::Directory => self.directory.as_ref(),
         }
     }
 }
@@ -236,7 +242,10 @@ impl CredentialKind {
 }
 
 impl Source {
-    pub const ALL: [Self; 3] = [Self::IdToken, Self::AccessToken, Self::Userinfo];
+    pub const ALL: [Self; 4] = [Self::IdToken, Self::AccessToken, Self::Userinfo, Self::Directory];
+
+    /// The sources that a login at every provider can have.
+    pub const OF_EVERY_PROVIDER: [Self; 3] = [Self::IdToken, Self::AccessToken, Self::Userinfo];
 
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|source| source.as_str() == name)
@@ -247,6 +256,7 @@ impl Source {
             Self::IdToken => "id_token",
             Self::AccessToken => "access_token",
             Self::Userinfo => "userinfo",
+            Self::Directory => "directory",
         }
     }
 }
@@ -281,6 +291,7 @@ impl fmt::Debug for IdentityClaims {
             .field("id_token_claims", &self.id_token.len())
             .field("access_token_claims", &count(&self.access_token))
             .field("userinfo_claims", &count(&self.userinfo))
+            .field("directory_claims", &count(&self.directory))
             .finish()
     }
 }

@@ -7,6 +7,7 @@ mod opaque_token;
 mod replaceable;
 mod ring;
 mod rotation;
+mod rsa_signer;
 mod signing;
 
 pub use accepted::{AcceptedSecrets, AcceptedSecretsCell, AcceptedSecretsError};
@@ -15,6 +16,7 @@ pub use onboarding::{has_onboarding_token, sign_onboarding, verify_onboarding};
 pub use opaque_token::{OpaqueToken, OpaqueTokenError, TokenKind};
 pub use replaceable::SecretCell;
 pub use ring::{DecryptionError, EncryptionPurpose, KeyRing, KeyRingError, Mac, MacPurpose, RingKeys, new_dated_key, new_key};
+pub use rsa_signer::{RsaSigner, RsaSignerError};
 pub use signing::{NewSigningKeys, SigningAlgorithm, SigningKeys, SigningKeysError, new_signing_key};
 
 use std::fmt;

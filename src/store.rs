@@ -97,6 +97,8 @@ pub enum Kind {
     Invitation,
     /// A logout at an identity provider, by the digest of its token, session or subject.
     ProviderLogout,
+    /// The claims that a provider's directory has about an identity, by the digest of both.
+    DirectoryClaims,
     /// A shared counter.
     Counter,
 }
@@ -245,7 +247,7 @@ impl fmt::Debug for Shard {
 
 impl Kind {
     /// The kinds whose values [`Records`] encrypts.
-    pub const ENCRYPTED: [Self; 10] = [
+    pub const ENCRYPTED: [Self; 11] = [
         Self::Flow,
         Self::User,
         Self::Identity,
@@ -256,6 +258,7 @@ impl Kind {
         Self::Password,
         Self::Invitation,
         Self::ProviderLogout,
+        Self::DirectoryClaims,
     ];
 
     pub fn label(self) -> &'static str {
@@ -270,6 +273,7 @@ impl Kind {
             Self::Password => "password",
             Self::Invitation => "invitation",
             Self::ProviderLogout => "provider_logout",
+            Self::DirectoryClaims => "directory_claims",
             Self::Counter => "counter",
         }
     }

@@ -42,7 +42,7 @@ pub struct CheckArgs {
 pub struct ExplainArgs {
     file: PathBuf,
     /// JSON: the claims of an id_token (with --workload, of the token), or an object with `id_token`,
-    /// `access_token` and `userinfo`.
+    /// `access_token`, `userinfo` and `directory`.
     #[arg(long, value_name = "FILE")]
     claims: PathBuf,
     /// Provider or token issuer of the claims. Required if rules name more than one.

@@ -1,5 +1,6 @@
 //! The `providers` section: identity providers.
 
+mod directory;
 pub(super) mod kinds;
 mod protocol;
 
@@ -34,6 +35,14 @@ fn read(section: &mut Section<'_>, ids: &mut Vec<String>, top_level: &ProxyField
     let claims = section.section("claims", CLAIMS, read_claims);
     let protocol = protocol::read(section, kind_and_issuer);
     let response = read_response_settings(section);
+    let directory = section.section("directory", directory::DOC, |section| {
+        let context = directory::ProviderContext {
+            protocol: protocol.as_ref(),
+            scopes: request.as_ref().map_or(&[], |(scopes, _)| scopes.as_slice()),
+            has_client_secret: client.as_ref().is_none_or(|(_, secret, _)| secret.is_some()),
+        };
+        directory::read(section, &context)
+    });
     let proxy = http_proxy::read_section(section);
     let ((id, name), (client_id, client_secret, method)) = (identity?, client?);
     let ((scopes, authorization_params), response) = (request?, response?);
@@ -50,6 +59,7 @@ fn read(section: &mut Section<'_>, ids: &mut Vec<String>, top_level: &ProxyField
         trust_login_time: response.trust_login_time,
         ca_file: response.ca_file,
         proxy: proxy?.proxy(top_level),
+        directory: directory?,
         max_claims: response.max_claims,
         max_claims_age: response.max_claims_age,
         authorization_params,

@@ -1,6 +1,7 @@
 //! Tests of the whole configuration.
 
 mod check;
+mod directories;
 mod mistakes;
 mod reading;
 mod reference;

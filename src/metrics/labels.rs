@@ -64,6 +64,17 @@ label!(
     }
 );
 label!(
+    /// The outcome of a look-up in a directory.
+    DirectoryOutcome {
+        Ok => "ok",
+        Cached => "cached",
+        Throttled => "throttled",
+        Refused => "refused",
+        Limit => "limit",
+        Failed => "failed",
+    }
+);
+label!(
     /// The outcome for a logout token.
     BackchannelLogoutOutcome { Accepted => "accepted", Refused => "refused", Failed => "failed" }
 );

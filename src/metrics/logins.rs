@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use prometheus::{IntCounterVec, IntGaugeVec};
 
-use super::{BackchannelLogoutOutcome, LoginLimit, LoginOutcome, MetricRegistrar, Metrics, Outcome, whole_seconds};
+use super::{
+    BackchannelLogoutOutcome, DirectoryOutcome, LoginLimit, LoginOutcome, MetricRegistrar, Metrics, Outcome, whole_seconds,
+};
 use crate::principal::Source;
 
 pub(super) struct Logins {
     total: IntCounterVec,
     by_role: IntCounterVec,
     absent_sources: IntCounterVec,
+    directory_lookups: IntCounterVec,
     limited: IntCounterVec,
     logouts: IntCounterVec,
     backchannel_logouts: IntCounterVec,
@@ -37,6 +40,12 @@ impl Logins {
                 "login_absent_sources_total",
                 "Logins without claims from a source: an opaque or unusable access token, no userinfo endpoint.",
                 &["provider", "source"],
+            ),
+            directory_lookups: registrar.counters(
+                "directory_lookups_total",
+                "Look-ups in a provider's directory. `cached`: claims within `directory.interval`; `limit`: the answer is too \
+                 large or takes too long.",
+                &["provider", "outcome"],
             ),
             limited: registrar.counters(
                 "logins_limited_total",
@@ -89,6 +98,11 @@ impl Metrics {
     /// `provider` is a configured id.
     pub fn source_absent(&self, provider: &str, source: Source) {
         self.logins.absent_sources.with_label_values(&[provider, source.as_str()]).inc();
+    }
+
+    /// `provider` is a configured id.
+    pub fn directory_lookup(&self, provider: &str, outcome: DirectoryOutcome) {
+        self.logins.directory_lookups.with_label_values(&[provider, outcome.as_str()]).inc();
     }
 
     pub fn login_limited(&self, limit: LoginLimit) {

@@ -1,6 +1,7 @@
 //! Exchanges an authorization code for verified claims (OpenID Connect).
 
 use jiff::Timestamp;
+use openidconnect::AccessToken;
 use url::Url;
 
 use super::{
@@ -30,6 +31,8 @@ pub struct VerifiedIdentity {
     pub authenticated_at: Option<Timestamp>,
     /// `None` if the provider issued none.
     pub refresh_token: Option<RefreshToken>,
+    /// For the look-up in the provider's directory.
+    pub(super) access_token: Option<AccessToken>,
 }
 
 /// The reason why a code could not be exchanged for an identity. The texts are for the log and contain no token.
@@ -98,7 +101,7 @@ impl OpenIdConnectProvider {
         let logout = self.logout_parameters(&verified, sid.as_deref(), tokens.id_token);
         let nonce = Some(flow.nonce.clone());
         let refresh_token = tokens.refresh_token.map(|text| RefreshToken::of_login(text, nonce, clock.now()));
-        Ok(VerifiedIdentity { identity, sid, logout, authenticated_at, refresh_token })
+        Ok(VerifiedIdentity { identity, sid, logout, authenticated_at, refresh_token, access_token: tokens.access_token })
     }
 
     /// Returns the time of the user's authentication, which is as recent as the login requires.

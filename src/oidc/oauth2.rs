@@ -50,7 +50,8 @@ impl OAuth2Provider {
         // The protocol has no other time. The provider may have answered from its own session.
         let authenticated_at = (!flow.is_silent).then(|| clock.now());
         let refresh_token = tokens.refresh_token.map(|text| RefreshToken::of_login(text, None, clock.now()));
-        Ok(VerifiedIdentity { identity, sid: None, logout: Logout::default(), authenticated_at, refresh_token })
+        let (sid, logout, access_token) = (None, Logout::default(), tokens.access_token);
+        Ok(VerifiedIdentity { identity, sid, logout, authenticated_at, refresh_token, access_token })
     }
 
     /// Fetches the claims of the access token's user: at a login and at a refresh.

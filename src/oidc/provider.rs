@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use openidconnect::{ClientId, EndSessionUrl, LogoutHint, LogoutRequest, PostLogoutRedirectUrl, RedirectUrl};
+use openidconnect::{AccessToken, ClientId, EndSessionUrl, LogoutHint, LogoutRequest, PostLogoutRedirectUrl, RedirectUrl};
 use url::Url;
 
 use super::{
     AuthorizationRequest, ExchangeError, LoginFlow, LogoutToken, LogoutTokenError, VerifiedIdentity, claims,
+    directory::{Directory, DirectoryResources},
     http::{HttpClient, HttpClientError},
     oauth2::OAuth2Provider,
     openid_connect::{OpenIdConnectProvider, ProviderNotReadyError},
@@ -25,6 +26,7 @@ use crate::{
 pub struct Provider {
     registration: Arc<Registration>,
     protocol: Protocol,
+    directory: Option<Directory>,
 }
 
 enum Protocol {
@@ -59,7 +61,15 @@ impl Provider {
                 Protocol::OAuth2(Box::new(OAuth2Provider::new(Arc::clone(&registration), settings)))
             }
         };
-        Ok(Self { registration, protocol })
+        Ok(Self { registration, protocol, directory: None })
+    }
+
+    /// Adds the directory that the settings name.
+    #[must_use]
+    pub fn with_directory(self, resources: DirectoryResources) -> Self {
+        let settings = self.config().directory.clone();
+        let new = |settings| Directory::new(self.config(), settings, self.registration.http.clone(), resources);
+        Self { directory: settings.map(new), ..self }
     }
 
     pub fn id(&self) -> &str {
@@ -183,15 +193,23 @@ impl Provider {
             Protocol::OpenIdConnect(protocol) => protocol.redeem(code, flow, clock).await,
             Protocol::OAuth2(protocol) => protocol.redeem(code, flow, clock).await,
         }?;
-        Ok(VerifiedIdentity { identity: self.complete(verified.identity)?, ..verified })
+        let identity = self.complete(verified.identity, verified.access_token.as_ref()).await?;
+        Ok(VerifiedIdentity { identity, access_token: None, ..verified })
     }
 
     /// Completes the claims that a token response led to: at a login and at a refresh, with either protocol. A source of claims
     /// that does not depend on the protocol belongs here.
-    fn complete(&self, mut identity: IdentityClaims) -> Result<IdentityClaims, ExchangeError> {
+    async fn complete(
+        &self,
+        mut identity: IdentityClaims,
+        access_token: Option<&AccessToken>,
+    ) -> Result<IdentityClaims, ExchangeError> {
         let (size, limit) = (claims::size(&identity), self.config().max_claims);
         if size > limit {
             return Err(ExchangeError::TooLarge { size, limit });
+        }
+        if let Some(directory) = &self.directory {
+            identity.directory = directory.claims(&identity, access_token).await;
         }
         for unfit in identity.unfit_claims(self.profile()) {
             claims::log_unfit(self.id(), unfit.source, &unfit.claim, unfit.found);

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use url::Url;
 
-use super::proxy::HttpProxy;
+use super::{directory::DirectorySettings, proxy::HttpProxy};
 use crate::{
     jwt::Algorithm,
     principal::{ClaimPath, ProfileClaims},
@@ -25,6 +25,7 @@ pub struct ProviderSettings {
     pub trust_login_time: bool,
     pub ca_file: Option<PathBuf>,
     pub proxy: Option<HttpProxy>,
+    pub directory: Option<DirectorySettings>,
     /// Bytes of JSON.
     pub max_claims: usize,
     /// The maximum time since the verification of an identity for its claims to count for sessions.

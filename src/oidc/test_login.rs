@@ -23,6 +23,8 @@ pub struct LoginResponse<'a> {
     pub id_token: Option<&'a str>,
     pub access_token: Option<&'a str>,
     pub userinfo: Option<Claims>,
+    /// The result of a look-up in the provider's directory.
+    pub directory: Option<Claims>,
 }
 
 /// Returns the claims by source that the login has. The error is the reason for a refused login or an access token that does
@@ -33,7 +35,8 @@ pub fn claims_by_source(
     keys: &KeySet,
     now: Timestamp,
 ) -> Result<Claims, String> {
-    match &settings.protocol {
+    let looked_up = response.directory.clone();
+    let mut sources = match &settings.protocol {
         ProtocolSettings::OpenIdConnect(protocol) => {
             let expected = TokenExpectation {
                 issuer: &protocol.issuer,
@@ -45,7 +48,15 @@ pub fn claims_by_source(
             verify(protocol, &expected, response, now)
         }
         ProtocolSettings::OAuth2(protocol) => read_userinfo(protocol, response.userinfo),
-    }
+    }?;
+    let id_token = sources.get(Source::IdToken.as_str()).and_then(Value::as_object).cloned().unwrap_or_default();
+    let directory = match (&settings.directory, looked_up) {
+        (None, Some(_)) => return Err("the provider has no directory".to_owned()),
+        (None, None) => None,
+        (Some(directory), looked_up) => directory.kind.claims_of_token(&id_token).or(looked_up),
+    };
+    sources.extend(directory.map(|claims| (Source::Directory.as_str().to_owned(), Value::Object(claims))));
+    Ok(sources)
 }
 
 fn verify(

@@ -3,6 +3,7 @@
 mod commands;
 mod gateways;
 mod local_accounts;
+mod providers;
 mod store;
 mod upstream;
 
@@ -29,7 +30,7 @@ use crate::{
     kubernetes::{RoleMapWatch, TokenAuthority},
     login::Login,
     metrics::Metrics,
-    oidc::{LoginFlows, Provider, ProviderSettings, Providers},
+    oidc::{LoginFlows, ProviderSettings, Providers},
     pages,
     principal::{EmailTrust, LOCAL, ProfileClaims},
     principal_cache::{CacheSettings, Principals, Sources},
@@ -75,11 +76,11 @@ impl Parts {
         let mut watches = Vec::new();
         let ring = key_ring(config.key_ring.as_ref(), clock, &metrics, &mut watches)?;
         let (redis, store) = store(&config.store, clock, &metrics, &mut watches)?;
-        let providers = Arc::new(providers(config, clock, &metrics, &mut watches)?);
         let (role_maps, role_map_watch) = role_maps(config, clock, &metrics, &mut watches).await?;
 
         let limits = config.sessions;
         let records = Records::new(Arc::clone(&store), Arc::clone(&ring), key_prefix(&config.store));
+        let providers = Arc::new(providers::providers(config, &records, clock, &metrics, &mut watches)?);
         let policy = Arc::new(Policy::new(Arc::clone(&role_maps), config.admin_roles.clone()));
         let users = Arc::new(users(config, &records, &role_maps, clock, &metrics));
         let keys = Keys::new(records.clone(), Arc::clone(&policy), config.keys.clone(), Arc::clone(clock), Arc::clone(&metrics));
@@ -364,23 +365,6 @@ fn key_ring(
         Err(error) => tracing::error!(%error, "key ring rejected; keeping previous version"),
     });
     Ok(ring)
-}
-
-fn providers(
-    config: &Config,
-    clock: &Arc<dyn Clock>,
-    metrics: &Arc<Metrics>,
-    watches: &mut Vec<FileWatch>,
-) -> anyhow::Result<Providers> {
-    let mut built = Vec::new();
-    for (place, provider) in config.providers.iter().enumerate() {
-        let secret = provider.client_secret.as_ref().map(|secret| secret_cell(secret, watches, "client_secret"));
-        let path = if place == 0 { "/sso/callback".to_owned() } else { format!("/sso/callback/{}", provider.id) };
-        let redirect_uri = config.public_url.join(&path);
-        let result = Provider::new(provider.clone(), secret, redirect_uri, Arc::clone(clock), Arc::clone(metrics));
-        built.push(Arc::new(result.with_context(|| format!("providers[{place}]"))?));
-    }
-    Ok(Providers::new(built))
 }
 
 async fn token_issuers(config: &Config, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> anyhow::Result<Vec<Arc<Issuer>>> {

@@ -196,7 +196,7 @@ impl Users {
         if provider == LOCAL {
             return;
         }
-        let absent = Source::ALL.into_iter().filter(|source| identity.source(*source).is_none());
+        let absent = Source::OF_EVERY_PROVIDER.into_iter().filter(|source| identity.source(*source).is_none());
         absent.for_each(|source| self.metrics.source_absent(provider, source));
         for source in role_map.missing_sources(identity) {
             let source = source.as_str();

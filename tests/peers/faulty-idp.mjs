@@ -13,7 +13,7 @@
 //   "idToken": "absent", or a token:   {"claims": {}, "raw": {}, "header": {}, "signedBy": "provider"}
 //   "accessToken": a token, or         {"text": "opaque"}
 //   "token", "userinfo": a response:   {"status": 200, "type": "text/html", "location": "/path", "body": "",
-//                                       "claims": {}, "raw": {}, "padding": 0}
+//                                       "headers": {}, "claims": {}, "raw": {}, "padding": 0}
 //
 // Claims override the correct ones: null removes a claim, {"in": 60} is a time. A response's `body` replaces
 // the whole correct body, as text; `claims` and `padding` (in bytes) are added to it. `raw`, of a token or a response,
@@ -129,8 +129,8 @@ function serve(state, req, res) {
   res.end = (...args) => {
     const fault = state.replacements.get(req) ?? state.pathFaults[pathname];
     if (!fault) return end(...args);
-    const { status = 200, type = 'application/json', location, body } = fault;
-    const headers = { 'content-type': type, 'content-length': Buffer.byteLength(body) };
+    const { status = 200, type = 'application/json', location, body, headers: more } = fault;
+    const headers = { 'content-type': type, 'content-length': Buffer.byteLength(body), ...more };
     return res.writeHead(status, { ...headers, ...(location && { location: state.issuer.url + location }) }), end(body);
   };
   state.service.requestHandler(req, res);

@@ -145,6 +145,7 @@ Values that the binary would reject at its start are rejected here first.
 {{- end -}}
 {{- with $provider.keys_max_age }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit 7200000) (gt $limit 2592000000) }}{{ $mistakes = append $mistakes (printf "%s.keys_max_age: must be from 2h to 30d" $at) }}{{ end }}{{ end -}}
 {{- with $provider.max_claims_age }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit 60000) (gt $limit 315360000000) }}{{ $mistakes = append $mistakes (printf "%s.max_claims_age: must be from 1m to 3650d" $at) }}{{ end }}{{ end -}}
+{{- with $provider.directory }}{{ $mistakes = concat $mistakes (include "vestibule.mistakes.directory" (dict "at" $at "provider" $provider) | fromJsonArray) }}{{ end -}}
 {{- if eq $provider.id "local" }}{{ $mistakes = append $mistakes (printf "%s.id: must not be local, which is the id of the local accounts" $at) }}{{ end -}}
 {{- if and $provider.end_session_parameters (eq ($provider.logout | default "hint") "off") }}{{ $mistakes = append $mistakes (printf "%s.end_session_parameters: has no effect with logout: off; remove one of them" $at) }}{{ end -}}
 {{- $reserved := dict "client_secret" "must not be set: users see the URL; remove it" "id_token_hint" "is set by logout: id_token_hint; remove it" -}}
@@ -154,6 +155,29 @@ Values that the binary would reject at its start are rejected here first.
 {{- $public := eq ($provider.token_endpoint_auth_method | default "auto") "none" -}}
 {{- if and $public (hasKey $provider "client_secret_file") }}{{ $mistakes = append $mistakes (printf "%s.client_secret_file: has no effect with token_endpoint_auth_method: none; remove one of them" $at) }}{{ end -}}
 {{- end -}}
+{{- toJson $mistakes -}}
+{{- end -}}
+
+{{- /* The mistakes of a provider's directory. Arguments: at (the provider's path), provider. */ -}}
+{{- define "vestibule.mistakes.directory" -}}
+{{- $mistakes := list -}}
+{{- $directory := .provider.directory -}}
+{{- $at := printf "%s.directory" .at -}}
+{{- range $name, $url := pick $directory "api_url" "token_endpoint" -}}
+{{- if not (include "vestibule.isEndpoint" $url) }}{{ $mistakes = append $mistakes (printf "%s.%s: must be an https:// URL without user name, password and fragment; http is accepted for loopback hosts only" $at $name) }}{{ end -}}
+{{- end -}}
+{{- range $kind, $names := dict "entra_id" (list "when" "credential" "token_endpoint") "google" (list "service_account_file" "subject") -}}
+{{- range $name := $names }}{{ if and (hasKey $directory $name) (ne $directory.kind $kind) }}{{ $mistakes = append $mistakes (printf "%s.%s: requires kind: %s" $at $name $kind) }}{{ end }}{{ end -}}
+{{- end -}}
+{{- $client := eq ($directory.credential | default "user") "client" -}}
+{{- if and (eq $directory.kind "google") (not $directory.service_account_file) }}{{ $mistakes = append $mistakes (printf "%s.service_account_file: is required with kind: google" $at) }}{{ end -}}
+{{- if and $client (not $directory.token_endpoint) }}{{ $mistakes = append $mistakes (printf "%s.token_endpoint: is required with credential: client" $at) }}{{ end -}}
+{{- if and $directory.token_endpoint (not $client) }}{{ $mistakes = append $mistakes (printf "%s.token_endpoint: requires credential: client" $at) }}{{ end -}}
+{{- if and $client (not .provider.client_secret_file) }}{{ $mistakes = append $mistakes (printf "%s.credential: client requires client_secret_file" $at) }}{{ end -}}
+{{- if and (eq $directory.kind "gitlab") (not (or (has "read_api" (.provider.scopes | default list)) (has "api" (.provider.scopes | default list)))) }}{{ $mistakes = append $mistakes (printf "%s.kind: gitlab requires the scope read_api" $at) }}{{ end -}}
+{{- if and (has $directory.kind (list "entra_id" "google")) (eq (.provider.kind | default "oidc") "oauth2") }}{{ $mistakes = append $mistakes (printf "%s.kind: %s requires a provider of kind: oidc" $at $directory.kind) }}{{ end -}}
+{{- range $name, $value := pick $directory "interval" "max_age" }}{{ $limit := include "vestibule.milliseconds" $value | int64 }}{{ if or (lt $limit 10000) (gt $limit 2592000000) }}{{ $mistakes = append $mistakes (printf "%s.%s: must be from 10s to 30d" $at $name) }}{{ end }}{{ end -}}
+{{- if gt (include "vestibule.milliseconds" ($directory.interval | default "15m") | int64) (include "vestibule.milliseconds" ($directory.max_age | default "24h") | int64) }}{{ $mistakes = append $mistakes (printf "%s.max_age: must not be shorter than interval" $at) }}{{ end -}}
 {{- toJson $mistakes -}}
 {{- end -}}
 
@@ -313,7 +337,7 @@ values. A key ring must not be lost. */}}
 {{- $mistakes := list -}}
 {{- $named := list -}}
 {{- range $name, $value := pick (.Values.config.store | default dict) "password_file" "sentinel_password_file" "ca_file" "cert_file" "key_file" }}{{ $named = append $named (list (printf "config.store.%s" $name) $value) }}{{ end -}}
-{{- range $index, $provider := .Values.config.providers | default list }}{{ range $name, $value := pick $provider "client_secret_file" "ca_file" }}{{ $named = append $named (list (printf "config.providers[%d].%s" $index $name) $value) }}{{ end }}{{ end -}}
+{{- range $index, $provider := .Values.config.providers | default list }}{{ range $name, $value := pick $provider "client_secret_file" "ca_file" }}{{ $named = append $named (list (printf "config.providers[%d].%s" $index $name) $value) }}{{ end }}{{ with ($provider.directory | default dict).service_account_file }}{{ $named = append $named (list (printf "config.providers[%d].directory.service_account_file" $index) .) }}{{ end }}{{ end -}}
 {{- range $index, $issuer := .Values.config.token_issuers | default list }}{{ with $issuer.ca_file }}{{ $named = append $named (list (printf "config.token_issuers[%d].ca_file" $index) .) }}{{ end }}{{ end -}}
 {{- with (.Values.config.check | default dict).secret_file }}{{ $named = append $named (list "config.check.secret_file" .) }}{{ end -}}
 {{- $upstream := .Values.config.upstream_credential | default dict -}}

@@ -1,7 +1,12 @@
 //! Checks a worked example: its configuration, its role map, and their effect on the samples.
 
-use std::{fmt::Debug, fs, path::Path};
+use std::{fmt::Debug, fs, path::Path, sync::LazyLock};
 
+use aws_lc_rs::{
+    encoding::{AsDer, Pkcs8V1Der},
+    rsa::{KeyPair, KeySize},
+};
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::samples::{self, BearerToken, ExpectedGrant, ExpectedToken, Samples, SignIn};
@@ -13,6 +18,14 @@ use crate::{
     principal::{Claims, IdentityClaims, Source},
     role_map::{Explanation, RoleMap},
 };
+
+/// A key that no service account has.
+static SERVICE_ACCOUNT: LazyLock<String> = LazyLock::new(|| {
+    let key = AsDer::<Pkcs8V1Der>::as_der(&KeyPair::generate(KeySize::Rsa2048).unwrap()).unwrap();
+    let key = pem::encode(&pem::Pem::new("PRIVATE KEY", key.as_ref()));
+    let (email, token_uri) = ("reader@acme.iam.gserviceaccount.com", "https://oauth2.googleapis.com/token");
+    json!({"type": "service_account", "client_email": email, "private_key": key, "token_uri": token_uri}).to_string()
+});
 
 const CONFIGURATION: &str = "```yaml configuration\n";
 const ROLE_MAP: &str = "```yaml role-map\n";
@@ -43,6 +56,7 @@ impl Example {
         let blocks = Blocks { configuration: block(page, CONFIGURATION)?, role_map: block(page, ROLE_MAP)? };
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join("secret"), "s3cret-of-a-test").unwrap();
+        fs::write(folder.path().join("service-account"), SERVICE_ACCOUNT.as_str()).unwrap();
         Ok(Self { blocks, samples: Samples::parse(samples)?, folder })
     }
 
@@ -84,8 +98,14 @@ impl Settings {
             ("VESTIBULE__ROLE_MAP__FILE", role_map.to_str().unwrap()),
             ("VESTIBULE__PUBLIC_URL", "https://llm.example.com"),
         ];
-        let variables = files.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter();
-        let loaded = config::parse(&blocks.configuration, variables).map_err(|mistakes| mistakes.to_string())?;
+        let service_account = folder.join("service-account");
+        let needed = blocks
+            .configuration
+            .contains("service_account_file")
+            .then(|| ("VESTIBULE__PROVIDERS__0__DIRECTORY__SERVICE_ACCOUNT_FILE", service_account.to_str().unwrap()));
+        let files = files.into_iter().chain(needed);
+        let loaded = config::parse(&blocks.configuration, files.map(|(name, value)| (name.to_owned(), value.to_owned())))
+            .map_err(|mistakes| mistakes.to_string())?;
         let Config { providers, token_issuers, .. } = loaded.config;
         let [provider] = <[_; 1]>::try_from(providers).map_err(|providers| format!("{} providers", providers.len()))?;
         let role_map = RoleMap::parse(&blocks.role_map).map_err(|mistakes| mistakes.to_string())?;

@@ -36,6 +36,7 @@ pub struct SignIn {
     id_token: Option<SignedIdToken>,
     access_token: Option<SignedAccessToken>,
     userinfo: Option<Value>,
+    directory: Option<Value>,
     pub expect: ExpectedSignIn,
 }
 
@@ -103,6 +104,7 @@ impl SignIn {
             id_token: self.id_token.as_ref().map(|token| token.0.as_str()),
             access_token: self.access_token.as_ref().map(|token| token.0.as_str()),
             userinfo: self.userinfo.clone().map(object),
+            directory: self.directory.clone().map(object),
         }
     }
 }

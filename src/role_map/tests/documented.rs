@@ -125,7 +125,7 @@ fn identity(provider: &str, given: &Value) -> IdentityClaims {
     let source = |source: Source| given.get(source.as_str()).map(|granted| claims(granted.clone()));
     let id_token = given.get("id_token").cloned().unwrap_or_else(|| serde_json::json!({}));
     let (access_token, userinfo) = (source(Source::AccessToken), source(Source::Userinfo));
-    IdentityClaims { access_token, userinfo, ..identity_of(provider, id_token) }
+    IdentityClaims { access_token, userinfo, directory: source(Source::Directory), ..identity_of(provider, id_token) }
 }
 
 /// The decision for a request such as `GET:/v1/models` with this grant.

@@ -19,14 +19,16 @@ fn some_claims() -> impl Strategy<Value = Claims> {
 }
 
 fn identity() -> impl Strategy<Value = IdentityClaims> {
-    let sources = (some_claims(), prop::option::of(some_claims()), prop::option::of(some_claims()));
-    ("p[12]", sources).prop_map(|(provider, (id_token, access_token, userinfo))| IdentityClaims {
+    let optional = || prop::option::of(some_claims());
+    let sources = (some_claims(), optional(), optional(), optional());
+    ("p[12]", sources).prop_map(|(provider, (id_token, access_token, userinfo, directory))| IdentityClaims {
         issuer: provider.clone(),
         provider,
         subject: "s".into(),
         id_token,
         access_token,
         userinfo,
+        directory,
         ..IdentityClaims::default()
     })
 }
@@ -34,7 +36,7 @@ fn identity() -> impl Strategy<Value = IdentityClaims> {
 fn condition() -> impl Strategy<Value = Map<String, Value>> {
     let claim = prop::sample::select(vec!["x", "y", "z", "x.y", "x[].y", "y.x", "x.*", "y.{}", "x[].{}"]);
     let pattern = prop::sample::select(vec!["a", "b", "ab", "A", "a*", "*b", "*", "a?", "?", "*a*", "0", "true", "a b", "B*"]);
-    let source = prop::option::of(prop::sample::select(vec!["id_token", "access_token", "userinfo"]));
+    let source = prop::option::of(prop::sample::select(vec!["id_token", "access_token", "userinfo", "directory"]));
     let split = prop::option::of(prop::sample::select(vec!["space", "comma", "semicolon", "pipe", "json", "brackets"]));
     (claim, pattern, source, split, prop::option::of(any::<bool>())).prop_map(|(claim, pattern, source, split, ignore_case)| {
         let fields = json!({"claim": claim, "match": pattern, "source": source, "split": split, "ignore_case": ignore_case});

@@ -1,6 +1,7 @@
 //! A provider with invalid tokens and answers: they open no session, and no token is written to the log.
 
 mod cases;
+mod directory;
 mod key_sets;
 mod metadata;
 mod settings;
