@@ -12,8 +12,8 @@ mod interpretations;
 mod naive;
 mod path_sets;
 mod pattern;
-mod places;
 mod route;
+mod state_set;
 mod upstream_credential;
 
 use std::borrow::Cow;

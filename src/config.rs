@@ -10,11 +10,11 @@ pub mod units;
 pub mod upstream_credential;
 
 mod api;
-mod apps;
+mod api_keys;
+mod app_keys;
 mod check;
 mod http_proxy;
 mod identity_headers;
-mod keys;
 mod litellm;
 mod local_accounts;
 mod origins;
@@ -34,11 +34,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::api::Api;
-pub use self::apps::Apps;
+pub use self::app_keys::Apps;
 pub use self::check::CheckAccess;
 pub use self::local_accounts::LocalAccounts;
 pub use self::redis_url::{RedisTopology, RedisUrl};
-pub use self::store::{Redis, Store};
+pub use self::store::{Redis, StoreConfig};
 pub use self::ui::Ui;
 pub use self::upstream_credential::{Assertion, CredentialForm, StaticCredential, UpstreamCredentials};
 use crate::bearer_tokens::IssuerSettings;
@@ -67,13 +67,13 @@ pub struct Config {
     pub trusted_proxies: Vec<ProxyNetwork>,
     pub rate_limits: crate::rate_limits::RequestsPerMinute,
     pub check: CheckAccess,
-    pub store: Store,
+    pub store: StoreConfig,
     pub key_ring: Option<ConfiguredSecret>,
     pub providers: Vec<ProviderSettings>,
     pub token_issuers: Vec<IssuerSettings>,
     pub logins: crate::oidc::LoginFlowSettings,
     pub sessions: crate::users::Limits,
-    pub cache: Cache,
+    pub cache: CacheConfig,
     pub keys: crate::api_keys::KeySettings,
     /// Roles that may manage users and their keys.
     pub admin_roles: Vec<Role>,
@@ -137,7 +137,7 @@ pub struct ConnectionLimits {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cache {
+pub struct CacheConfig {
     pub revocation_grace: Duration,
     pub entries: u64,
 }

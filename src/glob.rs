@@ -192,51 +192,51 @@ fn escaped(character: Option<char>) -> Result<char, GlobError> {
     character.filter(|character| matches!(character, '*' | '?' | '\\')).ok_or(GlobError::Escape)
 }
 
-/// Places in a run, one bit each.
-type Places = SmallVec<[u64; 1]>;
+/// Positions in a run, one bit each.
+type PositionSet = SmallVec<[u64; 1]>;
 
 /// Finds a run of literals and `?`. Place `i` is in the automaton's state while the last characters that were read are
 /// the run's first `i + 1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct RunSearch {
-    last_place: usize,
-    /// The places of `?`.
-    of_any: Places,
-    /// The places that accept a character which is a literal of the run, in the order of the characters.
-    of_literals: Box<[(char, Places)]>,
+    last_position: usize,
+    /// The positions of `?`.
+    of_any: PositionSet,
+    /// The positions that accept a character which is a literal of the run, in the order of the characters.
+    of_literals: Box<[(char, PositionSet)]>,
 }
 
 impl RunSearch {
     fn new(run: &[Piece]) -> Self {
-        let places = |accepts: &dyn Fn(Piece) -> bool| {
-            let mut places: Places = smallvec![0; run.len().div_ceil(WORD)];
+        let positions = |accepts: &dyn Fn(Piece) -> bool| {
+            let mut positions: PositionSet = smallvec![0; run.len().div_ceil(WORD)];
             let accepting = run.iter().enumerate().filter(|(_, piece)| accepts(**piece));
-            accepting.for_each(|(place, _)| places[place / WORD] |= 1 << (place % WORD));
-            places
+            accepting.for_each(|(position, _)| positions[position / WORD] |= 1 << (position % WORD));
+            positions
         };
         let mut literals: Vec<char> = run.iter().filter_map(|piece| piece.literal()).collect();
         literals.sort_unstable();
         literals.dedup();
-        let of_literals = literals.into_iter().map(|literal| (literal, places(&|piece| piece.accepts(literal)))).collect();
-        Self { last_place: run.len() - 1, of_any: places(&|piece| piece == Piece::AnyCharacter), of_literals }
+        let of_literals = literals.into_iter().map(|literal| (literal, positions(&|piece| piece.accepts(literal)))).collect();
+        Self { last_position: run.len() - 1, of_any: positions(&|piece| piece == Piece::AnyCharacter), of_literals }
     }
 
     /// Reads the text up to the first end of the run in it.
     fn skip_past(&self, text: &mut Chars<'_>, steps: &mut usize) -> bool {
-        let mut state: Places = smallvec![0; self.of_any.len()];
+        let mut state: PositionSet = smallvec![0; self.of_any.len()];
         text.any(|character| {
             let mut carry = 1;
-            for (word, accepting) in state.iter_mut().zip(self.places_of(character)) {
+            for (word, accepting) in state.iter_mut().zip(self.positions_of(character)) {
                 *steps += 1;
                 let next = (*word << 1 | carry) & accepting;
                 carry = *word >> (WORD - 1);
                 *word = next;
             }
-            state[self.last_place / WORD] >> (self.last_place % WORD) & 1 == 1
+            state[self.last_position / WORD] >> (self.last_position % WORD) & 1 == 1
         })
     }
 
-    fn places_of(&self, character: char) -> &Places {
+    fn positions_of(&self, character: char) -> &PositionSet {
         let found = self.of_literals.binary_search_by_key(&character, |(literal, _)| *literal);
         found.map_or(&self.of_any, |index| &self.of_literals[index].1)
     }

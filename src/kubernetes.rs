@@ -4,8 +4,8 @@ mod connect;
 mod events;
 mod index;
 mod role_map;
-mod tokens;
+mod service_account_tokens;
 
 pub use connect::ConnectError;
 pub use role_map::{ConfigMapSource, RoleMapWatch};
-pub use tokens::{ReviewResult, TokenAuthority, TokenAuthorityError};
+pub use service_account_tokens::{ReviewResult, TokenAuthority, TokenAuthorityError};

@@ -1,5 +1,6 @@
 //! All metrics of the process. Label values are enums or configured ids, never text from outside.
 
+mod bearer_tokens;
 mod cache;
 mod checks;
 mod labels;
@@ -8,7 +9,6 @@ mod registrar;
 mod renamed;
 mod role_map;
 mod store;
-mod tokens;
 
 pub use labels::*;
 
@@ -17,15 +17,15 @@ use std::time::Duration;
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
 
 use crate::rate_limits::Activity;
-use registrar::{Entry, MetricRegistrar};
+use registrar::{MetricEntry, MetricRegistrar};
 
 /// The process's metrics, over a registry of its own.
 pub struct Metrics {
     registry: Registry,
-    entries: Vec<Entry>,
+    entries: Vec<MetricEntry>,
     checks: checks::Checks,
     logins: logins::Logins,
-    tokens: tokens::TokenMetrics,
+    tokens: bearer_tokens::TokenMetrics,
     store: store::StoreMetrics,
     cache: cache::CacheMetrics,
     role_map: role_map::RoleMapMetrics,
@@ -47,7 +47,7 @@ impl Metrics {
             checks: checks::Checks::new(&mut registrar),
             logins: logins::Logins::new(&mut registrar),
             key_changes: registrar.counters("key_changes_total", "API keys created, regenerated or revoked.", &["change"]),
-            tokens: tokens::TokenMetrics::new(&mut registrar),
+            tokens: bearer_tokens::TokenMetrics::new(&mut registrar),
             store: store::StoreMetrics::new(&mut registrar),
             unreplicated_revocations: registrar.counter(
                 "store_unreplicated_revocations_total",
@@ -110,7 +110,7 @@ impl Metrics {
 
     /// The table of docs/metrics.md.
     pub fn reference(&self) -> String {
-        let row = |entry: &Entry| {
+        let row = |entry: &MetricEntry| {
             let labels: Vec<_> = entry.labels.iter().map(|label| format!("`{label}`")).collect();
             format!("| `{}` | {} | {} | {} |\n", entry.name, entry.kind, labels.join(", "), entry.help)
         };

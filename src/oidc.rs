@@ -10,7 +10,6 @@ mod flow;
 mod freshness;
 mod http;
 mod id_token;
-mod keys;
 mod logout_token;
 mod oauth2;
 mod openid_connect;
@@ -18,6 +17,7 @@ mod provider;
 mod proxy;
 mod registration;
 mod settings;
+mod signing_keys;
 #[cfg(test)]
 pub mod test_login;
 mod token_claims;
@@ -36,7 +36,6 @@ pub use flow::{
 };
 pub use http::HttpClientError;
 pub use id_token::IdTokenError;
-pub use keys::{FetchError, IssuerKeys};
 pub use logout_token::{LogoutToken, LogoutTokenError};
 pub use openid_connect::ProviderNotReadyError;
 pub use provider::Provider;
@@ -45,6 +44,7 @@ pub use settings::{
     AuthMethod, LoginFlowSettings, ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, ProviderSettings,
     RpLogout, UserInfoPolicy,
 };
+pub use signing_keys::{FetchError, IssuerKeys};
 pub use token_response::TokenResponseError;
 pub use userinfo::UserInfoError;
 

@@ -3,11 +3,11 @@
 pub mod text;
 
 mod account;
+mod api_keys;
 mod assets;
 mod brand;
 mod error;
 mod filters;
-mod keys;
 mod layout;
 mod onboarding;
 mod problem;
@@ -25,10 +25,10 @@ pub use account::{
     AccountPage, LinkConfirmationPage, LinkableProvider, LinkedIdentity, PasswordChangeForm, SessionRow, SessionsPage,
     SignInMethodsPage,
 };
+pub use api_keys::{AppKeyPage, ConsentState, KeyForm, KeyRestrictions, KeyRow, KeysPage, NewKey};
 pub use assets::{ASSETS, Asset, File, asset};
 pub use brand::{Brand, BrandError};
 pub use error::{Action, ErrorPage, Quote};
-pub use keys::{AppKeyPage, ConsentState, KeyForm, KeyRestrictions, KeyRow, KeysPage, NewKey};
 pub use layout::{Frame, Nav, SitePage};
 pub use onboarding::OnboardingPage;
 pub use problem::Problem;

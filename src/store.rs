@@ -39,7 +39,7 @@ const OPERATION_MEMORY: Duration = Duration::from_secs(60);
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Reads one record from the primary.
-    async fn get(&self, key: &Key) -> Result<Option<EncryptedRecord>, Error>;
+    async fn get(&self, key: &RecordKey) -> Result<Option<EncryptedRecord>, Error>;
 
     /// Writes all of a commit if its preconditions hold; otherwise writes nothing.
     async fn commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, Error>;
@@ -51,14 +51,14 @@ pub trait Store: Send + Sync + 'static {
     async fn has_free_memory(&self) -> bool;
 
     /// Counts one use against a quota that all pods share.
-    async fn spend(&self, key: &Key, quota: Quota) -> Result<QuotaUsage, Error>;
+    async fn spend(&self, key: &RecordKey, quota: Quota) -> Result<QuotaUsage, Error>;
 
     /// Returns the sequence of every shard. A shard that fails does not affect the results of the others.
     async fn sequences(&self) -> Vec<Result<Sequence, Error>>;
 
     /// Returns one page of the keys of a kind, over all shards. A key may be returned twice. The caller must restart the scan
     /// after an error that says that the layout has changed.
-    async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, Error>;
+    async fn scan(&self, kind: RecordKind, cursor: Cursor) -> Result<ScanPage, Error>;
 
     /// Subscribes to the invalidation messages of every pod's commits. A receiver that lags has missed some.
     fn invalidation_messages(&self) -> broadcast::Receiver<InvalidationMessage>;
@@ -76,7 +76,7 @@ pub struct Shard(u8);
 
 /// The kinds of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub enum RecordKind {
     /// A login flow, by the digest of its `state`.
     Flow,
     /// A user, by id.
@@ -105,9 +105,9 @@ pub enum Kind {
 
 /// Names a record: its shard, its kind and its id within the kind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key {
+pub struct RecordKey {
     pub shard: Shard,
-    pub kind: Kind,
+    pub kind: RecordKind,
     pub id: String,
 }
 
@@ -177,7 +177,7 @@ pub struct Cursor {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanPage {
-    pub keys: Vec<Key>,
+    pub keys: Vec<RecordKey>,
     /// `None` at the end.
     pub next: Option<Cursor>,
 }
@@ -192,7 +192,7 @@ pub enum Error {
     #[error("the store did not confirm a write, which may have happened: {0}")]
     Unknown(String),
     #[error("a {kind:?} record can't be read: {reason}")]
-    Unreadable { kind: Kind, reason: String },
+    Unreadable { kind: RecordKind, reason: String },
     /// Other writers changed the records during each attempt; nothing was written.
     #[error("other writers kept changing the record")]
     Contended,
@@ -245,7 +245,7 @@ impl fmt::Debug for Shard {
     }
 }
 
-impl Kind {
+impl RecordKind {
     /// The kinds whose values [`Records`] encrypts.
     pub const ENCRYPTED: [Self; 11] = [
         Self::Flow,
@@ -279,13 +279,13 @@ impl Kind {
     }
 }
 
-impl Key {
-    pub fn new(shard: Shard, kind: Kind, id: impl Into<String>) -> Self {
+impl RecordKey {
+    pub fn new(shard: Shard, kind: RecordKind, id: impl Into<String>) -> Self {
         Self { shard, kind, id: id.into() }
     }
 
     /// Returns the key of a record that is stored under a digest, in the digest's shard.
-    pub fn of_digest(kind: Kind, digest: &Digest) -> Self {
+    pub fn of_digest(kind: RecordKind, digest: &Digest) -> Self {
         Self::new(Shard::of(digest), kind, digest.to_hex())
     }
 
@@ -294,8 +294,8 @@ impl Key {
         format!("{{{}}}:{}:{}", self.shard.0, self.kind.label(), self.id)
     }
 
-    /// Parses the result of [`Key::name`].
-    fn parse(name: &str, kind: Kind) -> Option<Self> {
+    /// Parses the result of [`RecordKey::name`].
+    fn parse(name: &str, kind: RecordKind) -> Option<Self> {
         let (shard, rest) = name.strip_prefix('{')?.split_once("}:")?;
         let (label, id) = rest.split_once(':')?;
         let shard = Shard::new(shard.parse().ok()?)?;
@@ -372,11 +372,11 @@ mod tests {
 
     #[test]
     fn names_are_parsed_to_the_same_keys() {
-        let key = Key::new(Shard(17), Kind::Session, "ab:cd");
+        let key = RecordKey::new(Shard(17), RecordKind::Session, "ab:cd");
         assert_eq!(key.name(), "{17}:session:ab:cd");
-        assert_eq!(Key::parse(&key.name(), Kind::Session), Some(key.clone()));
-        assert_eq!(Key::parse(&key.name(), Kind::User), None);
-        assert_eq!(Key::parse("{64}:session:x", Kind::Session), None);
+        assert_eq!(RecordKey::parse(&key.name(), RecordKind::Session), Some(key.clone()));
+        assert_eq!(RecordKey::parse(&key.name(), RecordKind::User), None);
+        assert_eq!(RecordKey::parse("{64}:session:x", RecordKind::Session), None);
         let sequence = Sequence { number: 1 << 50, token: CommitToken::random() };
         assert_eq!(Sequence::parse(&sequence.to_string()), Some(sequence));
         assert_eq!(Sequence::parse("1:xyz"), None);
@@ -392,7 +392,7 @@ mod tests {
     #[should_panic(expected = "a commit spans shards")]
     fn a_commit_that_spans_two_shards_panics() {
         let mut commit = Commit::new(Shard(1));
-        commit.delete.push(Key::new(Shard(2), Kind::User, "x"));
+        commit.delete.push(RecordKey::new(Shard(2), RecordKind::User, "x"));
         commit.assert_one_shard();
     }
 }

@@ -1,8 +1,8 @@
 //! Matches a text with several sets of path patterns at once, by a bit-parallel automaton (Shift-And) over characters.
 //!
-//! Each character of a pattern is a place, which is one bit of the state. A place is active while the text that was read
-//! can end there. A character moves each active place to the next place, if that one accepts the character; `*` and `**`
-//! are places that stay active. So a character costs at most three steps for every 64 places, for every set of patterns
+//! Each character of a pattern is a state of the automaton, which is one bit. A state is active while the text that was read
+//! can end there. A character moves each active state to the next state, if that one accepts the character; `*` and `**`
+//! are states that stay active. So a character costs at most three steps for every 64 states, for every set of patterns
 //! and every text. Nothing is retried.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::{
     pattern::{PathPattern, Segment},
-    places::{ActivePlaces, Place, Places, SparsePlaces, dense, sparse, words},
+    state_set::{ActiveStates, SparseStateSet, StateNumber, StateSet, dense, sparse, words},
 };
 
 /// The position of a set in the list from which the automaton was built.
@@ -19,27 +19,27 @@ pub(super) type SetNumber = usize;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PatternAutomaton {
-    /// The active places after the slash with which every path begins.
-    start: Places,
-    /// The places of `?`, which accept every character except a slash.
-    any: Places,
-    /// The places of `*` and `**`. They stay active on every character except a slash.
-    loops: Places,
-    /// The places of `**`, which also stay active on a slash.
-    slash_loops: Places,
+    /// The active states after the slash with which every path begins.
+    start: StateSet,
+    /// The states of `?`, which accept every character except a slash.
+    any: StateSet,
+    /// The states of `*` and `**`. They stay active on every character except a slash.
+    loops: StateSet,
+    /// The states of `**`, which also stay active on a slash.
+    slash_loops: StateSet,
     /// The classes of ASCII characters, and those of other characters that occur in a pattern, in their order.
     ascii: Box<[u8; 128]>,
     others: Box<[(char, CharacterClass)]>,
-    /// The places that accept a character of each class.
-    accepting: Box<[AcceptingPlaces]>,
-    /// The places of `**` before another segment. It is entered together with that segment's slash, since `**` also matches
+    /// The states that accept a character of each class.
+    accepting: Box<[AcceptingStates]>,
+    /// The states of `**` before another segment. It is entered together with that segment's slash, since `**` also matches
     /// no segment.
-    skips: SparsePlaces,
-    /// The places of `**` at the end of a pattern. The rest of a text does not change a state of only these.
-    final_double_stars: Places,
-    /// The places at which a pattern ends, and the set of each of them.
-    ends: Places,
-    end_sets: Box<[(Place, SetNumber)]>,
+    skips: SparseStateSet,
+    /// The states of `**` at the end of a pattern. The rest of a text does not change a state of only these.
+    final_double_stars: StateSet,
+    /// The states at which a pattern ends, and the set of each of them.
+    ends: StateSet,
+    end_sets: Box<[(StateNumber, SetNumber)]>,
     number_of_sets: usize,
 }
 
@@ -50,10 +50,10 @@ const NO_LITERAL: CharacterClass = 0;
 
 /// The smaller one of two forms.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum AcceptingPlaces {
-    /// With the places of `?`, unless the character is a slash.
-    Dense(Places),
-    Sparse(SparsePlaces),
+enum AcceptingStates {
+    /// With the states of `?`, unless the character is a slash.
+    Dense(StateSet),
+    Sparse(SparseStateSet),
 }
 
 const SLASH: char = '/';
@@ -73,13 +73,13 @@ impl PatternAutomaton {
     }
 
     /// Reads the text after the first slash of a path.
-    pub(super) fn read(&self, text: &str) -> ActivePlaces {
+    pub(super) fn read(&self, text: &str) -> ActiveStates {
         self.read_counting(text, &mut 0)
     }
 
     /// Reads a text, and counts the steps.
-    pub(super) fn read_counting(&self, text: &str, steps: &mut usize) -> ActivePlaces {
-        let mut active = ActivePlaces::new(&self.start);
+    pub(super) fn read_counting(&self, text: &str, steps: &mut usize) -> ActiveStates {
+        let mut active = ActiveStates::new(&self.start);
         let mut next = active.clone();
         for character in text.chars() {
             self.step(&active, &mut next, character, steps);
@@ -92,18 +92,18 @@ impl PatternAutomaton {
     }
 
     /// The sets with a pattern that matches the text that was read, in their order.
-    pub(super) fn matching_sets(&self, read: &ActivePlaces) -> SmallVec<[SetNumber; 4]> {
-        let mut sets: SmallVec<_> = read.intersection(&self.ends).map(|place| self.set_at(place)).collect();
+    pub(super) fn matching_sets(&self, read: &ActiveStates) -> SmallVec<[SetNumber; 4]> {
+        let mut sets: SmallVec<_> = read.intersection(&self.ends).map(|state| self.set_at(state)).collect();
         sets.dedup();
         sets
     }
 
-    fn set_at(&self, end: Place) -> SetNumber {
-        let index = self.end_sets.partition_point(|(place, _)| *place < end);
+    fn set_at(&self, end: StateNumber) -> SetNumber {
+        let index = self.end_sets.partition_point(|(state, _)| *state < end);
         self.end_sets[index].1
     }
 
-    fn step(&self, active: &ActivePlaces, next: &mut ActivePlaces, character: char, steps: &mut usize) {
+    fn step(&self, active: &ActiveStates, next: &mut ActiveStates, character: char, steps: &mut usize) {
         let loops = if character == SLASH { &self.slash_loops } else { &self.loops };
         let (accepting, in_addition) = self.accepting(character);
         next.move_from(active, accepting, loops);
@@ -115,7 +115,7 @@ impl PatternAutomaton {
         }
     }
 
-    fn accepting(&self, character: char) -> (&Places, &[(usize, u64)]) {
+    fn accepting(&self, character: char) -> (&StateSet, &[(usize, u64)]) {
         let class = match self.ascii.get(character as usize) {
             Some(class) => usize::from(*class),
             None => {
@@ -124,32 +124,32 @@ impl PatternAutomaton {
             }
         };
         match &self.accepting[class] {
-            AcceptingPlaces::Dense(places) => (places, &[]),
-            AcceptingPlaces::Sparse(places) => (&self.any, places),
+            AcceptingStates::Dense(states) => (states, &[]),
+            AcceptingStates::Sparse(states) => (&self.any, states),
         }
     }
 }
 
-/// Lists of places, in their order.
+/// Lists of states, in their order.
 #[derive(Default)]
 struct AutomatonBuilder {
     length: usize,
-    start: Vec<Place>,
-    any: Vec<Place>,
-    loops: Vec<Place>,
-    slash_loops: Vec<Place>,
-    literals: BTreeMap<char, Vec<Place>>,
-    skips: Vec<Place>,
-    final_double_stars: Vec<Place>,
-    ends: Vec<(Place, SetNumber)>,
+    start: Vec<StateNumber>,
+    any: Vec<StateNumber>,
+    loops: Vec<StateNumber>,
+    slash_loops: Vec<StateNumber>,
+    literals: BTreeMap<char, Vec<StateNumber>>,
+    skips: Vec<StateNumber>,
+    final_double_stars: Vec<StateNumber>,
+    ends: Vec<(StateNumber, SetNumber)>,
     number_of_sets: usize,
 }
 
 impl AutomatonBuilder {
     /// Adds a pattern to the set that is being built.
     fn add(&mut self, pattern: &PathPattern) {
-        // Only the first slash of the path leads to the first place. The last place of the pattern before does not.
-        let first = self.add_place();
+        // Only the first slash of the path leads to the first state. The last state of the pattern before does not.
+        let first = self.add_state();
         self.start.push(first);
         let mut previous = None;
         for segment in pattern.segments() {
@@ -164,7 +164,7 @@ impl AutomatonBuilder {
         self.add_ends(first, previous);
     }
 
-    fn add_ends(&mut self, first: Place, last_segment: Option<Segment<'_>>) {
+    fn add_ends(&mut self, first: StateNumber, last_segment: Option<Segment<'_>>) {
         let last = self.length - 1;
         match last_segment {
             None => self.add_end(last),
@@ -184,22 +184,22 @@ impl AutomatonBuilder {
         }
     }
 
-    fn add_end(&mut self, place: Place) {
-        self.ends.push((place, self.number_of_sets));
+    fn add_end(&mut self, state: StateNumber) {
+        self.ends.push((state, self.number_of_sets));
     }
 
-    fn add_place(&mut self) -> Place {
+    fn add_state(&mut self) -> StateNumber {
         self.length += 1;
         self.length - 1
     }
 
     fn add_slash(&mut self) {
-        let place = self.add_place();
-        self.literals.entry(SLASH).or_default().push(place);
+        let state = self.add_state();
+        self.literals.entry(SLASH).or_default().push(state);
     }
 
-    /// `first` is the first place of the pattern.
-    fn add_slash_after_double_star(&mut self, first: Place) {
+    /// `first` is the first state of the pattern.
+    fn add_slash_after_double_star(&mut self, first: StateNumber) {
         let double_star = self.length - 1;
         self.skips.push(double_star);
         self.add_slash();
@@ -208,7 +208,7 @@ impl AutomatonBuilder {
         }
     }
 
-    /// Adds the places after the slash of the segment. `**` needs none, since it begins with a slash that is followed by
+    /// Adds the states after the slash of the segment. `**` needs none, since it begins with a slash that is followed by
     /// anything.
     fn add_segment(&mut self, segment: Segment<'_>) {
         match segment {
@@ -224,12 +224,12 @@ impl AutomatonBuilder {
         match character {
             '*' => self.loops.push(self.length - 1),
             '?' => {
-                let place = self.add_place();
-                self.any.push(place);
+                let state = self.add_state();
+                self.any.push(state);
             }
             literal => {
-                let place = self.add_place();
-                self.literals.entry(literal).or_default().push(place);
+                let state = self.add_state();
+                self.literals.entry(literal).or_default().push(state);
             }
         }
     }
@@ -238,10 +238,10 @@ impl AutomatonBuilder {
         self.literals.entry(SLASH).or_default();
         let words = words(self.length);
         let any = dense(&self.any, words);
-        let mut accepting = vec![AcceptingPlaces::Dense(any.clone())];
+        let mut accepting = vec![AcceptingStates::Dense(any.clone())];
         let (mut ascii, mut others) = (Box::new([NO_LITERAL as u8; 128]), Vec::new());
-        for (class, (character, places)) in (NO_LITERAL + 1..).zip(&self.literals) {
-            accepting.push(AcceptingPlaces::new(*character, places, &any));
+        for (class, (character, states)) in (NO_LITERAL + 1..).zip(&self.literals) {
+            accepting.push(AcceptingStates::new(*character, states, &any));
             match ascii.get_mut(*character as usize) {
                 // ASCII characters come first.
                 Some(ascii) => *ascii = class as u8,
@@ -257,7 +257,7 @@ impl AutomatonBuilder {
             accepting: accepting.into(),
             skips: sparse(&self.skips),
             final_double_stars: dense(&self.final_double_stars, words),
-            ends: dense(&self.ends.iter().map(|(place, _)| *place).collect::<Vec<_>>(), words),
+            ends: dense(&self.ends.iter().map(|(state, _)| *state).collect::<Vec<_>>(), words),
             end_sets: self.ends.into(),
             number_of_sets: self.number_of_sets,
             any,
@@ -265,16 +265,16 @@ impl AutomatonBuilder {
     }
 }
 
-impl AcceptingPlaces {
-    fn new(character: char, places: &[Place], any: &Places) -> Self {
-        let in_words = sparse(places);
+impl AcceptingStates {
+    fn new(character: char, states: &[StateNumber], any: &StateSet) -> Self {
+        let in_words = sparse(states);
         if character == SLASH {
-            return Self::Dense(dense(places, any.len()));
+            return Self::Dense(dense(states, any.len()));
         }
         if in_words.len() * 2 < any.len() {
             return Self::Sparse(in_words);
         }
-        Self::Dense(dense(places, any.len()).iter().zip(any).map(|(places, any)| places | any).collect())
+        Self::Dense(dense(states, any.len()).iter().zip(any).map(|(states, any)| states | any).collect())
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{
     automaton::PatternAutomaton,
     pattern::{PathPattern, Segment},
-    places::{ActivePlaces, Place, Places, SparsePlaces, Transitions, dense, sparse, words},
+    state_set::{ActiveStates, SparseStateSet, StateNumber, StateSet, Transitions, dense, sparse, words},
 };
 
 /// The position of a rule in its list.
@@ -19,21 +19,21 @@ pub(super) type RuleNumber = usize;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PathIndex {
     /// The root, and its `**`.
-    start: Places,
+    start: StateSet,
     /// The nodes of `**`, in which each segment stays.
-    double_stars: Places,
+    double_stars: StateSet,
     /// The nodes that are followed by the node of a `**`. It is entered without a segment.
-    before_double_stars: SparsePlaces,
+    before_double_stars: SparseStateSet,
     /// The transitions of `*`, which every segment takes.
     any: Transitions,
     literals: HashMap<Box<str>, Transitions>,
     /// Each other wildcard, as a set of its own, with its transitions.
     wildcards: PatternAutomaton,
     wildcard_transitions: Box<[Transitions]>,
-    before_wildcards: SparsePlaces,
+    before_wildcards: SparseStateSet,
     /// The nodes of `**` at the end of all patterns that reach them. The rest of a path does not change a set of only these.
-    final_double_stars: Places,
-    ends: Places,
+    final_double_stars: StateSet,
+    ends: StateSet,
     /// For each node, the rules with a pattern that ends there, in their order.
     rules: Box<[Box<[RuleNumber]>]>,
 }
@@ -56,7 +56,7 @@ impl PathIndex {
             "" => (None, true),
             rest => rest.strip_suffix('/').map_or((Some(rest), false), |rest| (Some(rest), true)),
         };
-        let mut active = ActivePlaces::new(&self.start);
+        let mut active = ActiveStates::new(&self.start);
         let mut next = active.clone();
         for segment in segments.into_iter().flat_map(|segments| segments.split('/')) {
             self.step(&active, &mut next, segment, steps);
@@ -74,7 +74,7 @@ impl PathIndex {
         self.first_rule_at(&next, first, &is_match)
     }
 
-    fn step(&self, active: &ActivePlaces, next: &mut ActivePlaces, segment: &str, steps: &mut usize) {
+    fn step(&self, active: &ActiveStates, next: &mut ActiveStates, segment: &str, steps: &mut usize) {
         next.keep_from(active, &self.double_stars);
         *steps += self.double_stars.len() + self.before_wildcards.len() + self.before_double_stars.len();
         next.take(active, &self.any, steps);
@@ -92,7 +92,7 @@ impl PathIndex {
 
     fn first_rule_at(
         &self,
-        active: &ActivePlaces,
+        active: &ActiveStates,
         known: Option<RuleNumber>,
         is_match: impl Fn(RuleNumber) -> bool,
     ) -> Option<RuleNumber> {
@@ -103,14 +103,14 @@ impl PathIndex {
     }
 }
 
-/// The tree before its nodes have places.
+/// The tree before its nodes have states.
 struct PatternTree<'a> {
-    nodes: Vec<Node<'a>>,
+    nodes: Vec<SegmentNode<'a>>,
     known: HashMap<(NodeNumber, Segment<'a>), NodeNumber>,
 }
 
 #[derive(Default)]
-struct Node<'a> {
+struct SegmentNode<'a> {
     children: Vec<(Segment<'a>, NodeNumber)>,
     rules: Vec<RuleNumber>,
 }
@@ -121,7 +121,7 @@ const ROOT: NodeNumber = 0;
 
 impl Default for PatternTree<'_> {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()], known: HashMap::new() }
+        Self { nodes: vec![SegmentNode::default()], known: HashMap::new() }
     }
 }
 
@@ -137,16 +137,16 @@ impl<'a> PatternTree<'a> {
     fn child(&mut self, parent: NodeNumber, segment: Segment<'a>) -> NodeNumber {
         *self.known.entry((parent, segment)).or_insert_with(|| {
             let child = self.nodes.len();
-            self.nodes.push(Node::default());
+            self.nodes.push(SegmentNode::default());
             let children = &mut self.nodes[parent].children;
-            // `**` is the first child, so that its place is the next one.
+            // `**` is the first child, so that its state is the next one.
             let index = if segment == Segment::DoubleStar { 0 } else { children.len() };
             children.insert(index, (segment, child));
             child
         })
     }
 
-    /// The nodes in the order of their places: each node is followed by its first child.
+    /// The nodes in the order of their states: each node is followed by its first child.
     fn in_order(&self) -> Vec<NodeNumber> {
         let (mut order, mut rest) = (Vec::new(), vec![ROOT]);
         while let Some(node) = rest.pop() {
@@ -164,14 +164,14 @@ impl<'a> PatternTree<'a> {
     }
 
     fn edges(&self, order: &[NodeNumber]) -> Edges<'a> {
-        let mut places = vec![0; order.len()];
-        order.iter().enumerate().for_each(|(place, node)| places[*node] = place);
+        let mut states = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(state, node)| states[*node] = state);
         let mut edges = Edges::default();
-        for (place, node) in order.iter().enumerate() {
+        for (state, node) in order.iter().enumerate() {
             for (segment, child) in &self.nodes[*node].children {
-                let to = places[*child];
+                let to = states[*child];
                 if *segment != Segment::DoubleStar {
-                    edges.by_segment.entry(*segment).or_default().push((place, to));
+                    edges.by_segment.entry(*segment).or_default().push((state, to));
                     continue;
                 }
                 edges.double_stars.push(to);
@@ -184,12 +184,12 @@ impl<'a> PatternTree<'a> {
     }
 }
 
-/// The edges of the tree, from place to place, in their order.
+/// The edges of the tree, from state to state, in their order.
 #[derive(Default)]
 struct Edges<'a> {
-    by_segment: BTreeMap<Segment<'a>, Vec<(Place, Place)>>,
-    double_stars: Vec<Place>,
-    final_double_stars: Vec<Place>,
+    by_segment: BTreeMap<Segment<'a>, Vec<(StateNumber, StateNumber)>>,
+    double_stars: Vec<StateNumber>,
+    final_double_stars: Vec<StateNumber>,
 }
 
 impl Edges<'_> {
@@ -210,9 +210,9 @@ impl Edges<'_> {
             }
         }
         before_wildcards.sort_unstable();
-        let before_double_stars: Vec<_> = self.double_stars.iter().map(|place| place - 1).collect();
-        let start: &[Place] = if before_double_stars.first() == Some(&ROOT) { &[ROOT, ROOT + 1] } else { &[ROOT] };
-        let ends: Vec<_> = (0..rules.len()).filter(|place| !rules[*place].is_empty()).collect();
+        let before_double_stars: Vec<_> = self.double_stars.iter().map(|state| state - 1).collect();
+        let start: &[StateNumber] = if before_double_stars.first() == Some(&ROOT) { &[ROOT, ROOT + 1] } else { &[ROOT] };
+        let ends: Vec<_> = (0..rules.len()).filter(|state| !rules[*state].is_empty()).collect();
         PathIndex {
             start: dense(start, words),
             double_stars: dense(&self.double_stars, words),

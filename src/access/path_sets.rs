@@ -15,8 +15,8 @@ impl PathSets {
     /// matches a path also matches it in lower case.
     pub fn all_contain(&self, interpretations: &PathInterpretations<'_>) -> bool {
         let is_in_all = |path: &str| {
-            let state = path.strip_prefix('/').map(|text| self.0.read(text));
-            state.is_some_and(|state| self.0.matching_sets(&state).len() == self.0.number_of_sets())
+            let active = path.strip_prefix('/').map(|text| self.0.read(text));
+            active.is_some_and(|active| self.0.matching_sets(&active).len() == self.0.number_of_sets())
         };
         interpretations.paths().all(is_in_all)
     }

@@ -15,7 +15,7 @@ pub(super) struct ManagedKey {
 /// The record of the owner that the manager's right was checked against. `None` for a user's own keys, where no role is
 /// compared.
 #[derive(Clone)]
-pub(super) struct OwnerPrecondition(Option<(store::Key, Version)>);
+pub(super) struct OwnerPrecondition(Option<(store::RecordKey, Version)>);
 
 impl OwnerPrecondition {
     /// Adds the precondition that the owner still has the role that was compared.

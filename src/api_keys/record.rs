@@ -12,7 +12,7 @@ use crate::{
     principal::Role,
     role_map::RoleMap,
     secret::Digest,
-    store::{self, Change, Index, Kind, Record, Shard, ShardedId as KeyId, Ttl},
+    store::{self, Change, Index, Record, RecordKind, Shard, ShardedId as KeyId, Ttl},
     users::{self, Generation},
 };
 
@@ -106,8 +106,8 @@ const MAX_SECRETS: usize = 4;
 
 impl ApiKey {
     /// Returns the store key of the record.
-    pub fn key(id: KeyId) -> store::Key {
-        store::Key::new(id.shard(), Kind::Key, id.to_string())
+    pub fn key(id: KeyId) -> store::RecordKey {
+        store::RecordKey::new(id.shard(), RecordKind::Key, id.to_string())
     }
 
     /// True if a secret was shown to a user whose role is below the owner's present role, or unknown.
@@ -159,7 +159,7 @@ impl ApiKey {
         change.delete(&Self::key(self.id)).drop_key(&id).replicated()
     }
 
-    pub(super) fn pointers(&self) -> impl Iterator<Item = store::Key> {
+    pub(super) fn pointers(&self) -> impl Iterator<Item = store::RecordKey> {
         self.secrets.iter().map(|secret| secret.pointer_key(self.id.shard()))
     }
 
@@ -185,8 +185,8 @@ impl ApiKey {
 
 /// The pointers of previous secrets to delete, and those to keep with their remaining lifetime.
 pub(super) struct PointerChanges {
-    pub removed: Vec<store::Key>,
-    pub expiring: Vec<(store::Key, Ttl)>,
+    pub removed: Vec<store::RecordKey>,
+    pub expiring: Vec<(store::RecordKey, Ttl)>,
 }
 
 impl SecretEntry {
@@ -194,20 +194,20 @@ impl SecretEntry {
         Self { digest: *digest.as_bytes(), until: None }
     }
 
-    fn pointer_key(&self, shard: Shard) -> store::Key {
+    fn pointer_key(&self, shard: Shard) -> store::RecordKey {
         Pointer::key(shard, &Digest::from_bytes(self.digest))
     }
 }
 
 impl Pointer {
-    pub fn key(shard: Shard, secret: &Digest) -> store::Key {
-        store::Key::new(shard, Kind::KeySecret, secret.to_hex())
+    pub fn key(shard: Shard, secret: &Digest) -> store::RecordKey {
+        store::RecordKey::new(shard, RecordKind::KeySecret, secret.to_hex())
     }
 }
 
 impl KeyCreations {
-    pub(super) fn key(user: &str) -> store::Key {
-        store::Key::new(users::shard_of(user), Kind::KeyCreations, user)
+    pub(super) fn key(user: &str) -> store::RecordKey {
+        store::RecordKey::new(users::shard_of(user), RecordKind::KeyCreations, user)
     }
 
     /// Returns the record that also counts a new key. `longest` is the expiry of a key with the maximum lifetime: a record of an
@@ -240,15 +240,15 @@ fn time_left(end: Timestamp, now: Timestamp) -> Ttl {
 }
 
 impl Record for ApiKey {
-    const KIND: Kind = Kind::Key;
+    const KIND: RecordKind = RecordKind::Key;
 }
 
 impl Record for Pointer {
-    const KIND: Kind = Kind::KeySecret;
+    const KIND: RecordKind = RecordKind::KeySecret;
 }
 
 impl Record for KeyCreations {
-    const KIND: Kind = Kind::KeyCreations;
+    const KIND: RecordKind = RecordKind::KeyCreations;
 }
 
 /// Omits the alias, which is text of the user.

@@ -14,7 +14,7 @@ use crate::{
     principal::{Role, Team},
     role_map::{ConfiguredNames, RoleMap, RoleMaps},
     secret::KeyRing,
-    store::{self, Kind, MemoryStore, Record, StaleEntry, Store, Ttl},
+    store::{self, MemoryStore, Record, RecordKind, StaleEntry, Store, Ttl},
     users::{self, Policy, User},
 };
 
@@ -80,7 +80,7 @@ impl Fixture {
         self.create(&KeyParameters { manage_keys: true, restrictions, ..KeyParameters::default() }).await
     }
 
-    async fn exists<T: Record>(&self, place: &store::Key) -> bool {
+    async fn exists<T: Record>(&self, place: &store::RecordKey) -> bool {
         self.records.get::<T>(place).await.unwrap().is_some()
     }
 
@@ -235,7 +235,7 @@ async fn a_revoked_key_leaves_no_record_and_its_invalidation_message_names_it() 
         assert!(!fixture.exists::<Pointer>(&Pointer::key(made.key.id.shard(), &secret.digest())).await);
     }
     assert!(!fixture.exists::<ApiKey>(&ApiKey::key(made.key.id)).await && fixture.index("alice").await.is_empty());
-    let left = fixture.records.store().scan(Kind::KeySecret, store::Cursor::default()).await.unwrap();
+    let left = fixture.records.store().scan(RecordKind::KeySecret, store::Cursor::default()).await.unwrap();
     assert!(left.keys.is_empty(), "{left:?}");
     assert!(matches!(fixture.keys.revoke(&by_session(), made.key.id).await, Err(KeysError::NotFound)));
 }

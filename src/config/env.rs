@@ -1,7 +1,7 @@
 //! Applies environment variables to the parsed file: `VESTIBULE__STORE__URL` is `store.url`, `VESTIBULE__PROVIDERS__0__ISSUER`
 //! is `providers[0].issuer`.
 
-use crate::yaml::tree::{Entry, Node, Value};
+use crate::yaml::tree::{MapEntry, Node, NodeValue};
 use crate::yaml::{Mistake, Place};
 
 pub const PREFIX: &str = "VESTIBULE__";
@@ -36,12 +36,12 @@ pub fn append_lists(root: &mut Node, variables: &[(String, String)]) {
         let place = || Place::Variable(name.to_owned());
         let Some(list) = child(root, section, place).and_then(|section| child(section, field, place)) else { continue };
         if list.is_null() {
-            list.value = Value::Seq(Vec::new());
+            list.value = NodeValue::Seq(Vec::new());
         }
         // A value that is not a list is reported elsewhere.
-        let Value::Seq(nodes) = &mut list.value else { continue };
+        let NodeValue::Seq(nodes) = &mut list.value else { continue };
         for item in value.split(',').map(str::trim).filter(|item| !item.is_empty()) {
-            let is_listed = nodes.iter().any(|node| matches!(&node.value, Value::Scalar(scalar) if scalar.text == item));
+            let is_listed = nodes.iter().any(|node| matches!(&node.value, NodeValue::Scalar(scalar) if scalar.text == item));
             if !is_listed {
                 nodes.push(Node::raw(place(), item.to_owned()));
             }
@@ -52,11 +52,11 @@ pub fn append_lists(root: &mut Node, variables: &[(String, String)]) {
 /// Returns the value of a field, and creates it if it is missing. `None` if the node can't have fields.
 fn child<'n>(node: &'n mut Node, key: &str, place: impl Fn() -> Place) -> Option<&'n mut Node> {
     if node.is_null() {
-        node.value = Value::Map(Vec::new());
+        node.value = NodeValue::Map(Vec::new());
     }
-    let Value::Map(entries) = &mut node.value else { return None };
+    let NodeValue::Map(entries) = &mut node.value else { return None };
     let index = entries.iter().position(|entry| entry.key == key).unwrap_or_else(|| {
-        entries.push(Entry { key: key.to_owned(), place: place(), value: Node::null(place()) });
+        entries.push(MapEntry { key: key.to_owned(), place: place(), value: Node::null(place()) });
         entries.len() - 1
     });
     Some(&mut entries[index].value)
@@ -69,7 +69,7 @@ pub fn variable_of(path: &str) -> String {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Segment {
+enum PathSegment {
     Index(usize),
     Name(String),
 }
@@ -82,43 +82,43 @@ struct Overlay<'a> {
 }
 
 impl Overlay<'_> {
-    fn set(&mut self, node: &mut Node, segments: &[Segment]) {
+    fn set(&mut self, node: &mut Node, segments: &[PathSegment]) {
         let Some((first, rest)) = segments.split_first() else {
             *node = Node::raw(self.place(), self.value.to_owned());
             return;
         };
         self.open(node, first);
         match (&mut node.value, first) {
-            (Value::Map(entries), _) => self.set_field(entries, first, rest),
-            (Value::Seq(nodes), Segment::Index(index)) => self.set_element(nodes, *index, rest),
-            (Value::Seq(_), Segment::Name(_)) => {
+            (NodeValue::Map(entries), _) => self.set_field(entries, first, rest),
+            (NodeValue::Seq(nodes), PathSegment::Index(index)) => self.set_element(nodes, *index, rest),
+            (NodeValue::Seq(_), PathSegment::Name(_)) => {
                 let example = format!("{}__0__…", variable_of(&self.path));
                 self.complain(format!("is a list: give the element's number, as in {example}"));
             }
-            (Value::Scalar(_), _) => self.complain("is a single value and has no fields".to_owned()),
-            (Value::Broken, _) => {}
+            (NodeValue::Scalar(_), _) => self.complain("is a single value and has no fields".to_owned()),
+            (NodeValue::Broken, _) => {}
         }
     }
 
     /// Converts the node to a list or map: parses a variable's text, and replaces an empty value.
-    fn open(&mut self, node: &mut Node, first: &Segment) {
+    fn open(&mut self, node: &mut Node, first: &PathSegment) {
         let taken = std::mem::replace(node, Node::null(self.place()));
         let parsed = taken.expanded(&self.path);
         self.mistakes.extend(parsed.mistakes);
         *node = parsed.root;
         if node.is_null() {
             let value = match first {
-                Segment::Index(_) => Value::Seq(Vec::new()),
-                Segment::Name(_) => Value::Map(Vec::new()),
+                PathSegment::Index(_) => NodeValue::Seq(Vec::new()),
+                PathSegment::Name(_) => NodeValue::Map(Vec::new()),
             };
             *node = Node { place: self.place(), value };
         }
     }
 
-    fn set_field(&mut self, entries: &mut Vec<Entry>, segment: &Segment, rest: &[Segment]) {
+    fn set_field(&mut self, entries: &mut Vec<MapEntry>, segment: &PathSegment, rest: &[PathSegment]) {
         let key = match segment {
-            Segment::Index(index) => index.to_string(),
-            Segment::Name(name) => name.clone(),
+            PathSegment::Index(index) => index.to_string(),
+            PathSegment::Name(name) => name.clone(),
         };
         if !self.path.is_empty() {
             self.path.push('.');
@@ -126,7 +126,7 @@ impl Overlay<'_> {
         self.path.push_str(&key);
         let place = self.place();
         let index = entries.iter().position(|entry| entry.key == key).unwrap_or_else(|| {
-            entries.push(Entry { key, place: place.clone(), value: Node::null(place.clone()) });
+            entries.push(MapEntry { key, place: place.clone(), value: Node::null(place.clone()) });
             entries.len() - 1
         });
         if rest.is_empty() {
@@ -135,7 +135,7 @@ impl Overlay<'_> {
         self.set(&mut entries[index].value, rest);
     }
 
-    fn set_element(&mut self, nodes: &mut Vec<Node>, index: usize, rest: &[Segment]) {
+    fn set_element(&mut self, nodes: &mut Vec<Node>, index: usize, rest: &[PathSegment]) {
         if index > nodes.len() {
             let next = nodes.len();
             self.complain(format!("has {next} elements, so the next number is {next}, not {index}"));
@@ -157,12 +157,12 @@ impl Overlay<'_> {
     }
 }
 
-fn segments(name: &str) -> Result<Vec<Segment>, &'static str> {
+fn segments(name: &str) -> Result<Vec<PathSegment>, &'static str> {
     let rest = name.strip_prefix(PREFIX).unwrap_or(name);
     rest.split("__").map(segment).collect()
 }
 
-fn segment(text: &str) -> Result<Segment, &'static str> {
+fn segment(text: &str) -> Result<PathSegment, &'static str> {
     let is_field = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
     if text.is_empty() || text.starts_with('_') {
         return Err("is not a field name: separate names with `__`, as in VESTIBULE__STORE__URL");
@@ -171,8 +171,8 @@ fn segment(text: &str) -> Result<Segment, &'static str> {
         return Err("is not a field name: use capital letters, as in VESTIBULE__STORE__URL");
     }
     Ok(match text.parse::<usize>() {
-        Ok(index) if index.to_string() == text => Segment::Index(index),
-        _ => Segment::Name(text.to_ascii_lowercase()),
+        Ok(index) if index.to_string() == text => PathSegment::Index(index),
+        _ => PathSegment::Name(text.to_ascii_lowercase()),
     })
 }
 
@@ -192,13 +192,13 @@ mod tests {
 
     fn outline(node: &Node) -> String {
         match &node.value {
-            Value::Scalar(scalar) => scalar.text.clone(),
-            Value::Map(entries) => {
+            NodeValue::Scalar(scalar) => scalar.text.clone(),
+            NodeValue::Map(entries) => {
                 let inner: Vec<_> = entries.iter().map(|e| format!("{}: {}", e.key, outline(&e.value))).collect();
                 format!("{{{}}}", inner.join(", "))
             }
-            Value::Seq(nodes) => format!("[{}]", nodes.iter().map(outline).collect::<Vec<_>>().join(", ")),
-            Value::Broken => "broken".to_owned(),
+            NodeValue::Seq(nodes) => format!("[{}]", nodes.iter().map(outline).collect::<Vec<_>>().join(", ")),
+            NodeValue::Broken => "broken".to_owned(),
         }
     }
 

@@ -71,28 +71,28 @@ impl RedisUrl {
 
 struct UrlForm {
     scheme: &'static str,
-    shape: Shape,
+    shape: DeploymentForm,
     tls: bool,
     default_port: u16,
 }
 
 #[derive(Clone, Copy)]
-enum Shape {
+enum DeploymentForm {
     Standalone,
     Sentinel,
     Cluster,
 }
 
 const FORMS: [UrlForm; 6] = [
-    UrlForm { scheme: "redis", shape: Shape::Standalone, tls: false, default_port: 6379 },
-    UrlForm { scheme: "rediss", shape: Shape::Standalone, tls: true, default_port: 6379 },
-    UrlForm { scheme: "redis-sentinel", shape: Shape::Sentinel, tls: false, default_port: 26379 },
-    UrlForm { scheme: "rediss-sentinel", shape: Shape::Sentinel, tls: true, default_port: 26379 },
-    UrlForm { scheme: "redis-cluster", shape: Shape::Cluster, tls: false, default_port: 6379 },
-    UrlForm { scheme: "rediss-cluster", shape: Shape::Cluster, tls: true, default_port: 6379 },
+    UrlForm { scheme: "redis", shape: DeploymentForm::Standalone, tls: false, default_port: 6379 },
+    UrlForm { scheme: "rediss", shape: DeploymentForm::Standalone, tls: true, default_port: 6379 },
+    UrlForm { scheme: "redis-sentinel", shape: DeploymentForm::Sentinel, tls: false, default_port: 26379 },
+    UrlForm { scheme: "rediss-sentinel", shape: DeploymentForm::Sentinel, tls: true, default_port: 26379 },
+    UrlForm { scheme: "redis-cluster", shape: DeploymentForm::Cluster, tls: false, default_port: 6379 },
+    UrlForm { scheme: "rediss-cluster", shape: DeploymentForm::Cluster, tls: true, default_port: 6379 },
 ];
 
-impl Shape {
+impl DeploymentForm {
     /// Parses the path: a database, a master's name, or none.
     fn parse_path(self, path: &str, hosts: usize) -> Result<(RedisTopology, u8), RedisUrlError> {
         match self {

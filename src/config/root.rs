@@ -10,9 +10,9 @@ use super::secrets::{SecretFields, key_ring};
 use super::store::StoreScope;
 use super::token_issuer::{EarlierIssuers, ValidationContext};
 use super::{
-    Cache, Config, ConnectionLimits, Listen, LocalAccounts, Log, LogFormat, Shutdown, UpstreamCredentials, api, apps, check,
-    identity_headers, keys, local_accounts, provider, rate_limits, role_map, store, token_issuer, ui, upstream_credential,
-    values,
+    CacheConfig, Config, ConnectionLimits, Listen, LocalAccounts, Log, LogFormat, Shutdown, UpstreamCredentials, api, api_keys,
+    app_keys, check, identity_headers, local_accounts, provider, rate_limits, role_map, store, token_issuer, ui,
+    upstream_credential, values,
 };
 use crate::bearer_tokens::IssuerSettings;
 use crate::client_address::ProxyNetwork;
@@ -42,13 +42,13 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let (logins, sessions) = read_logins_and_sessions(root);
     let cache = root.section("cache", CACHE, read_cache);
     let admin_roles = root.list(ADMIN_ROLES, &ROLE, &["proxy_admin"]);
-    let keys = root.section("keys", keys::DOC, keys::read);
+    let keys = root.section("keys", api_keys::DOC, api_keys::read);
     let local_accounts = read_local_accounts(root, providers.as_deref());
     let (upstream_credential, identity_encoding) = read_upstream_headers(root, public_url.as_ref());
     let sources = claim_sources(providers.as_deref(), token_issuers.as_deref(), local_accounts.as_ref());
     let configured = configured_names(sources, upstream_credential.as_ref());
     let role_map = root.section("role_map", role_map::DOC, |section| role_map::read(section, &configured, warnings));
-    let (api, apps) = (root.section("api", api::DOC, api::read), root.section("apps", apps::DOC, apps::read));
+    let (api, apps) = (root.section("api", api::DOC, api::read), root.section("apps", app_keys::DOC, app_keys::read));
     let (ui, log) = (root.section("ui", ui::DOC, ui::read), root.section("log", "The log on standard error.", read_log));
     let shutdown = root.section("shutdown", SHUTDOWN, read_shutdown);
     let protected = check::require_secret(root, check.as_ref(), upstream_credential.as_ref());
@@ -324,7 +324,7 @@ const SESSION_LIMIT: Kind<Duration> = Kind {
     },
 };
 
-fn read_cache(section: &mut Section<'_>) -> Option<Cache> {
+fn read_cache(section: &mut Section<'_>) -> Option<CacheConfig> {
     let revocation_grace = section.or_default(
         field(
             "revocation_grace",
@@ -339,7 +339,7 @@ fn read_cache(section: &mut Section<'_>) -> Option<Cache> {
         &Kind { name: "number", parse: |text| values::count(text, 100..=10_000_000) },
         "100000",
     );
-    Some(Cache { revocation_grace: revocation_grace?, entries: entries? })
+    Some(CacheConfig { revocation_grace: revocation_grace?, entries: entries? })
 }
 
 const GRACE: Kind<Duration> = Kind {

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::secret::{ConfiguredSecret, read_secret_file, trim_newlines};
 use crate::yaml::Place;
-use crate::yaml::decode::{Field, Section, Text};
+use crate::yaml::decode::{Field, ScalarText, Section};
 
 /// The two fields of a secret, and the validation of its content.
 pub struct SecretFields {
@@ -44,7 +44,7 @@ impl Section<'_> {
         }
     }
 
-    fn inline_secret(&mut self, fields: &SecretFields, text: &Text) -> Option<ConfiguredSecret> {
+    fn inline_secret(&mut self, fields: &SecretFields, text: &ScalarText) -> Option<ConfiguredSecret> {
         let secret = trim_newlines(&text.text);
         let checked = if secret.is_empty() { Err("must not be empty".to_owned()) } else { (fields.check)(secret) };
         match checked {
@@ -56,7 +56,7 @@ impl Section<'_> {
         }
     }
 
-    fn secret_file(&mut self, fields: &SecretFields, text: &Text) -> Option<ConfiguredSecret> {
+    fn secret_file(&mut self, fields: &SecretFields, text: &ScalarText) -> Option<ConfiguredSecret> {
         let path = PathBuf::from(&text.text);
         let checked = read_secret_file(&path).map_err(|error| error.to_string()).and_then(|secret| {
             let checked = (fields.check)(secret.expose_secret());

@@ -13,7 +13,7 @@ use crate::yaml::decode::{Kind, Section, field};
 
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a process has one of it")]
-pub enum Store {
+pub enum StoreConfig {
     Memory,
     Redis(Redis),
 }
@@ -58,7 +58,7 @@ pub enum StoreScope {
     AllReplicas,
 }
 
-pub fn read(section: &mut Section<'_>, scope: &mut Option<StoreScope>) -> Option<Store> {
+pub fn read(section: &mut Section<'_>, scope: &mut Option<StoreScope>) -> Option<StoreConfig> {
     let url = section.or_default(
         field(
             "url",
@@ -90,10 +90,10 @@ pub fn read(section: &mut Section<'_>, scope: &mut Option<StoreScope>) -> Option
     );
     let url = url.and_then(|url| check_companions(section, url));
     let StoreUrl::Redis(url) = url? else {
-        return Some(Store::Memory);
+        return Some(StoreConfig::Memory);
     };
     let tls = tls.map(|tls| url.tls.then_some(tls));
-    Some(Store::Redis(Redis {
+    Some(StoreConfig::Redis(Redis {
         url,
         username: username?,
         password: password?,

@@ -307,9 +307,9 @@ fn read_api_server(section: &mut Section<'_>) -> ApiServer {
     )
 }
 
-type Registration = (Option<Option<ClaimPath>>, Option<Option<UnregisteredPolicy>>);
+type RegistrationFields = (Option<Option<ClaimPath>>, Option<Option<UnregisteredPolicy>>);
 
-fn read_registration(section: &mut Section<'_>) -> Registration {
+fn read_registration(section: &mut Section<'_>) -> RegistrationFields {
     let user_claim = "With `provider`: claim (dot path) that identifies a user permanently in the provider's logins and in these \
                       tokens, such as Entra ID's `oid`. It finds the user of a token whose `sub` differs from that of the login. \
                       Only the provider may set it, and no two users may have the same value.";

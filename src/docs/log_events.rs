@@ -13,12 +13,12 @@ use tokens::{Token, tokenize};
 const LEVELS: [&str; 3] = ["info", "warn", "error"];
 
 /// The fields of each event, by message and level. A message that several places log has the fields of all of them.
-type Events = BTreeMap<(String, String), BTreeSet<String>>;
+type LogEvents = BTreeMap<(String, String), BTreeSet<String>>;
 
 #[test]
 fn docs_list_every_event_with_its_fields() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut logged = Events::new();
+    let mut logged = LogEvents::new();
     for path in sources(&root.join("src")) {
         add_events(&fs::read_to_string(path).unwrap(), &mut logged);
     }
@@ -32,7 +32,7 @@ fn docs_list_every_event_with_its_fields() {
 
 #[test]
 fn a_missing_an_extra_and_a_renamed_event_or_field_are_differences() {
-    let mut logged = Events::new();
+    let mut logged = LogEvents::new();
     add_events(r#"fn f() { tracing::warn!(provider = self.id(), %error, ?retry_in, "fetch failed"); }"#, &mut logged);
     let differences = |table: &str| differences(&logged, &documented(table)).len();
     assert_eq!(differences("| `fetch failed` | warn | `provider`, `error`, `retry_in` | It failed. |"), 0);
@@ -67,7 +67,7 @@ fn events_of_tests_comments_and_lower_levels_are_left_out() {
         mod tests { fn g() { tracing::error!("in a test"); } }
         fn h() { tracing::error!(%error, "after the tests") }
     "##;
-    let mut logged = Events::new();
+    let mut logged = LogEvents::new();
     add_events(source, &mut logged);
     let found: Vec<String> =
         logged.iter().map(|((message, level), fields)| format!("{level} {message} {}", list(fields))).collect();
@@ -78,7 +78,7 @@ fn events_of_tests_comments_and_lower_levels_are_left_out() {
 #[test]
 #[should_panic(expected = "is no literal")]
 fn a_message_with_interpolated_data_is_an_error() {
-    add_events(r#"fn f() { tracing::info!("user {user} disabled"); }"#, &mut Events::new());
+    add_events(r#"fn f() { tracing::info!("user {user} disabled"); }"#, &mut LogEvents::new());
 }
 
 /// The source files without those that are only compiled for tests.
@@ -96,7 +96,7 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn add_events(source: &str, events: &mut Events) {
+fn add_events(source: &str, events: &mut LogEvents) {
     let tokens = without_tests(&tokenize(source));
     for (place, window) in tokens.windows(3).enumerate() {
         let [Token::Word(level), Token::Mark('!'), Token::Mark('(' | '{' | '[')] = window else { continue };
@@ -194,8 +194,8 @@ fn field_name(argument: &[Token]) -> String {
 }
 
 /// The rows of the tables that have a level in the second column.
-fn documented(text: &str) -> Events {
-    let mut events = Events::new();
+fn documented(text: &str) -> LogEvents {
+    let mut events = LogEvents::new();
     for line in text.lines() {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let [_, message, level, fields, ..] = cells[..] else { continue };
@@ -208,7 +208,7 @@ fn documented(text: &str) -> Events {
     events
 }
 
-fn differences(logged: &Events, documented: &Events) -> Vec<String> {
+fn differences(logged: &LogEvents, documented: &LogEvents) -> Vec<String> {
     let all: BTreeSet<_> = logged.keys().chain(documented.keys()).collect();
     let describe = |key: &(String, String)| match (logged.get(key), documented.get(key)) {
         (Some(fields), None) => Some(format!("not documented: | `{}` | {} | {} |", key.0, key.1, list(fields))),

@@ -14,7 +14,7 @@ const SOURCES: [&str; 12] = [
     "oidc/exchange.rs",
     "oidc/http.rs",
     "oidc/id_token.rs",
-    "oidc/keys.rs",
+    "oidc/signing_keys.rs",
     "oidc/openid_connect.rs",
     "oidc/token_response.rs",
     "oidc/userinfo.rs",

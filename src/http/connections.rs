@@ -28,13 +28,13 @@ pub struct Connections(Arc<Registry>);
 
 #[derive(Default)]
 struct Registry {
-    open: Mutex<Vec<Weak<Connection>>>,
+    open: Mutex<Vec<Weak<ClientConnection>>>,
     /// The number of the current round. Checks read it in place of a clock.
     rounds: AtomicU64,
 }
 
 /// Data that actix keeps with a connection and drops with it.
-struct Connection {
+struct ClientConnection {
     /// A duplicate of the socket's descriptor.
     socket: TcpStream,
     state: Arc<Registry>,
@@ -43,7 +43,7 @@ struct Connection {
 }
 
 /// Marks a connection as busy while one of its requests is answered. Requests of one connection do not overlap.
-pub(super) struct BusyConnection(Arc<Connection>);
+pub(super) struct BusyConnection(Arc<ClientConnection>);
 
 impl Connections {
     /// Registers a new connection.
@@ -51,7 +51,7 @@ impl Connections {
         let socket = io.downcast_ref::<net::TcpStream>().and_then(|stream| stream.as_fd().try_clone_to_owned().ok());
         // If no descriptor is left, the connection is served without this timeout.
         let Some(socket) = socket.map(TcpStream::from) else { return };
-        let connection = Connection { socket, state: Arc::clone(&self.0), quiet_since: AtomicU64::new(self.0.round()) };
+        let connection = ClientConnection { socket, state: Arc::clone(&self.0), quiet_since: AtomicU64::new(self.0.round()) };
         let connection = Arc::new(connection);
         self.0.open.lock().expect("no code that holds this lock panics").push(Arc::downgrade(&connection));
         extensions.insert(connection);
@@ -75,7 +75,7 @@ impl Registry {
     }
 }
 
-impl Connection {
+impl ClientConnection {
     /// Closes the connection if it is stalled. Returns true if it stays open.
     fn close_if_stalled(&self, round: u64) -> bool {
         let is_active = round.saturating_sub(self.quiet_since.load(Ordering::Relaxed)) < STALLED_ROUNDS;
@@ -90,7 +90,7 @@ impl Connection {
 
 impl BusyConnection {
     pub fn mark(request: &HttpRequest) -> Option<Self> {
-        let connection = Arc::clone(request.conn_data::<Arc<Connection>>()?);
+        let connection = Arc::clone(request.conn_data::<Arc<ClientConnection>>()?);
         connection.quiet_since.store(BUSY, Ordering::Relaxed);
         Some(Self(connection))
     }

@@ -3,7 +3,7 @@
 //! Each error of a domain is mapped once, by a `From` implementation in one of the modules below.
 
 mod accounts;
-mod keys;
+mod api_keys;
 mod login;
 mod password_strength;
 mod requests;

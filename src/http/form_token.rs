@@ -10,7 +10,7 @@ use super::{Site, fetch_metadata};
 use crate::{
     clock::{Clock, since},
     secret::{Digest, Mac, MacPurpose, random_bytes},
-    store::{self, Key, Kind, Quota, QuotaUsage, Records, Shard},
+    store::{self, Quota, QuotaUsage, RecordKey, RecordKind, Records, Shard},
 };
 
 /// A page can be open for this long before its form is sent.
@@ -78,7 +78,7 @@ impl FormTokens {
         }
         let token = self.verify(form, token, LIFE)?;
         let used = Digest::of(&token.id);
-        let key = Key::new(Shard::of(&used), Kind::Counter, format!("form:{}", used.to_hex()));
+        let key = RecordKey::new(Shard::of(&used), RecordKind::Counter, format!("form:{}", used.to_hex()));
         match self.records.store().spend(&key, Quota { limit: 1, window: MEMORY }).await? {
             QuotaUsage::Within { .. } => Ok(()),
             QuotaUsage::Exceeded { .. } => Err(FormTokenError::Used),

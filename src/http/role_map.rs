@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug, Default)]
 struct ExplanationRequest {
     /// A user id, or the email that the check reports.
-    pub person: Option<String>,
+    pub user: Option<String>,
     /// JSON.
     pub claims: Option<String>,
     pub provider: Option<String>,
@@ -29,7 +29,7 @@ struct ExplanationRequest {
 
 /// The grant and the decision, with their reasons.
 struct ExplanationResponse {
-    pub person: Option<UserSummary>,
+    pub user: Option<UserSummary>,
     /// True if not all users were searched. Another user may have the same email.
     pub is_cut: bool,
     /// The identities of the user; none for claims.
@@ -113,7 +113,7 @@ async fn explain(question: &ExplanationRequest, services: &Services) -> Result<E
     let access = question.explain_access(map, &grant)?;
     let identities = user.as_ref().map(|known| explain_identities(known, &claims)).unwrap_or_default();
     let ignored_claims = ignored_claims(&claims.identities, services);
-    Ok(ExplanationResponse { person: user, is_cut, identities, grant: explanation, ignored_claims, access })
+    Ok(ExplanationResponse { user, is_cut, identities, grant: explanation, ignored_claims, access })
 }
 
 fn ignored_claims(identities: &[IdentityClaims], services: &Services) -> Vec<String> {
@@ -129,11 +129,11 @@ fn explain_identities(UserSummary { user, .. }: &UserSummary, claims: &CurrentCl
 
 impl ExplanationRequest {
     async fn subject(&self, services: &Services) -> Result<Subject, ExplanationError> {
-        match (&self.person, &self.claims) {
+        match (&self.user, &self.claims) {
             (Some(_), None) if self.workload => Err(ExplanationError::UserAndClaims),
-            (Some(person), None) => {
+            (Some(wanted), None) => {
                 let credential = self.credential()?;
-                let (known, is_cut) = find(person, services).await?;
+                let (known, is_cut) = find(wanted, services).await?;
                 let claims = services.users.claims_for(&known.user, credential);
                 Ok(Subject { claims, user: Some(known), is_cut })
             }
@@ -173,12 +173,12 @@ impl ExplanationRequest {
 }
 
 /// Returns the user, and true if not all users were searched.
-async fn find(person: &str, services: &Services) -> Result<(UserSummary, bool), ExplanationError> {
+async fn find(wanted: &str, services: &Services) -> Result<(UserSummary, bool), ExplanationError> {
     let has_this_email = |UserSummary { user, grant, .. }: &UserSummary| {
-        services.checker.identity(&user.id, &user.identities, grant).email.eq_ignore_ascii_case(person)
+        services.checker.identity(&user.id, &user.identities, grant).email.eq_ignore_ascii_case(wanted)
     };
     let SearchResult { users: mut found, is_cut } =
-        services.administration.search(person, 2, has_this_email).await.map_err(ExplanationError::Administration)?;
+        services.administration.search(wanted, 2, has_this_email).await.map_err(ExplanationError::Administration)?;
     match (found.pop(), found.is_empty()) {
         (Some(known), true) => Ok((known, is_cut)),
         (Some(_), false) => Err(ExplanationError::AmbiguousEmail),

@@ -25,7 +25,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decod
 
 /// A public key with which signatures can be verified.
 #[derive(Debug)]
-pub(super) struct Key {
+pub(super) struct VerificationKey {
     kid: Option<String>,
     /// The only algorithm of the key, if it names one.
     algorithm: Option<Algorithm>,
@@ -61,7 +61,7 @@ pub(super) fn parse_algorithm(name: &str) -> Option<Algorithm> {
     }
 }
 
-impl Key {
+impl VerificationKey {
     /// Returns `None` for a key that verifies no signature: of an unknown type, for encryption, a shared secret, a certificate
     /// without parameters, or with parameters that are no key.
     pub(super) fn parse(key: &JsonObject) -> Option<Self> {
@@ -90,7 +90,7 @@ impl Key {
     }
 }
 
-impl PartialEq for Key {
+impl PartialEq for VerificationKey {
     fn eq(&self, other: &Self) -> bool {
         (&self.kid, self.algorithm, &self.material) == (&other.kid, other.algorithm, &other.material)
     }

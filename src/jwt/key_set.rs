@@ -2,7 +2,7 @@
 
 use jsonwebtoken::Algorithm;
 
-use super::{jwk::Key, verifier::Verifier};
+use super::{jwk::VerificationKey, verifier::Verifier};
 use crate::json::{JsonObject, MemberError, NotAnObjectError};
 
 /// The maximum number of keys that are tried for one token, since each one costs a verification.
@@ -10,7 +10,7 @@ const MAX_CANDIDATES: usize = 8;
 
 /// An issuer's public keys for signatures. It contains at least one key.
 #[derive(Debug, PartialEq)]
-pub struct KeySet(Vec<Key>);
+pub struct KeySet(Vec<VerificationKey>);
 
 /// The reason why a document contains no usable keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +27,7 @@ impl KeySet {
     /// Parses a document. Keys that verify no signature are skipped.
     pub fn parse(document: &[u8]) -> Result<Self, KeySetError> {
         let listed = JsonObject::parse(document)?.required_objects("keys")?;
-        let keys: Vec<_> = listed.iter().filter_map(Key::parse).collect();
+        let keys: Vec<_> = listed.iter().filter_map(VerificationKey::parse).collect();
         if keys.is_empty() { Err(KeySetError::NoKey) } else { Ok(Self(keys)) }
     }
 
@@ -46,7 +46,7 @@ impl KeySet {
         // The id that a candidate must have. The inner `None` is the id of a key without one.
         let required = kid.map(|kid| fitting().any(|key| key.kid() == Some(kid)).then_some(kid));
         let candidates = fitting().filter(move |key| required.is_none_or(|required| key.kid() == required));
-        candidates.map(Key::verifier).take(MAX_CANDIDATES)
+        candidates.map(VerificationKey::verifier).take(MAX_CANDIDATES)
     }
 }
 

@@ -8,7 +8,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use crate::{
     client_address::ClientAddress,
     secret::{Digest, KeyRing, MacPurpose, random_bytes},
-    store::{self, Key, Kind, Quota, QuotaUsage, Records, Shard},
+    store::{self, Quota, QuotaUsage, RecordKey, RecordKind, Records, Shard},
 };
 
 const MINUTE: u64 = 60;
@@ -102,8 +102,8 @@ fn known_device(ring: &KeyRing, account: &Digest, cookie: &str) -> Option<String
     ring.verify_mac(MacPurpose::Device, &[nonce, account.as_bytes()], mac).then(|| URL_SAFE_NO_PAD.encode(nonce))
 }
 
-fn counter(digest: &Digest, id: String) -> Key {
-    Key::new(Shard::of(digest), Kind::Counter, id)
+fn counter(digest: &Digest, id: String) -> RecordKey {
+    RecordKey::new(Shard::of(digest), RecordKind::Counter, id)
 }
 
 #[cfg(test)]

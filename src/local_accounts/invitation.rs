@@ -13,7 +13,7 @@ use crate::{
     json::Value,
     principal::{Claims, IdentityClaims, LOCAL, ROLE_CLAIM, Role, TEAMS_CLAIM, Team},
     secret::{Digest, random_bytes},
-    store::{self, Change, Index, Key, Kind, Record, Records, Shard, ShardedId, Ttl},
+    store::{self, Change, Index, Record, RecordKey, RecordKind, Records, Shard, ShardedId, Ttl},
 };
 
 pub use crate::store::ShardedId as InvitationId;
@@ -70,7 +70,7 @@ pub(super) struct InvitationContent {
 }
 
 impl Record for Invitation {
-    const KIND: Kind = Kind::Invitation;
+    const KIND: RecordKind = RecordKind::Invitation;
 }
 
 /// The invitations of one shard.
@@ -114,8 +114,8 @@ impl Invitation {
         (invitation, link)
     }
 
-    pub fn key(id: InvitationId) -> Key {
-        Key::new(id.shard(), Kind::Invitation, id.to_string())
+    pub fn key(id: InvitationId) -> RecordKey {
+        RecordKey::new(id.shard(), RecordKind::Invitation, id.to_string())
     }
 
     pub fn status(&self, now: Timestamp) -> InvitationStatus {
@@ -134,7 +134,7 @@ impl Invitation {
     /// Deletes an invitation and its index entries.
     pub(super) fn remove_from<'a>(id: &str, user: &str, change: Change<'a>) -> Change<'a> {
         let shard = crate::users::shard_of(user);
-        let change = change.delete(&Key::new(shard, Kind::Invitation, id));
+        let change = change.delete(&RecordKey::new(shard, RecordKind::Invitation, id));
         change.index_remove(&index_of(shard), id).index_remove(&index_of_user(user), id)
     }
 

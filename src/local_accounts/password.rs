@@ -12,7 +12,7 @@ use super::{
     typed_password::{MAX_LENGTH, NormalFormError, NormalPassword},
 };
 use crate::{
-    store::{self, Kind, Record},
+    store::{self, Record, RecordKind},
     users,
 };
 
@@ -61,12 +61,12 @@ impl PasswordRejection {
 }
 
 impl Record for Password {
-    const KIND: Kind = Kind::Password;
+    const KIND: RecordKind = RecordKind::Password;
 }
 
 impl Password {
-    pub fn key(user: &str) -> store::Key {
-        store::Key::new(users::shard_of(user), Kind::Password, user)
+    pub fn key(user: &str) -> store::RecordKey {
+        store::RecordKey::new(users::shard_of(user), RecordKind::Password, user)
     }
 }
 

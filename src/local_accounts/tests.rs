@@ -21,7 +21,7 @@ const PASSWORD: &str = "violin-otter-97-gravel";
 const ANOTHER: &str = "marble-lantern-52-swift";
 const ADA: &str = "ada@example.com";
 
-struct Site {
+struct Fixture {
     accounts: Accounts,
     clock: ManualClock,
     ring: Arc<KeyRing>,
@@ -71,7 +71,7 @@ fn on_store(store: Arc<dyn Store>, clock: &ManualClock, ring: &Arc<KeyRing>, cos
     Accounts::new(records, Arc::new(users), Arc::new(keys), policy, settings, shared, metrics).unwrap()
 }
 
-impl Site {
+impl Fixture {
     fn new() -> Self {
         Self::with(cost(64))
     }
@@ -134,12 +134,12 @@ fn request<'a>(token: &'a str, link: &'a str, user: &'a str, password: &str) -> 
 
 #[tokio::test]
 async fn an_invited_user_sets_a_password_and_has_the_grant_of_the_invitation() {
-    let site = Site::new();
-    let made = site.invite("Ada@Example.com", "internal_user").await;
+    let fixture = Fixture::new();
+    let made = fixture.invite("Ada@Example.com", "internal_user").await;
     assert!(
         made.address(&crate::origin::PublicUrl::parse("https://llm.example.com").unwrap()).contains("/onboarding?invite_link=")
     );
-    let accepted = site.accept(&made, PASSWORD).await.unwrap();
+    let accepted = fixture.accept(&made, PASSWORD).await.unwrap();
     assert_eq!((accepted.email.as_str(), accepted.key.is_none()), (ADA, true));
     let grant = &accepted.login.grant;
     assert_eq!(
@@ -147,50 +147,50 @@ async fn an_invited_user_sets_a_password_and_has_the_grant_of_the_invitation() {
         ("internal_user", "local.user_role")
     );
     assert_eq!(grant.teams, [Team::new("research")]);
-    let signed_in = site.log_in(" ADA@example.com ", PASSWORD).await.unwrap();
+    let signed_in = fixture.log_in(" ADA@example.com ", PASSWORD).await.unwrap();
     assert_eq!(signed_in.login.user.id, made.invitation.user);
     assert_ne!(signed_in.login.session_token.digest(), accepted.login.session_token.digest());
 }
 
 #[tokio::test]
 async fn opening_a_link_changes_nothing_and_accepting_uses_it_up() {
-    let site = Site::new();
-    let made = site.invite(ADA, "internal_user").await;
+    let fixture = Fixture::new();
+    let made = fixture.invite(ADA, "internal_user").await;
     for _ in 0..3 {
-        site.accounts.onboarding_token(&made.link.expose()).await.unwrap();
+        fixture.accounts.onboarding_token(&made.link.expose()).await.unwrap();
     }
-    assert!(site.accounts.users.get(&made.invitation.user).await.unwrap().is_none(), "there is nobody yet");
-    site.accept(&made, PASSWORD).await.unwrap();
-    assert!(matches!(site.accept(&made, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
-    site.log_in(ADA, PASSWORD).await.unwrap();
-    let listed = site.accounts.invitations(None, 10).await.unwrap().invitations;
-    assert_eq!(site.accounts.status(&listed[0]), InvitationStatus::Accepted);
+    assert!(fixture.accounts.users.get(&made.invitation.user).await.unwrap().is_none(), "there is nobody yet");
+    fixture.accept(&made, PASSWORD).await.unwrap();
+    assert!(matches!(fixture.accept(&made, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
+    fixture.log_in(ADA, PASSWORD).await.unwrap();
+    let listed = fixture.accounts.invitations(None, 10).await.unwrap().invitations;
+    assert_eq!(fixture.accounts.status(&listed[0]), InvitationStatus::Accepted);
 }
 
 #[tokio::test]
 async fn one_of_many_concurrent_acceptances_succeeds() {
-    let site = Site::new();
-    let made = site.invite(ADA, "internal_user").await;
+    let fixture = Fixture::new();
+    let made = fixture.invite(ADA, "internal_user").await;
     let link = made.link.expose();
-    let token = site.accounts.onboarding_token(&link).await.unwrap().token;
+    let token = fixture.accounts.onboarding_token(&link).await.unwrap().token;
     let claims = (0..60).map(|number| {
         let password = format!("{PASSWORD}-{number}");
-        let site = &site;
+        let fixture = &fixture;
         let (token, link, user) = (&token, &link, &made.invitation.user);
-        async move { site.accounts.accept(request(token, link, user, &password)).await.ok().map(|_| password) }
+        async move { fixture.accounts.accept(request(token, link, user, &password)).await.ok().map(|_| password) }
     });
     let won: Vec<String> = futures::future::join_all(claims).await.into_iter().flatten().collect();
     assert_eq!(won.len(), 1);
-    site.log_in(ADA, &won[0]).await.unwrap();
+    fixture.log_in(ADA, &won[0]).await.unwrap();
 }
 
 #[tokio::test]
 async fn every_invalid_acceptance_has_the_same_error() {
-    let site = Site::new();
-    let (ada, bob) = (site.invite(ADA, "internal_user").await, site.invite("bob@example.com", "team").await);
+    let fixture = Fixture::new();
+    let (ada, bob) = (fixture.invite(ADA, "internal_user").await, fixture.invite("bob@example.com", "team").await);
     let (link, other_link) = (ada.link.expose(), bob.link.expose());
-    let token = site.accounts.onboarding_token(&link).await.unwrap().token;
-    let other_token = site.accounts.onboarding_token(&other_link).await.unwrap().token;
+    let token = fixture.accounts.onboarding_token(&link).await.unwrap().token;
+    let other_token = fixture.accounts.onboarding_token(&other_link).await.unwrap().token;
     let (user, other_user) = (ada.invitation.user.as_str(), bob.invitation.user.as_str());
     let id_alone = ada.invitation.id.to_string();
     for (token, link, user) in [
@@ -203,64 +203,64 @@ async fn every_invalid_acceptance_has_the_same_error() {
         ("", &link, user),
         ("sk-1", &link, user),
     ] {
-        let failed = site.accounts.accept(request(token, link, user, PASSWORD)).await;
+        let failed = fixture.accounts.accept(request(token, link, user, PASSWORD)).await;
         assert!(matches!(failed, Err(AcceptanceError::Invalid(_))), "{token} {link} {user}");
     }
-    site.clock.advance(Duration::from_secs(901));
-    let late = site.accounts.accept(request(&token, &link, user, PASSWORD)).await;
+    fixture.clock.advance(Duration::from_secs(901));
+    let late = fixture.accounts.accept(request(&token, &link, user, PASSWORD)).await;
     assert!(matches!(late, Err(AcceptanceError::Invalid(_))), "the token has expired");
     let role = Role::new("proxy_admin");
-    site.accounts.revoke(bob.invitation.id, Administrator { user: "u-1", role: &role }).await.unwrap();
-    assert!(matches!(site.accept(&bob, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "it was revoked");
-    site.clock.advance(7 * DAY);
-    assert!(matches!(site.accept(&ada, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "the invitation has expired");
-    let listed = site.accounts.invitations(None, 10).await.unwrap().invitations;
-    assert_eq!(listed.iter().map(|one| site.accounts.status(one)).collect::<Vec<_>>(), [InvitationStatus::Expired]);
+    fixture.accounts.revoke(bob.invitation.id, Administrator { user: "u-1", role: &role }).await.unwrap();
+    assert!(matches!(fixture.accept(&bob, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "it was revoked");
+    fixture.clock.advance(7 * DAY);
+    assert!(matches!(fixture.accept(&ada, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "the invitation has expired");
+    let listed = fixture.accounts.invitations(None, 10).await.unwrap().invitations;
+    assert_eq!(listed.iter().map(|one| fixture.accounts.status(one)).collect::<Vec<_>>(), [InvitationStatus::Expired]);
 }
 
 #[tokio::test]
 async fn a_weak_password_does_not_use_up_the_invitation() {
-    let site = Site::new();
-    let made = site.invite(ADA, "internal_user").await;
+    let fixture = Fixture::new();
+    let made = fixture.invite(ADA, "internal_user").await;
     for weak in ["short", "password1234", ADA] {
-        assert!(matches!(site.accept(&made, weak).await, Err(AcceptanceError::Password(_))), "{weak}");
+        assert!(matches!(fixture.accept(&made, weak).await, Err(AcceptanceError::Password(_))), "{weak}");
     }
-    site.accept(&made, PASSWORD).await.unwrap();
+    fixture.accept(&made, PASSWORD).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_key_is_created_only_on_request_and_with_the_acceptance() {
-    let site = Site::new();
-    let made = site.invite(ADA, "internal_user").await;
+    let fixture = Fixture::new();
+    let made = fixture.invite(ADA, "internal_user").await;
     let link = made.link.expose();
-    let token = site.accounts.onboarding_token(&link).await.unwrap().token;
+    let token = fixture.accounts.onboarding_token(&link).await.unwrap().token;
     let wish = KeyParameters { alias: Some("first".into()), ..KeyParameters::default() };
     let user = &made.invitation.user;
     let accepted =
-        site.accounts.accept(AcceptanceRequest { key: Some(wish), ..request(&token, &link, user, PASSWORD) }).await.unwrap();
+        fixture.accounts.accept(AcceptanceRequest { key: Some(wish), ..request(&token, &link, user, PASSWORD) }).await.unwrap();
     let key = accepted.key.unwrap().key;
     assert_eq!((key.user.as_str(), key.generation), (user.as_str(), accepted.login.user.key_generation));
     let role = accepted.login.grant.role.unwrap();
     let manager = api_keys::Manager { user, role: Some(&role), by: api_keys::ManagedBy::Session };
-    let listed = site.accounts.keys.list(&manager, None, None, 10).await.unwrap().keys;
+    let listed = fixture.accounts.keys.list(&manager, None, None, 10).await.unwrap().keys;
     assert_eq!(listed.iter().map(|key| key.id).collect::<Vec<_>>(), [key.id]);
 }
 
 #[tokio::test]
 async fn a_new_invitation_resets_the_password_the_role_and_every_session() {
-    let site = Site::new();
-    let user = site.account(ADA, "proxy_admin").await;
-    let before = site.log_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
-    let made = site.invite(ADA, "team").await;
+    let fixture = Fixture::new();
+    let user = fixture.account(ADA, "proxy_admin").await;
+    let before = fixture.log_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
+    let made = fixture.invite(ADA, "team").await;
     assert_eq!(made.invitation.user, user);
-    assert!(site.has_session(&user, &before).await, "nothing is lost until it is taken up");
-    site.log_in(ADA, PASSWORD).await.unwrap();
-    let accepted = site.accept(&made, ANOTHER).await.unwrap();
+    assert!(fixture.has_session(&user, &before).await, "nothing is lost until it is taken up");
+    fixture.log_in(ADA, PASSWORD).await.unwrap();
+    let accepted = fixture.accept(&made, ANOTHER).await.unwrap();
     assert_eq!(accepted.login.grant.role.unwrap().as_str(), "team");
-    assert!(!site.has_session(&user, &before).await);
-    assert!(site.has_session(&user, &accepted.login.session_token.digest()).await);
-    assert!(matches!(site.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
-    site.log_in(ADA, ANOTHER).await.unwrap();
+    assert!(!fixture.has_session(&user, &before).await);
+    assert!(fixture.has_session(&user, &accepted.login.session_token.digest()).await);
+    assert!(matches!(fixture.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
+    fixture.log_in(ADA, ANOTHER).await.unwrap();
 }
 
 #[rstest]
@@ -271,87 +271,87 @@ async fn a_new_invitation_resets_the_password_the_role_and_every_session() {
 #[case("org_admin", "proxy_admin_viewer", false)]
 #[tokio::test]
 async fn no_administrator_invites_above_the_own_role(#[case] own: &str, #[case] role: &str, #[case] allowed: bool) {
-    let site = Site::new();
+    let fixture = Fixture::new();
     let own = Role::new(own);
     let inviter = Inviter::Administrator(Administrator { user: "u-1", role: &own });
-    let made = site.accounts.invite(inviter, &wanted(ADA, role)).await;
+    let made = fixture.accounts.invite(inviter, &wanted(ADA, role)).await;
     assert_eq!(made.is_ok(), allowed);
     assert!(allowed || matches!(made, Err(InvitationError::Above)));
 }
 
 #[tokio::test]
 async fn no_administrator_resets_a_user_of_a_higher_role_even_by_an_older_invitation() {
-    let site = Site::new();
-    let boss = site.account("boss@example.com", "org_admin").await;
+    let fixture = Fixture::new();
+    let boss = fixture.account("boss@example.com", "org_admin").await;
     let own = Role::new("org_admin");
     let inviter = Inviter::Administrator(Administrator { user: &boss, role: &own });
-    let early = site.accounts.invite(inviter, &wanted(ADA, "team")).await.unwrap();
-    let later = site.accounts.invite(Inviter::Operator, &wanted(ADA, "proxy_admin")).await.unwrap();
-    let by_then = site.open(&early).await;
-    site.accept(&later, PASSWORD).await.unwrap();
-    assert!(matches!(site.accounts.invite(inviter, &wanted(ADA, "team")).await, Err(InvitationError::Above)));
-    assert!(by_then && !site.open(&early).await, "one invitation is enough");
-    site.log_in(ADA, PASSWORD).await.unwrap();
+    let early = fixture.accounts.invite(inviter, &wanted(ADA, "team")).await.unwrap();
+    let later = fixture.accounts.invite(Inviter::Operator, &wanted(ADA, "proxy_admin")).await.unwrap();
+    let by_then = fixture.open(&early).await;
+    fixture.accept(&later, PASSWORD).await.unwrap();
+    assert!(matches!(fixture.accounts.invite(inviter, &wanted(ADA, "team")).await, Err(InvitationError::Above)));
+    assert!(by_then && !fixture.open(&early).await, "one invitation is enough");
+    fixture.log_in(ADA, PASSWORD).await.unwrap();
 }
 
 #[tokio::test]
 async fn an_invitation_grants_no_more_than_its_creator_may() {
-    let site = Site::new();
+    let fixture = Fixture::new();
     let own = Role::new("org_admin");
     for (name, after) in [("demoted", Some("team")), ("disabled", None)] {
-        let boss = site.account(&format!("{name}@example.com"), "org_admin").await;
+        let boss = fixture.account(&format!("{name}@example.com"), "org_admin").await;
         let inviter = Inviter::Administrator(Administrator { user: &boss, role: &own });
-        let made = site.accounts.invite(inviter, &wanted(&format!("by-{name}@example.com"), "org_admin")).await.unwrap();
+        let made = fixture.accounts.invite(inviter, &wanted(&format!("by-{name}@example.com"), "org_admin")).await.unwrap();
         match after {
-            Some(role) => _ = site.account(&format!("{name}@example.com"), role).await,
-            None => _ = site.accounts.users.set_disabled(&boss, true, allow).await.unwrap(),
+            Some(role) => _ = fixture.account(&format!("{name}@example.com"), role).await,
+            None => _ = fixture.accounts.users.set_disabled(&boss, true, allow).await.unwrap(),
         }
-        assert!(matches!(site.accept(&made, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "{name}");
+        assert!(matches!(fixture.accept(&made, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "{name}");
         if after.is_none() {
-            site.accounts.users.set_disabled(&boss, false, allow).await.unwrap();
-            site.accept(&made, PASSWORD).await.unwrap();
+            fixture.accounts.users.set_disabled(&boss, false, allow).await.unwrap();
+            fixture.accept(&made, PASSWORD).await.unwrap();
         }
     }
 }
 
 #[tokio::test]
 async fn an_administrator_cannot_revoke_an_invitation_to_a_higher_role() {
-    let site = Site::new();
-    let made = site.invite(ADA, "proxy_admin").await;
+    let fixture = Fixture::new();
+    let made = fixture.invite(ADA, "proxy_admin").await;
     let role = Role::new("org_admin");
-    let revoked = site.accounts.revoke(made.invitation.id, Administrator { user: "u-1", role: &role }).await;
+    let revoked = fixture.accounts.revoke(made.invitation.id, Administrator { user: "u-1", role: &role }).await;
     assert!(matches!(revoked, Err(InvitationError::Above)));
-    site.accept(&made, PASSWORD).await.unwrap();
+    fixture.accept(&made, PASSWORD).await.unwrap();
 }
 
 /// The role of the invitation is low, but the invited user has a high role already.
 #[tokio::test]
 async fn an_administrator_cannot_revoke_an_invitation_of_a_user_with_a_higher_role() {
-    let site = Site::new();
-    site.account(ADA, "proxy_admin").await;
-    let made = site.invite(ADA, "team").await;
+    let fixture = Fixture::new();
+    fixture.account(ADA, "proxy_admin").await;
+    let made = fixture.invite(ADA, "team").await;
     for (own, expected) in [("org_admin", false), ("proxy_admin", true)] {
         let own = Role::new(own);
-        let revoked = site.accounts.revoke(made.invitation.id, Administrator { user: "u-1", role: &own }).await;
+        let revoked = fixture.accounts.revoke(made.invitation.id, Administrator { user: "u-1", role: &own }).await;
         assert!(revoked.is_ok() == expected && (expected || matches!(revoked, Err(InvitationError::Above))), "{own}");
     }
 }
 
 #[tokio::test]
 async fn a_user_who_was_deleted_while_invited_gets_the_address_back_by_accepting() {
-    let site = Site::new();
-    let user = site.account(ADA, "team").await;
-    let account_records = LocalAccountRecords::of(&site.accounts.records, &user).await.unwrap();
-    let late = site.invite(ADA, "team").await;
-    site.delete(&user, &account_records).await;
-    site.accept(&late, ANOTHER).await.unwrap();
-    site.log_in(ADA, ANOTHER).await.unwrap();
+    let fixture = Fixture::new();
+    let user = fixture.account(ADA, "team").await;
+    let account_records = LocalAccountRecords::of(&fixture.accounts.records, &user).await.unwrap();
+    let late = fixture.invite(ADA, "team").await;
+    fixture.delete(&user, &account_records).await;
+    fixture.accept(&late, ANOTHER).await.unwrap();
+    fixture.log_in(ADA, ANOTHER).await.unwrap();
 }
 
 #[tokio::test]
 async fn an_invitation_has_a_role_of_the_map_an_address_and_a_bounded_life() {
-    let site = Site::new();
-    let invite = async |wanted: InvitationParameters| site.accounts.invite(Inviter::Operator, &wanted).await.map(drop);
+    let fixture = Fixture::new();
+    let invite = async |wanted: InvitationParameters| fixture.accounts.invite(Inviter::Operator, &wanted).await.map(drop);
     assert!(matches!(invite(wanted("nobody", "team")).await, Err(InvitationError::Email)));
     assert!(matches!(invite(wanted(ADA, "king")).await, Err(InvitationError::UnknownRole)));
     for lifetime in [Duration::from_secs(59), LONGEST_INVITATION + Duration::from_secs(1)] {
@@ -362,15 +362,15 @@ async fn an_invitation_has_a_role_of_the_map_an_address_and_a_bounded_life() {
 
 #[tokio::test]
 async fn invitations_are_listed_in_their_order_page_by_page() {
-    let site = Site::new();
+    let fixture = Fixture::new();
     let mut made = Vec::new();
     for number in 0..7 {
-        site.clock.advance(Duration::from_millis(2));
-        made.push(site.invite(&format!("p{number}@example.com"), "team").await.invitation.id);
+        fixture.clock.advance(Duration::from_millis(2));
+        made.push(fixture.invite(&format!("p{number}@example.com"), "team").await.invitation.id);
     }
     let (mut listed, mut after) = (Vec::new(), None);
     loop {
-        let page = site.accounts.invitations(after, 3).await.unwrap();
+        let page = fixture.accounts.invitations(after, 3).await.unwrap();
         listed.extend(page.invitations.iter().map(|one| one.id));
         after = page.next;
         if after.is_none() {
@@ -382,72 +382,72 @@ async fn invitations_are_listed_in_their_order_page_by_page() {
 
 #[tokio::test]
 async fn a_wrong_password_and_an_unknown_address_have_the_same_error() {
-    let site = Site::new();
-    site.account(ADA, "team").await;
+    let fixture = Fixture::new();
+    fixture.account(ADA, "team").await;
     for (email, password) in [(ADA, ANOTHER), (ADA, ""), ("nobody@example.com", PASSWORD), ("no address", PASSWORD), ("", "")] {
-        assert!(matches!(site.log_in(email, password).await, Err(PasswordLoginError::Wrong { .. })), "{email}");
+        assert!(matches!(fixture.log_in(email, password).await, Err(PasswordLoginError::Wrong { .. })), "{email}");
     }
 }
 
 #[tokio::test]
 async fn a_wrong_password_has_its_own_outcome_in_the_metrics() {
-    let site = Site::new();
-    site.account(ADA, "team").await;
-    assert!(site.log_in(ADA, ANOTHER).await.is_err());
-    let metrics = String::from_utf8(site.accounts.metrics.render()).unwrap();
+    let fixture = Fixture::new();
+    fixture.account(ADA, "team").await;
+    assert!(fixture.log_in(ADA, ANOTHER).await.is_err());
+    let metrics = String::from_utf8(fixture.accounts.metrics.render()).unwrap();
     assert!(metrics.contains(r#"vestibule_logins_total{outcome="wrong_password",provider="local"} 1"#), "{metrics}");
 }
 
 #[tokio::test]
 async fn guessing_is_limited_and_does_not_lock_out_known_browsers() {
-    let site = Site::new();
-    site.account(ADA, "team").await;
-    let device = site.log_in(ADA, PASSWORD).await.unwrap().device;
+    let fixture = Fixture::new();
+    fixture.account(ADA, "team").await;
+    let device = fixture.log_in(ADA, PASSWORD).await.unwrap().device;
     let retry = loop {
-        match site.log_in(ADA, ANOTHER).await {
+        match fixture.log_in(ADA, ANOTHER).await {
             Err(PasswordLoginError::Wrong { .. }) => {}
             Err(PasswordLoginError::TooMany { retry_after }) => break retry_after,
             _ => panic!("it lets in whoever guesses"),
         }
     };
     assert!(retry <= Duration::from_secs(3600));
-    assert!(matches!(site.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::TooMany { .. })), "an unknown browser");
+    assert!(matches!(fixture.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::TooMany { .. })), "an unknown browser");
     let origin = Origin { device: Some(&device), address: None };
     let known = PasswordLoginRequest { email: ADA, password: text(PASSWORD), origin, browser: Browser::default() };
-    site.accounts.log_in(known).await.unwrap();
-    site.clock.advance(retry);
-    site.log_in(ADA, PASSWORD).await.unwrap();
+    fixture.accounts.log_in(known).await.unwrap();
+    fixture.clock.advance(retry);
+    fixture.log_in(ADA, PASSWORD).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_changed_password_ends_all_other_sessions() {
-    let site = Site::new();
-    let user = site.account(ADA, "team").await;
-    let own = site.log_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
-    let other = site.log_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
+    let fixture = Fixture::new();
+    let user = fixture.account(ADA, "team").await;
+    let own = fixture.log_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
+    let other = fixture.log_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
     let change = async |current: &str, new: &str| {
-        site.accounts.change_password(&user, text(current), text(new), Some(&own), &unknown_browser()).await
+        fixture.accounts.change_password(&user, text(current), text(new), Some(&own), &unknown_browser()).await
     };
     assert!(matches!(change(ANOTHER, ANOTHER).await, Err(PasswordChangeError::Wrong)));
     assert!(matches!(
         change(PASSWORD, "short").await,
         Err(PasswordChangeError::Password(PasswordRejection::TooShort { min: 12 }))
     ));
-    assert!(site.has_session(&user, &other).await);
+    assert!(fixture.has_session(&user, &other).await);
     change(PASSWORD, ANOTHER).await.unwrap();
-    assert!(site.has_session(&user, &own).await && !site.has_session(&user, &other).await);
-    assert!(matches!(site.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
-    site.log_in(ADA, ANOTHER).await.unwrap();
-    let nobody = site.accounts.change_password("nobody", text(PASSWORD), text(ANOTHER), None, &unknown_browser()).await;
+    assert!(fixture.has_session(&user, &own).await && !fixture.has_session(&user, &other).await);
+    assert!(matches!(fixture.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
+    fixture.log_in(ADA, ANOTHER).await.unwrap();
+    let nobody = fixture.accounts.change_password("nobody", text(PASSWORD), text(ANOTHER), None, &unknown_browser()).await;
     assert!(matches!(nobody, Err(PasswordChangeError::NoPassword)));
 }
 
 #[tokio::test]
 async fn a_hash_of_another_cost_is_renewed_at_the_next_sign_in() {
-    let site = Site::with(cost(64));
-    let user = site.account(ADA, "team").await;
-    let records = site.accounts.records.clone();
-    let dearer = on_store(Arc::clone(records.store()), &site.clock, &site.ring, cost(128));
+    let fixture = Fixture::with(cost(64));
+    let user = fixture.account(ADA, "team").await;
+    let records = fixture.accounts.records.clone();
+    let dearer = on_store(Arc::clone(records.store()), &fixture.clock, &fixture.ring, cost(128));
     let hash = async || records.get::<Password>(&Password::key(&user)).await.unwrap().unwrap().version;
     let before = hash().await;
     let attempt =
@@ -461,35 +461,35 @@ async fn a_hash_of_another_cost_is_renewed_at_the_next_sign_in() {
 
 #[tokio::test]
 async fn a_disabled_user_neither_signs_in_nor_accepts_an_invitation() {
-    let site = Site::new();
-    let user = site.account(ADA, "team").await;
-    let open = site.invite(ADA, "team").await;
-    site.accounts.users.set_disabled(&user, true, allow).await.unwrap();
-    assert!(matches!(site.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::Refused(LoginRefusal::Disabled))));
+    let fixture = Fixture::new();
+    let user = fixture.account(ADA, "team").await;
+    let open = fixture.invite(ADA, "team").await;
+    fixture.accounts.users.set_disabled(&user, true, allow).await.unwrap();
+    assert!(matches!(fixture.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::Refused(LoginRefusal::Disabled))));
     assert!(
-        matches!(site.log_in(ADA, ANOTHER).await, Err(PasswordLoginError::Wrong { .. })),
+        matches!(fixture.log_in(ADA, ANOTHER).await, Err(PasswordLoginError::Wrong { .. })),
         "and only who knows the password is told"
     );
-    assert!(matches!(site.accept(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
-    let late = site.accounts.invite(Inviter::Operator, &wanted(ADA, "team")).await;
+    assert!(matches!(fixture.accept(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
+    let late = fixture.accounts.invite(Inviter::Operator, &wanted(ADA, "team")).await;
     assert!(matches!(late, Err(InvitationError::Disabled)));
-    site.accounts.users.set_disabled(&user, false, allow).await.unwrap();
-    site.log_in(ADA, PASSWORD).await.unwrap();
+    fixture.accounts.users.set_disabled(&user, false, allow).await.unwrap();
+    fixture.log_in(ADA, PASSWORD).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_deleted_user_comes_back_as_a_new_user() {
-    let site = Site::new();
-    let user = site.account(ADA, "team").await;
-    let session = site.log_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
-    let open = site.invite(ADA, "proxy_admin").await;
-    let account_records = LocalAccountRecords::of(&site.accounts.records, &user).await.unwrap();
-    site.delete(&user, &account_records).await;
-    assert!(matches!(site.accept(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))), "what was open went with her");
-    assert!(matches!(site.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
-    assert!(!site.has_session(&user, &session).await);
-    assert_eq!(site.accounts.users.find(LOCAL, ADA).await.unwrap(), None);
-    assert!(site.accounts.users.is_empty().await.unwrap());
-    let again = site.account(ADA, "team").await;
+    let fixture = Fixture::new();
+    let user = fixture.account(ADA, "team").await;
+    let session = fixture.log_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
+    let open = fixture.invite(ADA, "proxy_admin").await;
+    let account_records = LocalAccountRecords::of(&fixture.accounts.records, &user).await.unwrap();
+    fixture.delete(&user, &account_records).await;
+    assert!(matches!(fixture.accept(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))), "what was open went with her");
+    assert!(matches!(fixture.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
+    assert!(!fixture.has_session(&user, &session).await);
+    assert_eq!(fixture.accounts.users.find(LOCAL, ADA).await.unwrap(), None);
+    assert!(fixture.accounts.users.is_empty().await.unwrap());
+    let again = fixture.account(ADA, "team").await;
     assert_ne!(again, user);
 }

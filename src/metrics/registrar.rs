@@ -6,7 +6,7 @@ use prometheus::{
 };
 
 /// One line of the reference.
-pub(super) struct Entry {
+pub(super) struct MetricEntry {
     pub name: String,
     pub kind: &'static str,
     pub labels: Vec<String>,
@@ -17,7 +17,7 @@ pub(super) struct Entry {
 #[derive(Default)]
 pub(super) struct MetricRegistrar {
     pub registry: Registry,
-    pub entries: Vec<Entry>,
+    pub entries: Vec<MetricEntry>,
 }
 
 impl MetricRegistrar {
@@ -48,7 +48,7 @@ impl MetricRegistrar {
     }
 
     fn keep<C: Collector + Clone + 'static>(&mut self, collector: C, kind: &'static str) -> C {
-        self.entries.extend(collector.desc().into_iter().map(|desc: &Desc| Entry {
+        self.entries.extend(collector.desc().into_iter().map(|desc: &Desc| MetricEntry {
             name: desc.fq_name.clone(),
             kind,
             labels: desc.variable_labels.clone(),

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{http::HttpClient, keys::FetchError};
+use super::{http::HttpClient, signing_keys::FetchError};
 use crate::{
     json::{JsonObject, MemberError, NotAnObjectError},
     origin,

@@ -21,7 +21,7 @@ use crate::{
     continuation::Continuation,
     return_to::ReturnTarget,
     secret::{Digest, EncryptionPurpose, OpaqueToken, TokenKind, random_bytes},
-    store::{self, Change, Conflict, Key, Kind, Records, Shard, StoredRecord, Ttl},
+    store::{self, Change, Conflict, RecordKey, RecordKind, Records, Shard, StoredRecord, Ttl},
 };
 
 /// The time that a user has to sign in at the provider.
@@ -178,7 +178,7 @@ impl LoginFlows {
     /// attempt then finds no flow instead of a finished one.
     async fn replace_with_tombstone(
         &self,
-        key: &Key,
+        key: &RecordKey,
         stored: &StoredRecord<FlowRecord>,
     ) -> Result<Result<(), Conflict>, store::Error> {
         let (now, left) = (self.clock.now(), self.remaining(stored.value.begun));
@@ -192,7 +192,7 @@ impl LoginFlows {
     }
 
     /// Returns a change that expects the flow as it was read, and no longer counts it as pending.
-    fn leave(&self, key: &Key, stored: &StoredRecord<FlowRecord>) -> Change<'_> {
+    fn leave(&self, key: &RecordKey, stored: &StoredRecord<FlowRecord>) -> Change<'_> {
         let change = self.records.unsequenced_change(key.shard).expect_version(key, stored.version);
         // Version 0.1 did not count the flows that it began.
         match stored.version.is_unsequenced() {
@@ -278,9 +278,9 @@ fn random_text() -> String {
     URL_SAFE_NO_PAD.encode(random_bytes::<32>())
 }
 
-fn key(state: &str) -> Key {
+fn key(state: &str) -> RecordKey {
     let digest = Digest::of(state.as_bytes());
-    Key::new(Shard::of(&digest), Kind::Flow, digest.to_hex())
+    RecordKey::new(Shard::of(&digest), RecordKind::Flow, digest.to_hex())
 }
 
 fn split_hint(state: &str) -> Option<(&str, &str)> {

@@ -7,9 +7,9 @@ use url::Url;
 
 use super::{
     discovery::{DiscoveryDocument, DiscoveryError},
-    keys::{self, FetchError},
     registration::{FlowEndpoints, Registration},
     settings::{ManualEndpoints, OpenIdConnectSettings, RpLogout},
+    signing_keys::{self, FetchError},
     token_expectation::TokenExpectation,
 };
 use crate::{
@@ -161,7 +161,7 @@ impl OpenIdConnectProvider {
             None => Endpoints::from_document(&DiscoveryDocument::fetch(http, &self.settings.issuer).await?)?,
         };
         endpoints.userinfo = self.settings.userinfo_endpoint.clone().or(endpoints.userinfo);
-        let FetchedValue { value: keys, fresh_for } = keys::fetch_keys(http, &endpoints.jwks).await?;
+        let FetchedValue { value: keys, fresh_for } = signing_keys::fetch_keys(http, &endpoints.jwks).await?;
         Ok(FetchedValue { value: Metadata { endpoints, keys }, fresh_for })
     }
 }

@@ -20,14 +20,14 @@ pub struct Asset {
 /// A file whose name carries a tag of its content, so that browsers may cache it permanently.
 #[derive(Debug, Clone)]
 pub struct File {
-    kind: Kind,
+    kind: AssetKind,
     tag: u64,
     body: Cow<'static, [u8]>,
 }
 
 /// The kind of a file, which determines its name and content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum AssetKind {
     Style,
     Icon,
     PageScript,
@@ -37,10 +37,11 @@ pub enum Kind {
     PngLogo,
 }
 
-pub(super) static STYLE: File = File::built_in(Kind::Style, include_bytes!("../../templates/style.css"));
-pub(super) static ICON: File = File::built_in(Kind::Icon, include_bytes!("../../templates/icon.svg"));
-pub(super) static PAGE_SCRIPT: File = File::built_in(Kind::PageScript, include_bytes!("../../templates/page.js"));
-pub(super) static CONTINUE_SCRIPT: File = File::built_in(Kind::ContinueScript, include_bytes!("../../templates/continue.js"));
+pub(super) static STYLE: File = File::built_in(AssetKind::Style, include_bytes!("../../templates/style.css"));
+pub(super) static ICON: File = File::built_in(AssetKind::Icon, include_bytes!("../../templates/icon.svg"));
+pub(super) static PAGE_SCRIPT: File = File::built_in(AssetKind::PageScript, include_bytes!("../../templates/page.js"));
+pub(super) static CONTINUE_SCRIPT: File =
+    File::built_in(AssetKind::ContinueScript, include_bytes!("../../templates/continue.js"));
 
 /// The file behind `/vestibule/assets/{name}`.
 ///
@@ -55,17 +56,17 @@ pub fn asset(brand: &Brand, name: &str) -> Option<Asset> {
     Some(Asset {
         content_type: file.kind.content_type(),
         cache_control: if is_current { "public, max-age=31536000, immutable" } else { "no-store" },
-        is_svg_of_others: file.kind == Kind::SvgLogo,
+        is_svg_of_others: file.kind == AssetKind::SvgLogo,
         body: file.body.clone(),
     })
 }
 
 impl File {
-    const fn built_in(kind: Kind, body: &'static [u8]) -> Self {
+    const fn built_in(kind: AssetKind, body: &'static [u8]) -> Self {
         Self { kind, tag: content_tag(body), body: Cow::Borrowed(body) }
     }
 
-    pub(super) fn new(kind: Kind, body: Vec<u8>) -> Self {
+    pub(super) fn new(kind: AssetKind, body: Vec<u8>) -> Self {
         Self { kind, tag: content_tag(&body), body: Cow::Owned(body) }
     }
 
@@ -84,7 +85,7 @@ impl File {
     }
 }
 
-impl Kind {
+impl AssetKind {
     fn name(self) -> (&'static str, &'static str) {
         match self {
             Self::Style => ("style", "css"),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    assets::{File, ICON, Kind},
+    assets::{AssetKind, File, ICON},
     theme::{self, ColorError},
 };
 
@@ -42,7 +42,7 @@ impl Brand {
         }
         let logo = logo.map(|content| Ok(File::new(logo_kind(&content)?, content))).transpose()?;
         let theme = accent.map(theme::css).transpose().map_err(BrandError::Accent)?;
-        let theme = theme.map(|css| File::new(Kind::Theme, css.into_bytes()));
+        let theme = theme.map(|css| File::new(AssetKind::Theme, css.into_bytes()));
         Ok(Self { name: name.to_owned(), logo, theme })
     }
 
@@ -57,17 +57,17 @@ impl Brand {
 }
 
 /// Detects the kind from the content, since a browser trusts the declared type.
-fn logo_kind(content: &[u8]) -> Result<Kind, BrandError> {
+fn logo_kind(content: &[u8]) -> Result<AssetKind, BrandError> {
     if content.len() > LARGEST_LOGO {
         return Err(BrandError::LogoTooLarge);
     }
     if content.starts_with(PNG) {
-        return Ok(Kind::PngLogo);
+        return Ok(AssetKind::PngLogo);
     }
     let text = std::str::from_utf8(content).map_err(|_| BrandError::LogoFormat)?;
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let is_svg = text.starts_with("<svg") || (text.starts_with("<?xml") || text.starts_with("<!")) && text.contains("<svg");
-    if is_svg { Ok(Kind::SvgLogo) } else { Err(BrandError::LogoFormat) }
+    if is_svg { Ok(AssetKind::SvgLogo) } else { Err(BrandError::LogoFormat) }
 }
 
 impl Default for Brand {
@@ -97,9 +97,9 @@ mod tests {
 
     #[test]
     fn the_format_of_a_logo_is_detected_from_its_content() {
-        assert_eq!(logo_kind(b"\x89PNG\r\n\x1a\nrest"), Ok(Kind::PngLogo));
+        assert_eq!(logo_kind(b"\x89PNG\r\n\x1a\nrest"), Ok(AssetKind::PngLogo));
         for svg in ["<svg/>", "\u{feff} <svg></svg>", "<?xml version=\"1.0\"?><svg/>", "<!-- mine --><svg/>"] {
-            assert_eq!(logo_kind(svg.as_bytes()), Ok(Kind::SvgLogo), "{svg}");
+            assert_eq!(logo_kind(svg.as_bytes()), Ok(AssetKind::SvgLogo), "{svg}");
         }
         for other in ["", "GIF89a", "<html></html>", "<!doctype html><p>x"] {
             assert_eq!(logo_kind(other.as_bytes()), Err(BrandError::LogoFormat), "{other}");

@@ -1,6 +1,6 @@
 //! Problems with forms, which pages show beside the form.
 
-use super::text::{Text, Value};
+use super::text::{Text, TextValue};
 
 /// A problem with a form that its user can correct.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ impl Problem {
 
     /// Fills a placeholder of the message.
     #[must_use]
-    pub fn with(self, name: &'static str, value: impl Into<Value>) -> Self {
+    pub fn with(self, name: &'static str, value: impl Into<TextValue>) -> Self {
         Self { message: self.message.with(name, value), ..self }
     }
 

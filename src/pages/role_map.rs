@@ -45,7 +45,7 @@ pub struct RejectedEdit {
 #[derive(Debug, Clone, Default)]
 pub struct ExplainForm {
     /// An id or an email.
-    pub person: String,
+    pub user: String,
     /// As JSON.
     pub claims: String,
     pub providers: Vec<Choice>,
@@ -58,7 +58,7 @@ pub struct ExplainForm {
 #[derive(Debug, Clone, Default)]
 pub struct GrantExplanation {
     /// The user's name; `None` for claims.
-    pub person: Option<String>,
+    pub user: Option<String>,
     /// True if not all users were searched, so that another one may have the same email.
     pub is_cut: bool,
     /// The user's identities; none for claims.

@@ -225,10 +225,10 @@ fn the_user_page_explains_missing_permissions_and_offers_no_forms() {
     for (power, explanation) in
         [(EditPermission::Yourself, "This is your own account"), (EditPermission::Above, "has a higher role than you")]
     {
-        let page = render(&UserPage { power, ..samples::person() });
+        let page = render(&UserPage { power, ..samples::user() });
         assert!(page.contains(explanation) && !page.contains("<form"), "{page}");
     }
-    let may = render(&UserPage { power: EditPermission::May, ..samples::person() });
+    let may = render(&UserPage { power: EditPermission::May, ..samples::user() });
     for action in ["disable", "end_sessions", "delete"] {
         assert!(may.contains(&format!("name=\"action\" value=\"{action}\"")), "{action}: {may}");
     }
@@ -246,12 +246,12 @@ fn only_open_invitations_can_be_revoked() {
 #[test]
 fn the_url_of_a_user_page_contains_only_the_id() {
     let page =
-        render(&UsersPage { frame: frame(), people: samples::people(), query: String::new(), is_cut: false, next_href: None });
+        render(&UsersPage { frame: frame(), users: samples::users(), query: String::new(), is_cut: false, next_href: None });
     let links: Vec<String> =
         tags(&page).filter_map(|tag| attribute(tag, "href")).filter(|href| href.contains("/people/")).collect();
     assert!(!links.is_empty());
     for link in links {
-        let id = link.strip_prefix("/vestibule/people/").expect("a person's page");
+        let id = link.strip_prefix("/vestibule/people/").expect("a user's page");
         assert!(id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.%".contains(c)), "{link}");
     }
 }

@@ -21,7 +21,7 @@ static TRANSLATION: OnceLock<Catalog> = OnceLock::new();
 
 /// The value of a message's placeholder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub enum TextValue {
     Text(String),
     /// A number, which selects singular or plural.
     Count(u64),
@@ -31,7 +31,7 @@ pub enum Value {
 #[derive(Debug, Clone)]
 pub struct Text {
     id: String,
-    values: Vec<(&'static str, Value)>,
+    values: Vec<(&'static str, TextValue)>,
 }
 
 /// The messages of one language.
@@ -45,7 +45,7 @@ struct Catalog {
 pub struct CatalogError(pub Vec<String>);
 
 /// The message of this id in the language of the pages.
-pub fn text(id: &str, values: &[(&'static str, Value)]) -> String {
+pub fn text(id: &str, values: &[(&'static str, TextValue)]) -> String {
     let mut args = FluentArgs::with_capacity(values.len());
     for (name, value) in values {
         args.set(*name, value);
@@ -92,7 +92,7 @@ pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (size, unit) =
         UNITS.into_iter().find(|(size, _)| seconds >= *size && seconds.is_multiple_of(*size)).unwrap_or((1, "duration-seconds"));
-    text(unit, &[("count", Value::Count(seconds / size))])
+    text(unit, &[("count", TextValue::Count(seconds / size))])
 }
 
 /// A waiting time, rounded up to a useful unit.
@@ -112,13 +112,13 @@ fn format_english(id: &str, args: &FluentArgs<'_>) -> String {
     message.ok().flatten().unwrap_or_else(|| id.to_owned())
 }
 
-fn date_values(at: &Zoned) -> Vec<(&'static str, Value)> {
-    let number = |part: i16| Value::Count(part.unsigned_abs().into());
+fn date_values(at: &Zoned) -> Vec<(&'static str, TextValue)> {
+    let number = |part: i16| TextValue::Count(part.unsigned_abs().into());
     vec![("day", number(at.day().into())), ("month", number(at.month().into())), ("year", number(at.year()))]
 }
 
-fn two_digits(part: i8) -> Value {
-    Value::Text(format!("{part:02}"))
+fn two_digits(part: i8) -> TextValue {
+    TextValue::Text(format!("{part:02}"))
 }
 
 impl Text {
@@ -126,7 +126,7 @@ impl Text {
         Self { id: id.into(), values: Vec::new() }
     }
 
-    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+    pub fn with(mut self, name: &'static str, value: impl Into<TextValue>) -> Self {
         self.values.push((name, value.into()));
         self
     }
@@ -151,7 +151,7 @@ impl fmt::Display for Text {
     }
 }
 
-impl Value {
+impl TextValue {
     fn escaped(&self) -> Self {
         let Self::Text(text) = self else { return self.clone() };
         let mut escaped = String::with_capacity(text.len());
@@ -165,29 +165,29 @@ impl Value {
     }
 }
 
-impl From<&str> for Value {
+impl From<&str> for TextValue {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
 }
 
-impl From<String> for Value {
+impl From<String> for TextValue {
     fn from(text: String) -> Self {
         Self::Text(text)
     }
 }
 
-impl From<u64> for Value {
+impl From<u64> for TextValue {
     fn from(count: u64) -> Self {
         Self::Count(count)
     }
 }
 
-impl<'a> From<&'a Value> for FluentValue<'a> {
-    fn from(value: &'a Value) -> Self {
+impl<'a> From<&'a TextValue> for FluentValue<'a> {
+    fn from(value: &'a TextValue) -> Self {
         match value {
-            Value::Text(text) => Self::from(text.as_str()),
-            Value::Count(count) => Self::from(*count),
+            TextValue::Text(text) => Self::from(text.as_str()),
+            TextValue::Count(count) => Self::from(*count),
         }
     }
 }

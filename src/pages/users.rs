@@ -7,10 +7,10 @@ use super::{Choice, Frame, GrantRule, LifetimeOption, LinkedIdentity, Problem, S
 
 /// The list of users.
 #[derive(Debug, Template)]
-#[template(path = "people.html")]
+#[template(path = "users.html")]
 pub struct UsersPage {
     pub frame: Frame,
-    pub people: Vec<UserRow>,
+    pub users: Vec<UserRow>,
     /// The search text, sent as `q`.
     pub query: String,
     /// True if not all users were searched.
@@ -40,7 +40,7 @@ pub struct UserRow {
 
 /// One user. The forms are posted to its own path as `disable`, `enable`, `end_sessions` or `delete`.
 #[derive(Template)]
-#[template(path = "person.html")]
+#[template(path = "user.html")]
 pub struct UserPage {
     pub frame: Frame,
     pub id: String,

@@ -13,11 +13,11 @@ use crate::json::Value;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimPath {
     first: Box<str>,
-    further: Box<[Step]>,
+    further: Box<[ClaimStep]>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Step {
+enum ClaimStep {
     Field(Box<str>),
     /// `[]`: each entry of a list.
     Each,
@@ -58,7 +58,7 @@ impl ClaimPath {
         let mut rest = text;
         loop {
             let (step, each, after) = split_step(rest)?;
-            if step == Step::Keys && (each.is_some() || after.is_some()) {
+            if step == ClaimStep::Keys && (each.is_some() || after.is_some()) {
                 return Err(if steps.is_empty() { ClaimPathError::NoName } else { ClaimPathError::AfterKeys });
             }
             steps.push(step);
@@ -69,9 +69,9 @@ impl ClaimPath {
             }
         }
         // `values` reads the entries of a list in any case, so a final `[]` changes nothing.
-        steps.pop_if(|last| *last == Step::Each);
+        steps.pop_if(|last| *last == ClaimStep::Each);
         let mut steps = steps.into_iter();
-        let Some(Step::Field(first)) = steps.next() else { return Err(ClaimPathError::NoName) };
+        let Some(ClaimStep::Field(first)) = steps.next() else { return Err(ClaimPathError::NoName) };
         Ok(Self { first, further: steps.collect() })
     }
 
@@ -94,14 +94,14 @@ impl ClaimPath {
     /// Returns the JSON value at this path; `None` if it is absent or if the path can lead to several values.
     pub fn find<'a>(&self, claims: &'a Claims) -> Option<&'a Value> {
         self.further.iter().try_fold(claims.get(&*self.first)?, |value, step| match step {
-            Step::Field(name) => value.get(name),
-            Step::Each | Step::Members | Step::Keys => None,
+            ClaimStep::Field(name) => value.get(name),
+            ClaimStep::Each | ClaimStep::Members | ClaimStep::Keys => None,
         })
     }
 
     /// True if the path has `[]`, `*` or `{}` and so can lead to several values.
     pub fn is_plural(&self) -> bool {
-        self.further.iter().any(|step| !matches!(step, Step::Field(_)))
+        self.further.iter().any(|step| !matches!(step, ClaimStep::Field(_)))
     }
 
     /// True if the claims have anything but null at this path, even an object, an empty list or an empty key.
@@ -115,10 +115,10 @@ impl fmt::Display for ClaimPath {
         write_name(f, &self.first)?;
         for step in &self.further {
             match step {
-                Step::Each => f.write_str("[]")?,
-                Step::Members => f.write_str(".*")?,
-                Step::Keys => f.write_str(".{}")?,
-                Step::Field(name) => {
+                ClaimStep::Each => f.write_str("[]")?,
+                ClaimStep::Members => f.write_str(".*")?,
+                ClaimStep::Keys => f.write_str(".{}")?,
+                ClaimStep::Field(name) => {
                     f.write_str(".")?;
                     write_name(f, name)?;
                 }
@@ -139,33 +139,35 @@ fn write_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
     Ok(())
 }
 
-fn collect<'a>(value: &'a Value, steps: &[Step], found: &mut Vec<Cow<'a, str>>) {
+fn collect<'a>(value: &'a Value, steps: &[ClaimStep], found: &mut Vec<Cow<'a, str>>) {
     match (steps, value) {
         ([], Value::Array(values)) => found.extend(values.iter().filter_map(text)),
         ([], single) => found.extend(text(single)),
-        ([Step::Field(name), rest @ ..], value) => value.get(name).into_iter().for_each(|value| collect(value, rest, found)),
-        ([Step::Each, rest @ ..], Value::Array(values)) => values.iter().for_each(|value| collect(value, rest, found)),
-        ([Step::Members, rest @ ..], Value::Object(members)) => members.values().for_each(|value| collect(value, rest, found)),
-        ([Step::Keys, ..], Value::Object(members)) => {
+        ([ClaimStep::Field(name), rest @ ..], value) => value.get(name).into_iter().for_each(|value| collect(value, rest, found)),
+        ([ClaimStep::Each, rest @ ..], Value::Array(values)) => values.iter().for_each(|value| collect(value, rest, found)),
+        ([ClaimStep::Members, rest @ ..], Value::Object(members)) => {
+            members.values().for_each(|value| collect(value, rest, found))
+        }
+        ([ClaimStep::Keys, ..], Value::Object(members)) => {
             found.extend(members.keys().filter(|key| !key.is_empty()).map(|key| Cow::Borrowed(key.as_str())));
         }
-        ([Step::Each | Step::Members | Step::Keys, ..], _) => {}
+        ([ClaimStep::Each | ClaimStep::Members | ClaimStep::Keys, ..], _) => {}
     }
 }
 
-fn is_present(value: &Value, steps: &[Step]) -> bool {
+fn is_present(value: &Value, steps: &[ClaimStep]) -> bool {
     match (steps, value) {
         ([], value) => !value.is_null(),
-        ([Step::Field(name), rest @ ..], value) => value.get(name).is_some_and(|value| is_present(value, rest)),
-        ([Step::Each, rest @ ..], Value::Array(values)) => values.iter().any(|value| is_present(value, rest)),
-        ([Step::Members, rest @ ..], Value::Object(members)) => members.values().any(|value| is_present(value, rest)),
-        ([Step::Keys, ..], Value::Object(members)) => !members.is_empty(),
-        ([Step::Each | Step::Members | Step::Keys, ..], _) => false,
+        ([ClaimStep::Field(name), rest @ ..], value) => value.get(name).is_some_and(|value| is_present(value, rest)),
+        ([ClaimStep::Each, rest @ ..], Value::Array(values)) => values.iter().any(|value| is_present(value, rest)),
+        ([ClaimStep::Members, rest @ ..], Value::Object(members)) => members.values().any(|value| is_present(value, rest)),
+        ([ClaimStep::Keys, ..], Value::Object(members)) => !members.is_empty(),
+        ([ClaimStep::Each | ClaimStep::Members | ClaimStep::Keys, ..], _) => false,
     }
 }
 
 /// A step, the `[]` after it, and the text after the following dot.
-type StepSplit<'a> = (Step, Option<Step>, Option<&'a str>);
+type StepSplit<'a> = (ClaimStep, Option<ClaimStep>, Option<&'a str>);
 
 fn split_step(text: &str) -> Result<StepSplit<'_>, ClaimPathError> {
     let mut name = String::new();
@@ -175,7 +177,7 @@ fn split_step(text: &str) -> Result<StepSplit<'_>, ClaimPathError> {
         match characters.next() {
             None => break (None, None),
             Some('.') => break (None, Some(characters.as_str())),
-            Some('[') => break (Some(Step::Each), parse_after_bracket(characters.as_str())?),
+            Some('[') => break (Some(ClaimStep::Each), parse_after_bracket(characters.as_str())?),
             Some(']') => return Err(ClaimPathError::Bracket),
             Some('\\') => {
                 is_escaped = true;
@@ -186,9 +188,9 @@ fn split_step(text: &str) -> Result<StepSplit<'_>, ClaimPathError> {
     };
     let step = match name.as_str() {
         "" => return Err(ClaimPathError::EmptyStep),
-        MEMBERS if !is_escaped => Step::Members,
-        KEYS if !is_escaped => Step::Keys,
-        _ => Step::Field(name.into()),
+        MEMBERS if !is_escaped => ClaimStep::Members,
+        KEYS if !is_escaped => ClaimStep::Keys,
+        _ => ClaimStep::Field(name.into()),
     };
     Ok((step, each, after))
 }

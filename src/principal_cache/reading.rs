@@ -15,7 +15,7 @@ use crate::{
     metrics::{CacheResult, LookupLabel},
     secret::Digest,
     single_flight::SingleFlight,
-    store::{self, Kind, Shard},
+    store::{self, RecordKind, Shard},
     users::{Session, SessionState, User},
 };
 
@@ -199,7 +199,7 @@ impl Inner {
         id: &str,
         time: ReadTime,
     ) -> Result<Option<Arc<CachedUser>>, store::Error> {
-        let user = self.records.get::<User>(&store::Key::new(shard, Kind::User, id)).await?;
+        let user = self.records.get::<User>(&store::RecordKey::new(shard, RecordKind::User, id)).await?;
         Ok(user.map(|user| Arc::new(CachedUser::new(user.value, time))))
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The position of a rule in the list from which the index was built.
-pub(super) type RuleNumber = u32;
+pub(super) type RoleRuleNumber = u32;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct RuleIndex(Vec<Group>);
@@ -23,14 +23,14 @@ pub(super) struct RuleIndex(Vec<Group>);
 struct Group {
     provider: Option<Box<str>>,
     selector: ValueSelector,
-    exact: HashMap<Box<str>, Vec<RuleNumber>>,
+    exact: HashMap<Box<str>, Vec<RoleRuleNumber>>,
     prefixes: ByLength,
     suffixes: ByLength,
-    others: Vec<(Glob, RuleNumber)>,
+    others: Vec<(Glob, RoleRuleNumber)>,
 }
 
 /// Rules by text, grouped by the text's length in bytes.
-type ByLength = BTreeMap<usize, HashMap<Box<str>, Vec<RuleNumber>>>;
+type ByLength = BTreeMap<usize, HashMap<Box<str>, Vec<RoleRuleNumber>>>;
 
 impl RuleIndex {
     /// Each entry is a rule's provider and the condition by which the index finds the rule.
@@ -46,7 +46,7 @@ impl RuleIndex {
 
     /// Calls `found` with each value of the identity that matches and with the rules whose condition it matches, in their
     /// order. A rule may occur several times, with different values.
-    pub fn visit<'a>(&self, identity: &'a IdentityClaims, mut found: impl FnMut(&[RuleNumber], &Cow<'a, str>)) {
+    pub fn visit<'a>(&self, identity: &'a IdentityClaims, mut found: impl FnMut(&[RoleRuleNumber], &Cow<'a, str>)) {
         let matches_provider = |group: &&Group| identity.is_from(group.provider.as_deref());
         for group in self.0.iter().filter(matches_provider) {
             for value in group.selector.values(identity) {
@@ -68,7 +68,7 @@ impl Group {
         }
     }
 
-    fn add(&mut self, condition: &Condition, number: RuleNumber) {
+    fn add(&mut self, condition: &Condition, number: RoleRuleNumber) {
         let rules = match condition.pattern.shape() {
             Shape::Exactly(text) => self.exact.entry(text.into()).or_default(),
             Shape::BeginsWith(text) => by_length(&mut self.prefixes, text),
@@ -78,7 +78,7 @@ impl Group {
         rules.push(number);
     }
 
-    fn look_up(&self, value: &str, mut found: impl FnMut(&[RuleNumber])) {
+    fn look_up(&self, value: &str, mut found: impl FnMut(&[RoleRuleNumber])) {
         self.exact.get(value).into_iter().for_each(|rules| found(rules));
         for (length, texts) in self.prefixes.range(..=value.len()) {
             let prefix = value.get(..*length);
@@ -92,6 +92,6 @@ impl Group {
     }
 }
 
-fn by_length(texts: &mut ByLength, text: String) -> &mut Vec<RuleNumber> {
+fn by_length(texts: &mut ByLength, text: String) -> &mut Vec<RoleRuleNumber> {
     texts.entry(text.len()).or_default().entry(text.into()).or_default()
 }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::condition::{Condition, ValueSelector};
-use super::index::{RuleIndex, RuleNumber};
+use super::index::{RoleRuleNumber, RuleIndex};
 use super::{Rank, RuleOrigin};
 use crate::{
     glob::Shape,
@@ -49,11 +49,11 @@ impl Rules {
     }
 
     pub fn find_best(&self, identities: &[IdentityClaims]) -> Option<&Rule> {
-        let mut best = RuleNumber::MAX;
+        let mut best = RoleRuleNumber::MAX;
         for identity in identities {
             self.index.visit(identity, |rules, _| {
                 let better = rules.iter().take_while(|number| **number < best);
-                let matches = |number: &&RuleNumber| self.rules[**number as usize].further_conditions_match(identity);
+                let matches = |number: &&RoleRuleNumber| self.rules[**number as usize].further_conditions_match(identity);
                 best = better.copied().find(|number| matches(&number)).unwrap_or(best);
             });
         }

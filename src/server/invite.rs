@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::services;
 use crate::{
     clock::Clock,
-    config::{Config, Store},
+    config::{Config, StoreConfig},
     local_accounts::{InvitationParameters, Inviter},
     principal::Role,
 };
@@ -22,7 +22,7 @@ pub struct InvitationRequest {
 
 /// Writes an invitation to the configured store and returns its link.
 pub async fn invite(config: &Config, clock: &Arc<dyn Clock>, request: InvitationRequest) -> anyhow::Result<Zeroizing<String>> {
-    if matches!(config.store, Store::Memory) {
+    if matches!(config.store, StoreConfig::Memory) {
         bail!("the memory store is only available to the running process; restart the process, which prints a link");
     }
     if !config.local_accounts.enabled {

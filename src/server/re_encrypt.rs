@@ -9,7 +9,7 @@ use super::services;
 use crate::{
     clock::Clock,
     config::{self, Config},
-    store::{self, Cursor, Key, Kind, Records, ReencryptionOutcome},
+    store::{self, Cursor, RecordKey, RecordKind, Records, ReencryptionOutcome},
 };
 
 /// Records that are re-encrypted concurrently, few enough that Redis still serves other clients.
@@ -35,7 +35,7 @@ pub async fn re_encrypt(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Resu
     let connection = services::StoreConnection::open(config, clock).await?;
     let records = &connection.records;
     let mut report = ReEncryptionReport::default();
-    for kind in Kind::ENCRYPTED {
+    for kind in RecordKind::ENCRYPTED {
         let mut at = Some(Cursor::default());
         while let Some(cursor) = at {
             match records.store().scan(kind, cursor).await {
@@ -51,9 +51,9 @@ pub async fn re_encrypt(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Resu
 }
 
 impl ReEncryptionReport {
-    async fn process(&mut self, records: &Records, keys: Vec<Key>) {
+    async fn process(&mut self, records: &Records, keys: Vec<RecordKey>) {
         let outcomes = stream::iter(keys).map(async |key| (records.reencrypt(&key).await, key)).buffer_unordered(CONCURRENCY);
-        let outcomes: Vec<(Result<ReencryptionOutcome, store::Error>, Key)> = outcomes.collect().await;
+        let outcomes: Vec<(Result<ReencryptionOutcome, store::Error>, RecordKey)> = outcomes.collect().await;
         for (outcome, key) in outcomes {
             match outcome {
                 Ok(ReencryptionOutcome::Reencrypted) => self.re_encrypted += 1,

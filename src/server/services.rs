@@ -298,8 +298,8 @@ fn log_configuration(config: &Config) {
     let providers: Vec<&str> = config.providers.iter().map(|provider| provider.id.as_str()).collect();
     let providers = (!providers.is_empty()).then(|| providers.join(","));
     let store = match &config.store {
-        config::Store::Memory => "memory",
-        config::Store::Redis(_) => "redis",
+        config::StoreConfig::Memory => "memory",
+        config::StoreConfig::Redis(_) => "redis",
     };
     let (role_map, path, config_map) = match &config.role_map {
         RoleMapSource::BuiltIn => ("built_in", None, None),
@@ -321,10 +321,10 @@ fn log_configuration(config: &Config) {
 /// Describes the configuration for the page that operators see before a sign-in method is configured.
 fn describe_configuration(config: &Config) -> Vec<String> {
     let store = match &config.store {
-        config::Store::Memory => {
+        config::StoreConfig::Memory => {
             "Sessions are kept in this process's memory. They end with the process, and only one replica can serve.".to_owned()
         }
-        config::Store::Redis(_) => "Sessions are kept in Redis, shared by all replicas.".to_owned(),
+        config::StoreConfig::Redis(_) => "Sessions are kept in Redis, shared by all replicas.".to_owned(),
     };
     let role_map = match &config.role_map {
         RoleMapSource::BuiltIn => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{CommitToken, EncryptedRecord, Index, Key, Sequence, Shard, Version};
+use super::{CommitToken, EncryptedRecord, Index, RecordKey, Sequence, Shard, Version};
 use crate::secret::random_bytes;
 
 /// A condition on one record that must hold for a commit to be written.
@@ -57,9 +57,9 @@ pub enum Replication {
 pub struct Capacity {
     pub limit: u64,
     /// The counters of all windows in which counted records may expire.
-    pub windows: Vec<Key>,
+    pub windows: Vec<RecordKey>,
     /// The counter of the window in which the commit's record expires.
-    pub entered: Key,
+    pub entered: RecordKey,
     /// The lifetime of that counter.
     pub ttl: Duration,
 }
@@ -74,15 +74,15 @@ pub struct Commit {
     pub sequencing: SequenceEffect,
     pub intent: CommitIntent,
     pub replication: Replication,
-    pub preconditions: Vec<(Key, Precondition)>,
+    pub preconditions: Vec<(RecordKey, Precondition)>,
     /// Counts the commit's record. Without room for it nothing is written.
     pub capacity: Option<Capacity>,
     /// The counter that a record leaves before it expires.
-    pub released: Option<Key>,
-    pub put: Vec<(Key, Vec<u8>, Ttl)>,
+    pub released: Option<RecordKey>,
+    pub put: Vec<(RecordKey, Vec<u8>, Ttl)>,
     /// Re-encrypted values of unchanged records. Each record must exist in this version, and keeps it and its lifetime.
-    pub reencrypt: Vec<(Key, EncryptedRecord)>,
-    pub delete: Vec<Key>,
+    pub reencrypt: Vec<(RecordKey, EncryptedRecord)>,
+    pub delete: Vec<RecordKey>,
     /// An index expires with the member that expires last.
     pub index_add: Vec<(Index, String, Ttl)>,
     pub index_remove: Vec<(Index, String)>,
@@ -117,7 +117,7 @@ impl Commit {
     }
 
     /// Returns all preconditions, including the versions of the re-encrypted records.
-    pub(super) fn all_preconditions(&self) -> impl Iterator<Item = (&Key, Precondition)> {
+    pub(super) fn all_preconditions(&self) -> impl Iterator<Item = (&RecordKey, Precondition)> {
         let reencrypted = self.reencrypt.iter().map(|(key, value)| (key, Precondition::Version(value.version)));
         self.preconditions.iter().map(|(key, expected)| (key, *expected)).chain(reencrypted)
     }

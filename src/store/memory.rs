@@ -13,8 +13,8 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::{
-    Capacity, Commit, Conflict, Cursor, EncryptedRecord, Error, Index, InvalidationMessage, Key, Kind, OPERATION_MEMORY,
-    Precondition, Quota, QuotaUsage, ScanPage, Sequence, SequenceEffect, Shard, Store, Ttl,
+    Capacity, Commit, Conflict, Cursor, EncryptedRecord, Error, Index, InvalidationMessage, OPERATION_MEMORY, Precondition,
+    Quota, QuotaUsage, RecordKey, RecordKind, ScanPage, Sequence, SequenceEffect, Shard, Store, Ttl,
 };
 use crate::clock::Clock;
 
@@ -22,24 +22,24 @@ const MESSAGES_KEPT: usize = 4096;
 
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
-    inner: Mutex<Inner>,
+    inner: Mutex<MemoryState>,
     messages: broadcast::Sender<InvalidationMessage>,
 }
 
-struct Inner {
-    records: HashMap<Key, Entry>,
+struct MemoryState {
+    records: HashMap<RecordKey, RecordEntry>,
     indices: HashMap<Index, Members>,
     sequences: [Sequence; Shard::COUNT as usize],
     operations: HashMap<Uuid, Sequence>,
-    counters: HashMap<Key, (u64, Timestamp)>,
+    counters: HashMap<RecordKey, (u64, Timestamp)>,
     /// Entries that expire, by time.
     expiries: BTreeSet<(Timestamp, ExpiryTarget)>,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum ExpiryTarget {
-    Record(Key),
-    Counter(Key),
+    Record(RecordKey),
+    Counter(RecordKey),
     Index(Index),
     Operation(Uuid),
 }
@@ -50,14 +50,14 @@ struct Members {
     expires: Option<Timestamp>,
 }
 
-struct Entry {
+struct RecordEntry {
     value: EncryptedRecord,
     expires: Option<Timestamp>,
 }
 
 impl MemoryStore {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let inner = Inner {
+        let inner = MemoryState {
             records: HashMap::new(),
             indices: HashMap::new(),
             sequences: [Sequence::default(); Shard::COUNT as usize],
@@ -69,7 +69,7 @@ impl MemoryStore {
     }
 
     /// Locks the state and removes expired entries from it.
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, MemoryState> {
         let mut inner = self.inner.lock().expect("no code that holds this lock panics");
         inner.remove_expired(self.clock.now());
         inner
@@ -78,7 +78,7 @@ impl MemoryStore {
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn get(&self, key: &Key) -> Result<Option<EncryptedRecord>, Error> {
+    async fn get(&self, key: &RecordKey) -> Result<Option<EncryptedRecord>, Error> {
         Ok(self.lock().records.get(key).map(|entry| entry.value.clone()))
     }
 
@@ -118,7 +118,7 @@ impl Store for MemoryStore {
         true
     }
 
-    async fn spend(&self, key: &Key, quota: Quota) -> Result<QuotaUsage, Error> {
+    async fn spend(&self, key: &RecordKey, quota: Quota) -> Result<QuotaUsage, Error> {
         let now = self.clock.now();
         let mut inner = self.lock();
         let (count, until) =
@@ -131,7 +131,7 @@ impl Store for MemoryStore {
         self.lock().sequences.iter().copied().map(Ok).collect()
     }
 
-    async fn scan(&self, kind: Kind, _: Cursor) -> Result<ScanPage, Error> {
+    async fn scan(&self, kind: RecordKind, _: Cursor) -> Result<ScanPage, Error> {
         let keys = self.lock().records.keys().filter(|key| key.kind == kind).cloned().collect();
         Ok(ScanPage { keys, next: None })
     }
@@ -145,7 +145,7 @@ impl Store for MemoryStore {
     async fn ready(&self) {}
 }
 
-impl Inner {
+impl MemoryState {
     /// Returns the outcome of an earlier attempt.
     fn earlier_outcome(&self, commit: &Commit) -> Option<Sequence> {
         match commit.sequencing {
@@ -214,8 +214,8 @@ impl Inner {
         version
     }
 
-    fn put(&mut self, key: &Key, value: EncryptedRecord, expires: Option<Timestamp>) {
-        let old = self.records.insert(key.clone(), Entry { value, expires });
+    fn put(&mut self, key: &RecordKey, value: EncryptedRecord, expires: Option<Timestamp>) {
+        let old = self.records.insert(key.clone(), RecordEntry { value, expires });
         if let Some(expires) = old.and_then(|entry| entry.expires) {
             self.expiries.remove(&(expires, ExpiryTarget::Record(key.clone())));
         }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 
 use super::{
-    Commit, Conflict, Cursor, EncryptedRecord, Error, Index, InvalidationMessage, Key, Kind, Quota, QuotaUsage, ScanPage,
-    Sequence, Store,
+    Commit, Conflict, Cursor, EncryptedRecord, Error, Index, InvalidationMessage, Quota, QuotaUsage, RecordKey, RecordKind,
+    ScanPage, Sequence, Store,
 };
 use crate::{
     clock::Clock,
@@ -49,7 +49,7 @@ impl From<&Error> for StoreOutcome {
 
 #[async_trait]
 impl Store for MeteredStore {
-    async fn get(&self, key: &Key) -> Result<Option<EncryptedRecord>, Error> {
+    async fn get(&self, key: &RecordKey) -> Result<Option<EncryptedRecord>, Error> {
         self.read(StoreOperation::Get, self.store.get(key)).await
     }
 
@@ -74,7 +74,7 @@ impl Store for MeteredStore {
         self.store.has_free_memory().await
     }
 
-    async fn spend(&self, key: &Key, quota: Quota) -> Result<QuotaUsage, Error> {
+    async fn spend(&self, key: &RecordKey, quota: Quota) -> Result<QuotaUsage, Error> {
         let began = self.clock.monotonic();
         let answer = self.store.spend(key, quota).await;
         self.count(StoreOperation::Spend, answer.as_ref().map_or_else(StoreOutcome::from, |_| StoreOutcome::Ok), began);
@@ -89,7 +89,7 @@ impl Store for MeteredStore {
         answers
     }
 
-    async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, Error> {
+    async fn scan(&self, kind: RecordKind, cursor: Cursor) -> Result<ScanPage, Error> {
         self.read(StoreOperation::Scan, self.store.scan(kind, cursor)).await
     }
 

@@ -9,8 +9,8 @@ use futures::future::try_join_all;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Capacity, Commit, CommitIntent, Conflict, EncryptedRecord, Error, Index, InvalidationMessage, Key, Kind, Precondition,
-    Replication, Sequence, SequenceEffect, Shard, Store, Ttl, Version,
+    Capacity, Commit, CommitIntent, Conflict, EncryptedRecord, Error, Index, InvalidationMessage, Precondition, RecordKey,
+    RecordKind, Replication, Sequence, SequenceEffect, Shard, Store, Ttl, Version,
 };
 use crate::secret::{DecryptionError, Digest, EncryptionPurpose, KeyRing};
 
@@ -19,7 +19,7 @@ use crate::secret::{DecryptionError, Digest, EncryptionPurpose, KeyRing};
 /// Readers ignore unknown fields and use a default for missing ones, so that an old and a new version of the binary can run
 /// side by side.
 pub trait Record: Serialize + DeserializeOwned {
-    const KIND: Kind;
+    const KIND: RecordKind;
 }
 
 /// A record as it was read, with the version for a commit's precondition.
@@ -123,7 +123,7 @@ impl Records {
         &self.ring
     }
 
-    pub async fn get<T: Record>(&self, key: &Key) -> Result<Option<StoredRecord<T>>, Error> {
+    pub async fn get<T: Record>(&self, key: &RecordKey) -> Result<Option<StoredRecord<T>>, Error> {
         debug_assert_eq!(key.kind, T::KIND, "a key of another kind");
         let Some(found) = self.store.get(key).await? else { return Ok(None) };
         let unreadable = |reason: String| Error::Unreadable { kind: T::KIND, reason };
@@ -139,12 +139,12 @@ impl Records {
 
     /// Reads a record as [`Records::get`] does, but retries while the store is unavailable. A check should fail at once; a
     /// sign-in should wait, since an authorization code cannot be redeemed twice.
-    pub async fn get_patiently<T: Record>(&self, key: &Key) -> Result<Option<StoredRecord<T>>, Error> {
+    pub async fn get_patiently<T: Record>(&self, key: &RecordKey) -> Result<Option<StoredRecord<T>>, Error> {
         retry_while_unavailable(async || self.get(key).await).await
     }
 
     /// Re-encrypts a record with the primary key if another key encrypted it. Its content, version and lifetime stay the same.
-    pub async fn reencrypt(&self, key: &Key) -> Result<ReencryptionOutcome, Error> {
+    pub async fn reencrypt(&self, key: &RecordKey) -> Result<ReencryptionOutcome, Error> {
         for pause in PAUSES {
             let Some(found) = self.store.get(key).await? else { return Ok(ReencryptionOutcome::Gone) };
             let reencrypted = self.ring.reencrypt(EncryptionPurpose::Record, &self.associated(key), &found.ciphertext);
@@ -191,7 +191,7 @@ impl Records {
         Ok(body.stale)
     }
 
-    fn associated(&self, key: &Key) -> Vec<u8> {
+    fn associated(&self, key: &RecordKey) -> Vec<u8> {
         format!("{}\0{}{}", key.kind.label(), self.prefix, key.name()).into_bytes()
     }
 
@@ -201,17 +201,17 @@ impl Records {
 }
 
 impl Change<'_> {
-    pub fn expect_absent(mut self, key: &Key) -> Self {
+    pub fn expect_absent(mut self, key: &RecordKey) -> Self {
         self.commit.preconditions.push((key.clone(), Precondition::Absent));
         self
     }
 
-    pub fn expect_version(mut self, key: &Key, version: Version) -> Self {
+    pub fn expect_version(mut self, key: &RecordKey, version: Version) -> Self {
         self.commit.preconditions.push((key.clone(), Precondition::Version(version)));
         self
     }
 
-    pub fn put<T: Record>(mut self, key: &Key, value: &T, ttl: Ttl) -> Self {
+    pub fn put<T: Record>(mut self, key: &RecordKey, value: &T, ttl: Ttl) -> Self {
         debug_assert_eq!(key.kind, T::KIND, "a key of another kind");
         let plain = serde_json::to_vec(value).expect("records are plain data: strings, numbers, lists and maps with text keys");
         let ciphertext = self.records.ring.encrypt(EncryptionPurpose::Record, &self.records.associated(key), &plain);
@@ -219,7 +219,7 @@ impl Change<'_> {
         self
     }
 
-    pub fn delete(mut self, key: &Key) -> Self {
+    pub fn delete(mut self, key: &RecordKey) -> Self {
         self.commit.delete.push(key.clone());
         self
     }
@@ -241,7 +241,7 @@ impl Change<'_> {
     }
 
     /// Removes a record from a counter that it has entered.
-    pub fn release(mut self, counter: Key) -> Self {
+    pub fn release(mut self, counter: RecordKey) -> Self {
         self.commit.released = Some(counter);
         self
     }

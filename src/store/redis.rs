@@ -38,8 +38,8 @@ use self::{
     scripts::{CommitScripts, SPEND, script_call},
 };
 use super::{
-    Commit, Conflict, Cursor, EncryptedRecord, Error as StoreError, Index, InvalidationMessage, Key, Kind, Quota, QuotaUsage,
-    ScanPage, Sequence, Shard, Store, Ttl,
+    Commit, Conflict, Cursor, EncryptedRecord, Error as StoreError, Index, InvalidationMessage, Quota, QuotaUsage, RecordKey,
+    RecordKind, ScanPage, Sequence, Shard, Store, Ttl,
 };
 use crate::{clock::Clock, metrics::Metrics};
 
@@ -224,7 +224,7 @@ impl RedisStore {
 
 #[async_trait]
 impl Store for RedisStore {
-    async fn get(&self, key: &Key) -> Result<Option<EncryptedRecord>, StoreError> {
+    async fn get(&self, key: &RecordKey) -> Result<Option<EncryptedRecord>, StoreError> {
         let found: Option<Bytes> = self.value(self.name(&key.name())).await?;
         Ok(found.map(|value| parse_value(&value).unwrap_or_else(invalid_record)))
     }
@@ -261,7 +261,7 @@ impl Store for RedisStore {
         !self.memory.is_nearly_full(&client, &self.options(), self.clock.monotonic()).await
     }
 
-    async fn spend(&self, key: &Key, quota: Quota) -> Result<QuotaUsage, StoreError> {
+    async fn spend(&self, key: &RecordKey, quota: Quota) -> Result<QuotaUsage, StoreError> {
         let name = self.name(&key.name());
         let slot = ClusterHash::Custom(fred::util::redis_keyslot(name.as_bytes()));
         let args = script_call(SPEND, &[name], &[millis(quota.window).into()]);
@@ -276,7 +276,7 @@ impl Store for RedisStore {
         sequences
     }
 
-    async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, StoreError> {
+    async fn scan(&self, kind: RecordKind, cursor: Cursor) -> Result<ScanPage, StoreError> {
         let client = self.commands.now();
         let (layout, nodes) = (connect::layout(&client, self.command_timeout).await?, connect::primaries(&client));
         if cursor != Cursor::default() && cursor.layout != layout {
@@ -295,7 +295,7 @@ impl Store for RedisStore {
             async move { client.scan_page(position, pattern, Some(500), None).await }
         };
         let (position, names): (String, Vec<String>) = self.read(&options, scan).await?;
-        let keys = names.iter().filter_map(|name| Key::parse(name.strip_prefix(&self.prefix)?, kind)).collect();
+        let keys = names.iter().filter_map(|name| RecordKey::parse(name.strip_prefix(&self.prefix)?, kind)).collect();
         if connect::layout(&client, self.command_timeout).await? != layout || self.run_id(&options).await? != run {
             return Err(layout_changed());
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Change, Conflict, Error, Key, Record, Records, StoredRecord};
+use super::{Change, Conflict, Error, Record, RecordKey, Records, StoredRecord};
 use crate::secret::random_bytes;
 
 /// The maximum number of attempts of an update.
@@ -37,7 +37,7 @@ impl Records {
     /// puts the new value into the change, and may add other records of the shard. Returns `None` if the record does not exist.
     pub async fn update<'a, R: Record, T, E: From<Error>>(
         &'a self,
-        key: &Key,
+        key: &RecordKey,
         mut edit: impl AsyncFnMut(R, Change<'a>) -> Result<Edit<'a, T>, E>,
     ) -> Result<Option<T>, E> {
         retry(async || {
@@ -68,14 +68,14 @@ mod tests {
     use crate::{
         clock::{Clock, SystemClock},
         secret::KeyRing,
-        store::{Kind, MemoryStore, Shard, Ttl},
+        store::{MemoryStore, RecordKind, Shard, Ttl},
     };
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Count(u32);
 
     impl Record for Count {
-        const KIND: Kind = Kind::KeyCreations;
+        const KIND: RecordKind = RecordKind::KeyCreations;
     }
 
     #[derive(Debug, thiserror::Error)]
@@ -86,18 +86,18 @@ mod tests {
         Store(#[from] Error),
     }
 
-    fn records() -> (Records, Key) {
+    fn records() -> (Records, RecordKey) {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
-        let key = Key::new(Shard::new(7).unwrap(), Kind::KeyCreations, "x");
+        let key = RecordKey::new(Shard::new(7).unwrap(), RecordKind::KeyCreations, "x");
         (Records::new(store, Arc::new(KeyRing::ephemeral(clock)), ""), key)
     }
 
-    async fn put(records: &Records, key: &Key, count: u32) {
+    async fn put(records: &Records, key: &RecordKey, count: u32) {
         records.change(key.shard).put(key, &Count(count), Ttl::Forever).commit().await.unwrap().unwrap();
     }
 
-    async fn increment(records: &Records, key: &Key) -> Result<Option<u32>, CountError> {
+    async fn increment(records: &Records, key: &RecordKey) -> Result<Option<u32>, CountError> {
         let updated = records.update(key, async |Count(count), change| match count {
             10 => Err(CountError::TooMany),
             count => Ok(Edit::Commit(change.put(key, &Count(count + 1), Ttl::Forever), count + 1)),

@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(super) enum IndexEntry {
     Subject(Digest),
     UserClaim(Digest),
 }
@@ -24,7 +24,7 @@ enum Assignment {
     Taken(String),
 }
 
-impl Entry {
+impl IndexEntry {
     /// All entries of an identity.
     pub fn of(identity: &IdentityClaims) -> impl Iterator<Item = Self> {
         let subject = Self::Subject(Identity::digest(&identity.issuer, &identity.subject));
@@ -54,15 +54,19 @@ impl Users {
     /// Assigns the index entries of an identity to a user. Returns false, and changes no entry, if one of them belongs to another
     /// user. An entry of a deleted user, or of one who has never completed a login, is free.
     pub async fn assign_identity(&self, user: &str, identity: &IdentityClaims) -> Result<bool, store::Error> {
-        Ok(self.assign_entries(user, Entry::of(identity)).await?.is_none())
+        Ok(self.assign_entries(user, IndexEntry::of(identity)).await?.is_none())
     }
 
     /// As [`Self::assign_identity`], for the claims that identify the user. Returns the other user if there is one.
     pub(super) async fn assign_user_claims(&self, user: &str, identity: &IdentityClaims) -> Result<Option<String>, store::Error> {
-        self.assign_entries(user, Entry::of_user_claims(identity)).await
+        self.assign_entries(user, IndexEntry::of_user_claims(identity)).await
     }
 
-    async fn assign_entries(&self, user: &str, entries: impl Iterator<Item = Entry>) -> Result<Option<String>, store::Error> {
+    async fn assign_entries(
+        &self,
+        user: &str,
+        entries: impl Iterator<Item = IndexEntry>,
+    ) -> Result<Option<String>, store::Error> {
         let mut assigned = Vec::new();
         for entry in entries {
             match self.assign_entry(user, entry).await? {
@@ -77,7 +81,7 @@ impl Users {
         Ok(None)
     }
 
-    async fn assign_entry(&self, user: &str, entry: Entry) -> Result<Assignment, store::Error> {
+    async fn assign_entry(&self, user: &str, entry: IndexEntry) -> Result<Assignment, store::Error> {
         let digest = entry.digest();
         let (key, value) = (Identity::key(&digest), Identity { user: user.to_owned() });
         store::retry(async || {
@@ -105,13 +109,17 @@ impl Users {
         identity: &IdentityClaims,
         others: &[IdentityClaims],
     ) -> Result<(), store::Error> {
-        let kept: Vec<Entry> = others.iter().flat_map(Entry::of).collect();
-        self.remove_entries(user, Entry::of(identity).filter(|entry| !kept.contains(entry))).await
+        let kept: Vec<IndexEntry> = others.iter().flat_map(IndexEntry::of).collect();
+        self.remove_entries(user, IndexEntry::of(identity).filter(|entry| !kept.contains(entry))).await
     }
 
     /// Removes entries, unless they belong to another user.
-    pub(super) async fn remove_entries(&self, user: &str, entries: impl IntoIterator<Item = Entry>) -> Result<(), store::Error> {
-        for digest in entries.into_iter().map(Entry::digest) {
+    pub(super) async fn remove_entries(
+        &self,
+        user: &str,
+        entries: impl IntoIterator<Item = IndexEntry>,
+    ) -> Result<(), store::Error> {
+        for digest in entries.into_iter().map(IndexEntry::digest) {
             let key = Identity::key(&digest);
             let removed = self.records.update(&key, async |found: Identity, change| {
                 Ok::<_, store::Error>(match found.user == user {

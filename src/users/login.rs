@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Generation, Logout, Users, identity_index::Entry, record::User, record::index_of_users, shard_of};
+use super::{Generation, Logout, Users, identity_index::IndexEntry, record::User, record::index_of_users, shard_of};
 use crate::{
     principal::{CredentialKind, Grant, IdentityClaims, LOCAL, Role, RuleName, Source},
     role_map::RoleMap,
@@ -174,7 +174,7 @@ impl Users {
     }
 
     /// Removes the index entries of claims whose values have changed. An entry that cannot be removed has no effect.
-    async fn remove_outdated_entries(&self, user: &User, mut former: Vec<Entry>) {
+    async fn remove_outdated_entries(&self, user: &User, mut former: Vec<IndexEntry>) {
         let current = entries(user);
         former.retain(|entry| !current.contains(entry));
         if let Err(error) = self.remove_entries(&user.id, former).await {
@@ -205,8 +205,8 @@ impl Users {
     }
 }
 
-fn entries(user: &User) -> Vec<Entry> {
-    user.identities.iter().flat_map(Entry::of).collect()
+fn entries(user: &User) -> Vec<IndexEntry> {
+    user.identities.iter().flat_map(IndexEntry::of).collect()
 }
 
 /// Puts the user's record if it is new or changed.

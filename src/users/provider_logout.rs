@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{ProviderSession, Session, Users, VerifiedLogin, sessions::BATCH, sessions::index_of, shard_of};
 use crate::{
     secret::Digest,
-    store::{self, Index, Key, Kind, Record, Shard, Ttl, retry_while_unavailable},
+    store::{self, Index, Record, RecordKey, RecordKind, Shard, Ttl, retry_while_unavailable},
 };
 
 /// Longer than a login needs from the request for tokens to its session.
@@ -41,7 +41,7 @@ struct LogoutRecord {
 }
 
 impl Record for LogoutRecord {
-    const KIND: Kind = Kind::ProviderLogout;
+    const KIND: RecordKind = RecordKind::ProviderLogout;
 }
 
 impl LogoutTarget {
@@ -74,7 +74,7 @@ impl LogoutTarget {
     }
 
     /// The key of the record that a login in progress reads.
-    fn key(&self, provider: &str) -> Key {
+    fn key(&self, provider: &str) -> RecordKey {
         match self {
             Self::Subject(subject) => subject_key(provider, subject),
             Self::Session { sid, .. } => session_key(provider, sid),
@@ -133,7 +133,7 @@ impl Users {
         Ok(try_join_all(reads).await?.into_iter().flatten().any(|logout| logout.value.at >= *requested))
     }
 
-    async fn record_logout(&self, key: &Key, kept: Duration) -> Result<(), store::Error> {
+    async fn record_logout(&self, key: &RecordKey, kept: Duration) -> Result<(), store::Error> {
         let record = LogoutRecord { at: self.clock.now() };
         let change = self.records.unsequenced_change(key.shard).put(key, &record, Ttl::For(kept));
         let recorded = change.as_revocation().commit().await?;
@@ -216,16 +216,16 @@ fn index_of_provider_session(provider: &str, sid: &str) -> Index {
     Index::new(Shard::of(&digest), format!("provider_session:{}", digest.to_hex()))
 }
 
-fn token_key(issuer: &str, jti: &str) -> Key {
-    Key::of_digest(Kind::ProviderLogout, &Digest::of_parts(&["token", issuer, jti]))
+fn token_key(issuer: &str, jti: &str) -> RecordKey {
+    RecordKey::of_digest(RecordKind::ProviderLogout, &Digest::of_parts(&["token", issuer, jti]))
 }
 
-fn session_key(provider: &str, sid: &str) -> Key {
-    Key::of_digest(Kind::ProviderLogout, &Digest::of_parts(&["session", provider, sid]))
+fn session_key(provider: &str, sid: &str) -> RecordKey {
+    RecordKey::of_digest(RecordKind::ProviderLogout, &Digest::of_parts(&["session", provider, sid]))
 }
 
-fn subject_key(provider: &str, subject: &str) -> Key {
-    Key::of_digest(Kind::ProviderLogout, &Digest::of_parts(&["subject", provider, subject]))
+fn subject_key(provider: &str, subject: &str) -> RecordKey {
+    RecordKey::of_digest(RecordKind::ProviderLogout, &Digest::of_parts(&["subject", provider, subject]))
 }
 
 #[cfg(test)]

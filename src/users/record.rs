@@ -10,7 +10,7 @@ use crate::{
     clock,
     principal::{IdentityClaims, LOCAL, PinnedGrant},
     secret::{Digest, random_bytes},
-    store::{Index, Key, Kind, Record, Shard},
+    store::{Index, Record, RecordKey, RecordKind, Shard},
 };
 
 /// A user with all linked identities.
@@ -46,11 +46,11 @@ pub struct Identity {
 }
 
 impl Record for User {
-    const KIND: Kind = Kind::User;
+    const KIND: RecordKind = RecordKind::User;
 }
 
 impl Record for Identity {
-    const KIND: Kind = Kind::Identity;
+    const KIND: RecordKind = RecordKind::Identity;
 }
 
 /// The shard of all records of a user.
@@ -87,8 +87,8 @@ impl Identity {
         identity.user_claims.iter().map(|(claim, value)| Self::user_claim_digest(&identity.issuer, claim, value))
     }
 
-    pub fn key(digest: &Digest) -> Key {
-        Key::of_digest(Kind::Identity, digest)
+    pub fn key(digest: &Digest) -> RecordKey {
+        RecordKey::of_digest(RecordKind::Identity, digest)
     }
 }
 
@@ -107,8 +107,8 @@ impl User {
         }
     }
 
-    pub fn key(id: &str) -> Key {
-        Key::new(shard_of(id), Kind::User, id)
+    pub fn key(id: &str) -> RecordKey {
+        RecordKey::new(shard_of(id), RecordKind::User, id)
     }
 
     /// The time of the latest recorded verification of any identity.

@@ -13,7 +13,7 @@ use super::Generation;
 use crate::{
     clock::since,
     secret::Digest,
-    store::{Key, Kind, Record, Shard, Ttl},
+    store::{Record, RecordKey, RecordKind, Shard, Ttl},
 };
 
 /// The record of a session. It is stored under the digest of the session token, in the user's shard.
@@ -77,12 +77,12 @@ pub enum SessionState {
 }
 
 impl Record for Session {
-    const KIND: Kind = Kind::Session;
+    const KIND: RecordKind = RecordKind::Session;
 }
 
 impl Session {
-    pub fn key(shard: Shard, token: &Digest) -> Key {
-        Key::new(shard, Kind::Session, token.to_hex())
+    pub fn key(shard: Shard, token: &Digest) -> RecordKey {
+        RecordKey::new(shard, RecordKind::Session, token.to_hex())
     }
 
     /// Returns the lifetime of the record in the store.

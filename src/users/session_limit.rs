@@ -24,7 +24,7 @@ pub(super) struct ExcessSessions {
 }
 
 /// A member of the index of sessions.
-enum Member {
+enum IndexMember {
     Live(Digest, Box<StoredRecord<Session>>),
     Gone(String),
     /// A session that counts neither as live nor as ended.
@@ -49,9 +49,9 @@ impl Users {
         for batch in ids.chunks(BATCH) {
             for member in try_join_all(batch.iter().map(|id| self.read_member(user, id))).await? {
                 match member {
-                    Member::Live(token, stored) => live.push((token, stored)),
-                    Member::Gone(id) => gone.push(id),
-                    Member::Unreadable => {}
+                    IndexMember::Live(token, stored) => live.push((token, stored)),
+                    IndexMember::Gone(id) => gone.push(id),
+                    IndexMember::Unreadable => {}
                 }
             }
         }
@@ -61,19 +61,19 @@ impl Users {
         Ok(ExcessSessions { oldest: live, gone })
     }
 
-    async fn read_member(&self, user: &User, id: &str) -> Result<Member, store::Error> {
-        let gone = || Member::Gone(id.to_owned());
+    async fn read_member(&self, user: &User, id: &str) -> Result<IndexMember, store::Error> {
+        let gone = || IndexMember::Gone(id.to_owned());
         let Some(token) = Digest::from_hex(id) else { return Ok(gone()) };
         let read = self.records.get::<Session>(&Session::key(shard_of(&user.id), &token)).await;
         let stored = match read {
-            Err(store::Error::Unreadable { .. }) => return Ok(Member::Unreadable),
+            Err(store::Error::Unreadable { .. }) => return Ok(IndexMember::Unreadable),
             read => read?,
         };
         let is_live = |session: &Session| {
             let state = self.limits.state(session.created, session.last_seen, self.clock.now());
             session.user == user.id && session.generation == user.session_generation && state == SessionState::Live
         };
-        Ok(stored.filter(|stored| is_live(&stored.value)).map_or_else(gone, |stored| Member::Live(token, Box::new(stored))))
+        Ok(stored.filter(|stored| is_live(&stored.value)).map_or_else(gone, |stored| IndexMember::Live(token, Box::new(stored))))
     }
 }
 

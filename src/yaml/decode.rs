@@ -6,7 +6,7 @@
 
 use super::mistakes::{Mistake, Place, shown};
 use super::suggest;
-use super::tree::{Entry, Node, Value};
+use super::tree::{MapEntry, Node, NodeValue};
 
 /// The type of a single value: its name in the reference, and its parser. The parser's error states what is wrong and what
 /// to write instead.
@@ -36,12 +36,12 @@ pub struct Section<'d> {
     decoder: &'d mut Decoder,
     path: String,
     place: Place,
-    entries: Vec<Entry>,
+    entries: Vec<MapEntry>,
     seen: Vec<(&'static str, Place)>,
 }
 
 /// The text and place of a value. It has no `Debug`, since it may be a secret.
-pub struct Text {
+pub struct ScalarText {
     pub text: String,
     pub place: Place,
 }
@@ -117,8 +117,8 @@ impl Decoder {
         let node = self.expanded(node, &path)?;
         let is_null = node.is_null();
         let entries = match node.value {
-            Value::Map(entries) => entries,
-            Value::Broken => return None,
+            NodeValue::Map(entries) => entries,
+            NodeValue::Broken => return None,
             _ if is_null && !self.refuses_null() => Vec::new(),
             _ => {
                 self.mistakes.push(Mistake::new(path, node.place, "must be a map of fields, such as `{name: value}`"));
@@ -233,7 +233,7 @@ impl Section<'_> {
         let Some(node) = self.take(name)? else { return Some(None) };
         let path = self.path_of(name);
         let node = self.decoder.expanded(node, &path)?;
-        let Value::Map(entries) = node.value else {
+        let NodeValue::Map(entries) = node.value else {
             self.complain(name, "must be a map, such as `{name: value}`");
             return None;
         };
@@ -271,12 +271,12 @@ impl Section<'_> {
         let Some(node) = self.take(name)? else { return Some(None) };
         let path = self.path_of(name);
         let node = self.decoder.expanded(node, &path)?;
-        let Value::Map(entries) = node.value else {
+        let NodeValue::Map(entries) = node.value else {
             self.complain(name, "must be a map, such as `{name: {field: value}}`");
             return None;
         };
         let mut named = Vec::new();
-        for Entry { key, place, value } in entries {
+        for MapEntry { key, place, value } in entries {
             let path = format!("{path}.{}", shown(&key).trim_matches('`'));
             let checked = check_name(&key).map_err(|wrong| self.add(path.clone(), place.clone(), wrong));
             let value = self.decoder.map(value, path, place, &mut read);
@@ -329,8 +329,8 @@ impl Section<'_> {
 
     /// Takes out a field of an earlier version if it has the one value that it could have, and returns the warning about it.
     pub fn take_obsolete(&mut self, name: &str, value: &str) -> Option<String> {
-        let is_obsolete = |entry: &Entry| {
-            let has_value = matches!(&entry.value.value, Value::Scalar(scalar) if scalar.text == value);
+        let is_obsolete = |entry: &MapEntry| {
+            let has_value = matches!(&entry.value.value, NodeValue::Scalar(scalar) if scalar.text == value);
             entry.key == name && (has_value || entry.value.is_null())
         };
         let index = self.entries.iter().position(is_obsolete)?;
@@ -359,7 +359,7 @@ impl Section<'_> {
     }
 
     /// Reads the text of a single value, if the field is set.
-    pub fn text(&mut self, name: &'static str) -> Option<Option<Text>> {
+    pub fn text(&mut self, name: &'static str) -> Option<Option<ScalarText>> {
         let Some(node) = self.take(name)? else {
             return Some(None);
         };
@@ -416,17 +416,17 @@ impl Section<'_> {
         node: Node,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let Text { text, place } = self.single(path.clone(), node)?;
+        let ScalarText { text, place } = self.single(path.clone(), node)?;
         parse(&text).map_err(|wrong| self.add(path, place, wrong)).ok()
     }
 
-    fn single(&mut self, path: String, node: Node) -> Option<Text> {
+    fn single(&mut self, path: String, node: Node) -> Option<ScalarText> {
         let wrong = match node.value {
-            Value::Scalar(_) if node.is_null() && self.decoder.refuses_null() => "has no value; write one, or quote it",
-            Value::Scalar(scalar) => return Some(Text { text: scalar.text, place: node.place }),
-            Value::Map(_) => "must be a single value, not a map",
-            Value::Seq(_) => "must be a single value, not a list",
-            Value::Broken => return None,
+            NodeValue::Scalar(_) if node.is_null() && self.decoder.refuses_null() => "has no value; write one, or quote it",
+            NodeValue::Scalar(scalar) => return Some(ScalarText { text: scalar.text, place: node.place }),
+            NodeValue::Map(_) => "must be a single value, not a map",
+            NodeValue::Seq(_) => "must be a single value, not a list",
+            NodeValue::Broken => return None,
         };
         self.add(path, node.place, wrong);
         None
@@ -438,8 +438,8 @@ impl Section<'_> {
         };
         let node = self.decoder.expanded(node, &self.path_of(name))?;
         match node.value {
-            Value::Seq(nodes) => Some(Some(nodes)),
-            Value::Broken => None,
+            NodeValue::Seq(nodes) => Some(Some(nodes)),
+            NodeValue::Broken => None,
             _ => {
                 self.complain(name, "must be a list, such as `[a, b]`; an empty one is `[]`");
                 None
@@ -462,7 +462,7 @@ impl Section<'_> {
         }
         self.seen.push((name, if is_null { Place::Nowhere } else { entry.place }));
         match entry.value.value {
-            Value::Broken => None,
+            NodeValue::Broken => None,
             _ => Some((!is_null).then_some(entry.value)),
         }
     }
@@ -486,5 +486,5 @@ impl Section<'_> {
 }
 
 fn empty_map() -> Node {
-    Node { place: Place::Nowhere, value: Value::Map(Vec::new()) }
+    Node { place: Place::Nowhere, value: NodeValue::Map(Vec::new()) }
 }

@@ -7,10 +7,10 @@ use super::tree::{self, Node, Scalar, Style};
 /// Converts the document to JSON. Values for which a mistake is recorded become null.
 pub fn to_json(node: &Node) -> Value {
     match &node.value {
-        tree::Value::Broken => Value::Null,
-        tree::Value::Scalar(scalar) => scalar_to_json(scalar),
-        tree::Value::Seq(nodes) => nodes.iter().map(to_json).collect(),
-        tree::Value::Map(entries) => {
+        tree::NodeValue::Broken => Value::Null,
+        tree::NodeValue::Scalar(scalar) => scalar_to_json(scalar),
+        tree::NodeValue::Seq(nodes) => nodes.iter().map(to_json).collect(),
+        tree::NodeValue::Map(entries) => {
             Value::Object(entries.iter().map(|entry| (entry.key.clone(), to_json(&entry.value))).collect::<Map<_, _>>())
         }
     }

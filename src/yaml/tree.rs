@@ -21,13 +21,13 @@ pub enum Subset {
 #[derive(Clone, Debug)]
 pub struct Node {
     pub place: Place,
-    pub value: Value,
+    pub value: NodeValue,
 }
 
 #[derive(Clone, Debug)]
-pub enum Value {
+pub enum NodeValue {
     Scalar(Scalar),
-    Map(Vec<Entry>),
+    Map(Vec<MapEntry>),
     Seq(Vec<Node>),
     /// An invalid value, for which a mistake is recorded.
     Broken,
@@ -50,7 +50,7 @@ pub enum Style {
 
 /// A key of a map with its value. The place is that of the key.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct MapEntry {
     pub key: String,
     pub place: Place,
     pub value: Node,
@@ -76,28 +76,28 @@ pub fn parse_variable(text: &str, path: &str, variable: &str) -> ParsedDocument 
 impl Node {
     pub fn null(place: Place) -> Self {
         let scalar = Scalar { text: "~".to_owned(), style: Style::Plain };
-        Self { place, value: Value::Scalar(scalar) }
+        Self { place, value: NodeValue::Scalar(scalar) }
     }
 
     pub fn raw(place: Place, text: String) -> Self {
-        Self { place, value: Value::Scalar(Scalar { text, style: Style::Raw }) }
+        Self { place, value: NodeValue::Scalar(Scalar { text, style: Style::Raw }) }
     }
 
     /// Parses a variable's text as YAML, for a field that is a list or map. Returns other nodes unchanged.
     pub fn expanded(self, path: &str) -> ParsedDocument {
         match (self.value, self.place) {
-            (Value::Scalar(Scalar { text, style: Style::Raw }), Place::Variable(name)) => parse_variable(&text, path, &name),
+            (NodeValue::Scalar(Scalar { text, style: Style::Raw }), Place::Variable(name)) => parse_variable(&text, path, &name),
             (value, place) => ParsedDocument { mistakes: Vec::new(), root: Self { place, value } },
         }
     }
 
     fn broken(place: Place) -> Self {
-        Self { place, value: Value::Broken }
+        Self { place, value: NodeValue::Broken }
     }
 
     /// True for a field without a value, as in `store:` if everything under it is commented out.
     pub fn is_null(&self) -> bool {
-        matches!(&self.value, Value::Scalar(scalar) if scalar.is_null())
+        matches!(&self.value, NodeValue::Scalar(scalar) if scalar.is_null())
     }
 
     /// Returns the number of keys and values of this subtree, and its height.
@@ -107,9 +107,9 @@ impl Node {
             (size + keys + child_size, height.max(1 + child_height))
         };
         match &self.value {
-            Value::Scalar(_) | Value::Broken => (1, 0),
-            Value::Map(entries) => entries.iter().fold((1, 0), |total, entry| sum(total, &entry.value, 1)),
-            Value::Seq(nodes) => nodes.iter().fold((1, 0), |total, node| sum(total, node, 0)),
+            NodeValue::Scalar(_) | NodeValue::Broken => (1, 0),
+            NodeValue::Map(entries) => entries.iter().fold((1, 0), |total, entry| sum(total, &entry.value, 1)),
+            NodeValue::Seq(nodes) => nodes.iter().fold((1, 0), |total, node| sum(total, node, 0)),
         }
     }
 }
@@ -212,7 +212,7 @@ impl<'t> Builder<'t> {
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_extras(&place, anchor, tag.as_ref(), &["str", "int", "bool"]);
-                (Value::Scalar(scalar(text, style, tag.is_some())), anchor)
+                (NodeValue::Scalar(scalar(text, style, tag.is_some())), anchor)
             }
             Event::MappingStart(anchor, tag) => {
                 self.refuse_extras(&place, anchor, tag.as_ref(), &["map"]);
@@ -223,7 +223,7 @@ impl<'t> Builder<'t> {
                 (self.seq(depth)?, anchor)
             }
             Event::Alias(anchor) => (self.alias(anchor, &place, depth)?, 0),
-            _ => (Value::Broken, 0),
+            _ => (NodeValue::Broken, 0),
         };
         let node = Node { place, value };
         if anchor != 0 && self.subset == Subset::Core {
@@ -232,14 +232,14 @@ impl<'t> Builder<'t> {
         Ok(node)
     }
 
-    fn alias(&mut self, anchor: usize, place: &Place, depth: usize) -> Result<Value, ParseAbort> {
+    fn alias(&mut self, anchor: usize, place: &Place, depth: usize) -> Result<NodeValue, ParseAbort> {
         if self.subset == Subset::Plain {
             self.complain(place.clone(), "is an alias (`*name`), which is not read here; write the value out, or quote it");
-            return Ok(Value::Broken);
+            return Ok(NodeValue::Broken);
         }
         let Some(node) = self.anchors.get(&anchor).cloned() else {
             self.complain(place.clone(), "is an alias of a value that contains it; write the value out");
-            return Ok(Value::Broken);
+            return Ok(NodeValue::Broken);
         };
         let (size, height) = node.size_and_height();
         self.count(size, place)?;
@@ -265,13 +265,13 @@ impl<'t> Builder<'t> {
         Ok(())
     }
 
-    fn map(&mut self, depth: usize) -> Result<Value, ParseAbort> {
-        let mut entries: Vec<Entry> = Vec::new();
+    fn map(&mut self, depth: usize) -> Result<NodeValue, ParseAbort> {
+        let mut entries: Vec<MapEntry> = Vec::new();
         let mut places: HashMap<String, Place> = HashMap::new();
         loop {
             let (event, place) = self.next()?;
             if event == Event::MappingEnd {
-                return Ok(Value::Map(entries));
+                return Ok(NodeValue::Map(entries));
             }
             let key = self.key(event, &place, depth)?;
             let outer = self.path.len();
@@ -282,7 +282,7 @@ impl<'t> Builder<'t> {
             self.path.truncate(outer);
             if let Some(key) = key {
                 places.insert(key.clone(), place.clone());
-                entries.push(Entry { key, place, value });
+                entries.push(MapEntry { key, place, value });
             }
         }
     }
@@ -290,13 +290,13 @@ impl<'t> Builder<'t> {
     fn key(&mut self, event: Event<'t>, place: &Place, depth: usize) -> Result<Option<String>, ParseAbort> {
         let node = self.node(event, place.clone(), depth + 1)?;
         let wrong = match node.value {
-            Value::Scalar(scalar) if scalar.is_null() => "a key is missing, or must be quoted",
-            Value::Scalar(Scalar { text, style: Style::Plain }) if text == "<<" => {
+            NodeValue::Scalar(scalar) if scalar.is_null() => "a key is missing, or must be quoted",
+            NodeValue::Scalar(Scalar { text, style: Style::Plain }) if text == "<<" => {
                 "a merge key (`<<`) is not read here; write its fields out, or quote it"
             }
-            Value::Scalar(scalar) => return Ok(Some(scalar.text)),
-            Value::Broken => return Ok(None),
-            Value::Map(_) | Value::Seq(_) => "a key must be a single word",
+            NodeValue::Scalar(scalar) => return Ok(Some(scalar.text)),
+            NodeValue::Broken => return Ok(None),
+            NodeValue::Map(_) | NodeValue::Seq(_) => "a key must be a single word",
         };
         self.complain(place.clone(), wrong);
         Ok(None)
@@ -312,12 +312,12 @@ impl<'t> Builder<'t> {
         true
     }
 
-    fn seq(&mut self, depth: usize) -> Result<Value, ParseAbort> {
+    fn seq(&mut self, depth: usize) -> Result<NodeValue, ParseAbort> {
         let mut nodes = Vec::new();
         loop {
             let (event, place) = self.next()?;
             if event == Event::SequenceEnd {
-                return Ok(Value::Seq(nodes));
+                return Ok(NodeValue::Seq(nodes));
             }
             let outer = self.path.len();
             self.path.push_str(&format!("[{}]", nodes.len()));

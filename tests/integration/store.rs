@@ -17,7 +17,9 @@ use vestibule::clock::SystemClock;
 use vestibule::files::FileWatch;
 use vestibule::secret::SecretCell;
 use vestibule::secret::read_secret_file;
-use vestibule::store::{ConfigurationWarning, Connection, Credentials, Kind, MemoryStore, Shard, Store, TlsSettings, Topology};
+use vestibule::store::{
+    ConfigurationWarning, Connection, Credentials, MemoryStore, RecordKind, Shard, Store, TlsSettings, Topology,
+};
 
 use crate::support::fleet::Fleet;
 use crate::support::records::{connection, redis_store, start};
@@ -79,7 +81,7 @@ async fn the_contract_holds_over_tls_and_a_changed_password_file_is_read() {
 
     // The server first: nobody can authenticate until the file is changed.
     redis.change_password("the-third-password");
-    until("the old password to be refused", DEADLINE, async || store.get(&fresh(Kind::User)).await.err()).await;
+    until("the old password to be refused", DEADLINE, async || store.get(&fresh(RecordKind::User)).await.err()).await;
     redis.write_password_file("the-third-password");
     is_usable(&store).await;
 }
@@ -179,7 +181,7 @@ async fn warnings_of(options: Options) -> Vec<ConfigurationWarning> {
 
 /// Reads, writes and receives invalidation messages.
 async fn is_usable(store: &Arc<dyn Store>) {
-    let key = fresh(Kind::User);
+    let key = fresh(RecordKind::User);
     let commit = putting(&key, b"after");
     until("a commit to succeed", DEADLINE, async || store.commit(&commit).await.ok()).await.expect("nothing is expected");
     assert_eq!(value(store, &key).await.as_deref(), Some(&b"after"[..]));
@@ -190,7 +192,7 @@ async fn is_usable(store: &Arc<dyn Store>) {
 async fn receives_messages_of(store: &Arc<dyn Store>, shard: Shard) {
     let mut notices = store.invalidation_messages();
     until("an invalidation message", DEADLINE, async || {
-        let commit = putting(&fresh_in(shard, Kind::User), b"");
+        let commit = putting(&fresh_in(shard, RecordKind::User), b"");
         store.commit(&commit).await.ok()?.expect("nothing is expected");
         tokio::time::timeout(Duration::from_secs(1), receive(&mut notices, &[commit.token])).await.ok()
     })

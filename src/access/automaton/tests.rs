@@ -45,7 +45,7 @@ fn the_last_place_of_a_pattern_does_not_lead_into_the_next_pattern() {
     }
 }
 
-/// Places of one pattern at each position within the words, with `**` and its next slash in different words.
+/// States of one pattern at each position within the words, with `**` and its next slash in different words.
 #[test]
 fn a_pattern_may_cross_words_at_any_place() {
     for length in 1..200 {

@@ -25,11 +25,11 @@ const MAX_KINDS: usize = 512;
 /// Decides which events are written, and counts the others.
 pub(in crate::cli) struct LineLimiter {
     clock: Arc<dyn Clock>,
-    kinds: Mutex<HashMap<Kind, Window>>,
+    kinds: Mutex<HashMap<EventKind, Window>>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Kind {
+struct EventKind {
     level: Level,
     event: String,
     reason: String,
@@ -47,7 +47,7 @@ impl LineLimiter {
 
     /// Returns the number of suppressed lines that the event's line has to state. `None` if the event is suppressed itself.
     pub fn admit(&self, event: &Event<'_>) -> Option<u64> {
-        let Some(kind) = Kind::of(event) else { return Some(0) };
+        let Some(kind) = EventKind::of(event) else { return Some(0) };
         let now = self.clock.monotonic();
         let mut kinds = self.kinds.lock().expect("no code that holds this lock panics");
         let kind = if kinds.len() < MAX_KINDS || kinds.contains_key(&kind) { kind } else { kind.without_reason() };
@@ -88,7 +88,7 @@ impl LineLimiter {
 
     fn report(&self, silence: Duration) {
         // The lock is released before the lines are written, because they are events too.
-        for (Kind { level, event, reason }, suppressed) in self.take_suppressed(silence) {
+        for (EventKind { level, event, reason }, suppressed) in self.take_suppressed(silence) {
             let reason = Some(reason).filter(|reason| !reason.is_empty());
             match level {
                 Level::ERROR => tracing::error!(event, reason, suppressed, "log lines suppressed"),
@@ -98,7 +98,7 @@ impl LineLimiter {
         }
     }
 
-    fn take_suppressed(&self, silence: Duration) -> Vec<(Kind, u64)> {
+    fn take_suppressed(&self, silence: Duration) -> Vec<(EventKind, u64)> {
         let now = self.clock.monotonic();
         let mut kinds = self.kinds.lock().expect("no code that holds this lock panics");
         let due = kinds.iter_mut().filter(|(_, window)| window.suppressed > 0 && now.duration_since(window.written) >= silence);
@@ -110,7 +110,7 @@ impl LineLimiter {
     }
 }
 
-impl Kind {
+impl EventKind {
     /// `None` if the event is not limited.
     fn of(event: &Event<'_>) -> Option<Self> {
         let metadata = event.metadata();

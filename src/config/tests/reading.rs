@@ -8,7 +8,7 @@ use crate::origin::PublicUrl;
 use crate::principal::{ClaimPath, EmailTrust, ProfileClaims};
 
 use super::{CERTIFICATE, KEY, config, mistakes, parsed};
-use crate::config::{Cache, LoadError, LogFormat, Redis, RedisTopology, RoleMapSource, Store, load};
+use crate::config::{CacheConfig, LoadError, LogFormat, Redis, RedisTopology, RoleMapSource, StoreConfig, load};
 use crate::jwt::Algorithm;
 use crate::kubernetes::ConfigMapSource;
 use crate::oidc::{
@@ -20,8 +20,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 fn redis(text: &str, env: &[(&str, &str)]) -> Redis {
     match config(&format!("key_ring: {KEY}\n{text}"), env).store {
-        Store::Redis(redis) => redis,
-        Store::Memory => panic!("the store is memory"),
+        StoreConfig::Redis(redis) => redis,
+        StoreConfig::Memory => panic!("the store is memory"),
     }
 }
 
@@ -51,14 +51,14 @@ fn an_empty_configuration_is_valid() {
     assert_eq!(config.replicas, 1);
     assert!(config.connections.workers >= 1);
     assert!(config.trusted_proxies.is_empty() && config.providers.is_empty());
-    assert!(matches!(config.store, Store::Memory));
+    assert!(matches!(config.store, StoreConfig::Memory));
     assert!(config.key_ring.is_none() && config.role_map == RoleMapSource::BuiltIn);
     assert_eq!((config.sessions.idle, config.sessions.absolute), (12 * HOUR, 7 * 24 * HOUR));
     let keys = &config.keys;
     assert_eq!((keys.max_per_user, keys.default_duration, keys.max_duration), (100, 90 * 24 * HOUR, 365 * 24 * HOUR));
     assert_eq!((keys.overlap_max, keys.claims_max_age, keys.sign_in_within), (7 * 24 * HOUR, 30 * 24 * HOUR, HOUR));
     assert_eq!(config.admin_roles, [crate::principal::Role::new("proxy_admin")]);
-    assert_eq!(config.cache, Cache { revocation_grace: Duration::from_secs(60), entries: 100_000 });
+    assert_eq!(config.cache, CacheConfig { revocation_grace: Duration::from_secs(60), entries: 100_000 });
     assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Text, "info"));
     assert_eq!((config.shutdown.delay, config.shutdown.deadline), (Duration::from_secs(5), Duration::from_secs(30)));
 }
@@ -262,7 +262,7 @@ fn secrets_are_read_from_files() {
     let config = config(&text, &[]);
     let key_ring = config.key_ring.unwrap();
     assert_eq!((key_ring.path(), key_ring.expose_initial()), (Some(ring.as_path()), format!("# first\n{KEY}").as_str()));
-    let Store::Redis(redis) = config.store else { panic!("the store is memory") };
+    let StoreConfig::Redis(redis) = config.store else { panic!("the store is memory") };
     let secret = redis.password.unwrap();
     assert_eq!((secret.path(), secret.expose_initial()), (Some(password.as_path()), "hunter2"));
 }
@@ -311,7 +311,7 @@ fn variables_suffice_without_a_file() {
     ];
     let config = config("", &env);
     assert_eq!((config.replicas, config.providers[0].client_id.as_str()), (3, "null"));
-    let Store::Redis(redis) = config.store else { panic!("the store is memory") };
+    let StoreConfig::Redis(redis) = config.store else { panic!("the store is memory") };
     assert_eq!(redis.password.unwrap().expose_initial(), "{not: yaml", "a single value is taken as it is");
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{KEY, config, mistakes};
 use crate::config::env::variable_of;
-use crate::config::{Store, reference, root};
+use crate::config::{StoreConfig, reference, root};
 use crate::yaml::decode::Declaration;
 
 const BEGIN: &str = "<!-- reference: begin -->\n";
@@ -41,7 +41,7 @@ fn the_examples_are_valid() {
     for example in examples {
         let example = example.replace("/etc/vestibule/", &format!("{}/", folder.path().display()));
         let found = config(&example, &[]);
-        assert!(matches!(found.store, Store::Redis(_)) && !found.providers.is_empty());
+        assert!(matches!(found.store, StoreConfig::Redis(_)) && !found.providers.is_empty());
     }
 }
 

@@ -32,26 +32,26 @@ fn is_field_name(name: &str) -> bool {
 }
 
 /// A JSON object with unique names. Parsers differ in the value of a repeated name (RFC 8259, section 4).
-struct Object(json::Object);
+struct UniqueObject(json::Object);
 
-impl<'de> Deserialize<'de> for Object {
+impl<'de> Deserialize<'de> for UniqueObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct UniqueFieldsVisitor;
         impl<'de> Visitor<'de> for UniqueFieldsVisitor {
-            type Value = Object;
+            type Value = UniqueObject;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UniqueObject, A::Error> {
                 let mut fields = json::Object::new();
                 while let Some((name, value)) = map.next_entry::<String, Value>()? {
                     if fields.insert(name, value).is_some() {
                         return Err(A::Error::custom("a name is repeated"));
                     }
                 }
-                Ok(Object(fields))
+                Ok(UniqueObject(fields))
             }
         }
         deserializer.deserialize_map(UniqueFieldsVisitor)
@@ -64,7 +64,7 @@ const LONGEST_NAME: usize = 32;
 impl Fields {
     /// Returns `None` if the body is not a JSON object.
     pub(in crate::http) fn parse(body: &[u8]) -> Option<Self> {
-        let Object(fields) = serde_json::from_slice(body).ok()?;
+        let UniqueObject(fields) = serde_json::from_slice(body).ok()?;
         Some(Self(fields))
     }
 

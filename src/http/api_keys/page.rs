@@ -37,7 +37,7 @@ const GRACE_PERIODS: [u64; 3] = [1, 24, 168];
 const REVOKING_ACTIONS: [&str; 3] = ["narrow", "forget", "revoke"];
 
 #[derive(Deserialize)]
-struct ListQuery {
+struct KeysQuery {
     after: Option<String>,
 }
 
@@ -47,7 +47,7 @@ pub(in crate::http) fn routes(app: &mut ServiceConfig) {
     app.service(web::resource(SitePage::Keys.href()).route(get().to(show)).post(submit));
 }
 
-async fn show(request: HttpRequest, query: Query<ListQuery>, services: Services) -> PageResult {
+async fn show(request: HttpRequest, query: Query<KeysQuery>, services: Services) -> PageResult {
     let page = KeysRequest(PageRequest::authenticate(&request, &services, SitePage::Keys).await?);
     let after = query.after.as_deref().and_then(KeyId::parse);
     page.render(StatusCode::OK, after, KeysPageState::default()).await.map_err(|error| page.0.fail(&error))
@@ -126,7 +126,7 @@ impl KeysRequest<'_> {
             teams: self.0.caller.evaluation.grant.teams.iter().map(|name| team(name.as_str())).collect(),
             paths: one("paths").unwrap_or_default().to_owned(),
             manages_keys: one("manage_keys").is_some(),
-            manages_people: self.0.administrator().map(|_| one("manage_people").is_some()),
+            manages_users: self.0.administrator().map(|_| one("manage_people").is_some()),
         }
     }
 
@@ -291,7 +291,7 @@ fn line(key: &ApiKey, checker: &Checker) -> KeyRow {
         last_used: key.last_used,
         restrictions: restrictions(key, checker),
         manages_keys: key.manage_keys,
-        manages_people: key.may_manage_users(),
+        manages_users: key.may_manage_users(),
         created_by: key.created_by.clone().filter(|creator| *creator != key.user),
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     local_accounts::{AcceptanceError, InvitationError, PasswordChangeError, PasswordLoginError, PasswordRejection},
     pages::{
         Problem,
-        text::{Text, Value, wait},
+        text::{Text, TextValue, wait},
     },
     users::{LoginRefusal, PolicyDenial},
 };
@@ -154,7 +154,9 @@ fn guessable(field: &str, feedback: Option<&Feedback>) -> String {
 
 fn password_problem(unfit: &PasswordRejection) -> Problem {
     match unfit {
-        PasswordRejection::TooShort { min } => Problem::of("password-problem-short").with("minimum", Value::Count(*min as u64)),
+        PasswordRejection::TooShort { min } => {
+            Problem::of("password-problem-short").with("minimum", TextValue::Count(*min as u64))
+        }
         PasswordRejection::TooLong => Problem::of("password-problem-long"),
         PasswordRejection::Character => Problem::of("password-problem-character"),
         PasswordRejection::Weak(feedback) => {

@@ -37,7 +37,7 @@ const LIFETIMES: [u64; 4] = [1, 7, 14, 30];
 const DAY: u64 = 86_400;
 
 #[derive(Deserialize)]
-struct ListQuery {
+struct InvitationsQuery {
     after: Option<String>,
     user_email: Option<String>,
 }
@@ -60,7 +60,7 @@ pub(in crate::http) fn routes(app: &mut ServiceConfig) {
     app.service(web::resource(PLACE.href()).route(get().to(show)).post(submit));
 }
 
-async fn show(request: HttpRequest, query: Query<ListQuery>, services: Services) -> PageResult {
+async fn show(request: HttpRequest, query: Query<InvitationsQuery>, services: Services) -> PageResult {
     let page = InvitationsRequest::of(PageRequest::authenticate(&request, &services, PLACE).await?)?;
     let after = query.after.as_deref().and_then(InvitationId::parse);
     page.render(

@@ -52,7 +52,7 @@ fn read_question(mut fields: Fields) -> Result<ExplanationRequest, ApiError> {
         return Err(ExplanationError::UserAndClaims.into());
     }
     let question = ExplanationRequest {
-        person: id.or(email),
+        user: id.or(email),
         claims: fields.object("claims")?.map(|claims| serde_json::to_string(&claims).expect("texts and numbers are JSON")),
         provider: fields.text("provider")?,
         url: fields.text("url")?,
@@ -65,9 +65,9 @@ fn read_question(mut fields: Fields) -> Result<ExplanationRequest, ApiError> {
 }
 
 fn explained(response: ExplanationResponse) -> HttpResponse {
-    let ExplanationResponse { person, is_cut, identities, grant, ignored_claims, access } = response;
+    let ExplanationResponse { user, is_cut, identities, grant, ignored_claims, access } = response;
     let mut body = serde_json::to_value(&grant).expect("texts and numbers are JSON");
-    body["user_id"] = value!(person.map(|known| known.user.id));
+    body["user_id"] = value!(user.map(|known| known.user.id));
     body["is_cut"] = value!(is_cut);
     body["identities"] = identities
         .iter()

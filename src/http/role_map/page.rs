@@ -75,7 +75,7 @@ fn question(posted: &FormFields) -> ExplanationRequest {
     let text = |name: &str| posted.one(name).map(str::to_owned);
     let trimmed = |name: &str| posted.one(name).map(|value| value.trim().to_owned());
     ExplanationRequest {
-        person: trimmed("person"),
+        user: trimmed("person"),
         claims: text("claims"),
         provider: text("provider"),
         workload: false,
@@ -90,7 +90,7 @@ fn form(posted: Option<&FormFields>, role_maps: &RoleMaps) -> ExplainForm {
     let text = |name: &str| one(name).unwrap_or_default().to_owned();
     let choice = |name: &str, field: &str| Choice { name: name.to_owned(), selected: one(field) == Some(name) };
     ExplainForm {
-        person: text("person"),
+        user: text("person"),
         claims: text("claims"),
         providers: role_maps.providers().iter().map(|id| choice(id, "provider")).collect(),
         url: text("url"),
@@ -100,7 +100,7 @@ fn form(posted: Option<&FormFields>, role_maps: &RoleMaps) -> ExplainForm {
 }
 
 fn explained(response: ExplanationResponse, services: &Services) -> GrantExplanation {
-    let ExplanationResponse { person, is_cut, identities, grant, ignored_claims, access } = response;
+    let ExplanationResponse { user, is_cut, identities, grant, ignored_claims, access } = response;
     let Services { checker, login, .. } = services;
     let row = |ExplainedIdentity { identity, has_expired }: ExplainedIdentity| IdentityRow {
         identity: linked_identity(&identity, login, false),
@@ -109,9 +109,9 @@ fn explained(response: ExplanationResponse, services: &Services) -> GrantExplana
     let rule = |name: &crate::principal::RuleName| GrantRule::of(name.as_str());
     let team = |granted: RuleGrant| TeamGrant { team: granted.name, rule: rule(&granted.rule), line: granted.line };
     let held = |granted: RuleGrant| OutrankedRole { role: granted.name, rule: rule(&granted.rule), line: granted.line };
-    let person = person.map(|known| checker.identity(&known.user.id, &known.user.identities, &known.grant).name().to_owned());
+    let user = user.map(|known| checker.identity(&known.user.id, &known.user.identities, &known.grant).name().to_owned());
     GrantExplanation {
-        person,
+        user,
         is_cut,
         identities: identities.into_iter().map(row).collect(),
         role: grant.role.map(|role| role.to_string()),

@@ -29,7 +29,7 @@ const PLACE: SitePage = SitePage::Users;
 const REVOKING_ACTIONS: [&str; 3] = ["disable", "end_sessions", "delete"];
 
 #[derive(Deserialize)]
-struct ListQuery {
+struct UsersQuery {
     after: Option<String>,
     q: Option<String>,
 }
@@ -41,7 +41,7 @@ pub(in crate::http) fn routes(app: &mut ServiceConfig) {
     app.route(PLACE.href(), get().to(list)).service(web::resource("/vestibule/people/{id}").route(get().to(show)).post(submit));
 }
 
-async fn list(request: HttpRequest, query: Query<ListQuery>, services: Services) -> PageResult {
+async fn list(request: HttpRequest, query: Query<UsersQuery>, services: Services) -> PageResult {
     let page = UsersRequest(PageRequest::authenticate(&request, &services, PLACE).await?.into_administrator()?);
     page.list(&query).await.map_err(|error| page.0.fail(&error))
 }
@@ -70,12 +70,12 @@ async fn submit(request: HttpRequest, id: Path<String>, form: Form<FormFields>, 
 struct UsersRequest<'a>(AdministratorRequest<'a>);
 
 impl UsersRequest<'_> {
-    async fn list(&self, query: &ListQuery) -> Result<HttpResponse, AdministrationError> {
+    async fn list(&self, query: &UsersQuery) -> Result<HttpResponse, AdministrationError> {
         let text = query.q.as_deref().map(str::trim).unwrap_or_default();
         let found = super::list(self.0.services, text, query.after.as_deref(), PAGE_SIZE).await?;
         let view = UsersPage {
             frame: self.0.frame(),
-            people: found.users.iter().map(|known| self.line(known)).collect(),
+            users: found.users.iter().map(|known| self.line(known)).collect(),
             query: text.to_owned(),
             is_cut: found.is_cut,
             next_href: found.next.map(|id| next_href(PLACE, &id)),

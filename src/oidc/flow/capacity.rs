@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::LIFETIME;
-use crate::store::{Capacity, Key, Kind, Shard};
+use crate::store::{Capacity, RecordKey, RecordKind, Shard};
 
 /// Flows that expire within the same window share a counter.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -49,16 +49,16 @@ impl FlowCapacity {
 
 impl FlowStage {
     /// Returns the counter of a flow of this stage.
-    pub(super) fn counter_of(self, shard: Shard, expires: Timestamp) -> Key {
+    pub(super) fn counter_of(self, shard: Shard, expires: Timestamp) -> RecordKey {
         self.counter(shard, window(expires))
     }
 
-    fn counter(self, shard: Shard, window: i64) -> Key {
+    fn counter(self, shard: Shard, window: i64) -> RecordKey {
         let stage = match self {
             Self::Pending => "pending",
             Self::Finished => "finished",
         };
-        Key::new(shard, Kind::Counter, format!("flows:{stage}:{window}"))
+        RecordKey::new(shard, RecordKind::Counter, format!("flows:{stage}:{window}"))
     }
 }
 

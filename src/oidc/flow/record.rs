@@ -9,7 +9,7 @@ use super::{super::RequiredAuthentication, BrowserBinding};
 use crate::{
     continuation::Continuation,
     return_to::ReturnTarget,
-    store::{Kind, Record, Records},
+    store::{Record, RecordKind, Records},
 };
 
 /// The maximum length of a record in the store, in bytes.
@@ -54,7 +54,7 @@ pub(super) struct PendingLogin {
 }
 
 impl Record for FlowRecord {
-    const KIND: Kind = Kind::Flow;
+    const KIND: RecordKind = RecordKind::Flow;
 }
 
 impl FlowRecord {

@@ -113,19 +113,19 @@ fn keys() -> Pages {
 
 fn administration() -> Pages {
     let mut pages = Pages::new();
-    let page = |people, query| UsersPage { frame: frame(), people, query, is_cut: true, next_href: maybe() };
-    pages.push(("people", render(&page(people(), hostile()))));
-    pages.push(("people", render(&page(Vec::new(), hostile()))));
-    pages.push(("people", render(&page(Vec::new(), String::new()))));
+    let page = |users, query| UsersPage { frame: frame(), users, query, is_cut: true, next_href: maybe() };
+    pages.push(("users", render(&page(users(), hostile()))));
+    pages.push(("users", render(&page(Vec::new(), hostile()))));
+    pages.push(("users", render(&page(Vec::new(), String::new()))));
     for power in [EditPermission::May, EditPermission::Yourself, EditPermission::Above] {
-        pages.push(("person", render(&UserPage { power, ..person() })));
+        pages.push(("user", render(&UserPage { power, ..user() })));
     }
-    let enabled = UserPage { disabled: true, last_sign_in: Some(Timestamp::UNIX_EPOCH), line: None, ..person() };
-    pages.push(("person", render(&enabled)));
+    let enabled = UserPage { disabled: true, last_sign_in: Some(Timestamp::UNIX_EPOCH), line: None, ..user() };
+    pages.push(("user", render(&enabled)));
     for rule in [None, Some(GrantRule::Default), Some(GrantRule::Invitation)] {
-        pages.push(("person", render(&UserPage { rule, email: None, identities: Vec::new(), invite_href: None, ..person() })));
+        pages.push(("user", render(&UserPage { rule, email: None, identities: Vec::new(), invite_href: None, ..user() })));
     }
-    pages.push(("person", render(&UserPage { role: None, rule: None, teams: Vec::new(), ..person() })));
+    pages.push(("user", render(&UserPage { role: None, rule: None, teams: Vec::new(), ..user() })));
     pages.push(("invitations", render(&invitations_page())));
     pages
         .push(("invitations", render(&InvitationsPage { sign_in_href: maybe(), invitations: Vec::new(), ..invitations_page() })));

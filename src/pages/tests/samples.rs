@@ -85,7 +85,7 @@ pub fn keys_page() -> KeysPage {
             teams: choices(),
             paths: hostile(),
             manages_keys: true,
-            manages_people: Some(true),
+            manages_users: Some(true),
         },
         csrf: hostile(),
         action: "/vestibule/keys",
@@ -101,7 +101,7 @@ pub fn key(restrictions: KeyRestrictions) -> KeyRow {
         last_used: Some(Timestamp::UNIX_EPOCH),
         restrictions,
         manages_keys: true,
-        manages_people: true,
+        manages_users: true,
         created_by: maybe(),
     }
 }
@@ -114,8 +114,8 @@ pub fn identities() -> Vec<LinkedIdentity> {
     vec![identity(maybe(), Some(Timestamp::UNIX_EPOCH)), identity(None, None)]
 }
 
-pub fn people() -> Vec<UserRow> {
-    let person = UserRow {
+pub fn users() -> Vec<UserRow> {
+    let user = UserRow {
         id: hostile(),
         name: hostile(),
         email: maybe(),
@@ -128,10 +128,10 @@ pub fn people() -> Vec<UserRow> {
         disabled: true,
         is_you: true,
     };
-    vec![UserRow { role: None, last_sign_in: None, ..person.clone() }, person]
+    vec![UserRow { role: None, last_sign_in: None, ..user.clone() }, user]
 }
 
-pub fn person() -> UserPage {
+pub fn user() -> UserPage {
     UserPage {
         frame: frame(),
         id: hostile(),
@@ -202,7 +202,7 @@ pub fn role_map() -> RoleMapPage {
         default_role: maybe(),
     };
     let form = ExplainForm {
-        person: hostile(),
+        user: hostile(),
         claims: hostile(),
         providers: choices(),
         url: hostile(),
@@ -227,7 +227,7 @@ pub fn explained(rule: Option<GrantRule>, line: Option<u64>) -> GrantExplanation
     GrantExplanation {
         is_cut: false,
         identities: [true, false].map(|has_expired| IdentityRow { identity: identity(maybe(), None), has_expired }).into(),
-        person: maybe(),
+        user: maybe(),
         role: maybe(),
         rule,
         line,

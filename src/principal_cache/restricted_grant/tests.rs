@@ -14,20 +14,20 @@ use crate::{
 };
 
 /// A key, or an ancestor, of a user with this role.
-struct Member {
+struct TestKey {
     user: &'static str,
     role: Option<&'static str>,
     restrictions: Value,
     holder_roles: Value,
 }
 
-const OPEN: Member = Member { user: "alice", role: Some("org_admin"), restrictions: Value::Null, holder_roles: Value::Null };
+const OPEN: TestKey = TestKey { user: "alice", role: Some("org_admin"), restrictions: Value::Null, holder_roles: Value::Null };
 
-fn restricted(restrictions: Value) -> Member {
-    Member { restrictions, ..OPEN }
+fn restricted(restrictions: Value) -> TestKey {
+    TestKey { restrictions, ..OPEN }
 }
 
-impl Member {
+impl TestKey {
     fn cached(&self) -> UserKey {
         let read = ReadTime { at: SystemClock.monotonic(), flushes: 0 };
         let or_empty = |list: &Value| if list.is_null() { json!([]) } else { list.clone() };
@@ -52,8 +52,8 @@ fn sources(key: &ActiveKey) -> GrantSources {
     GrantSources::of(key, |user| user.key_evaluation.load_full().unwrap())
 }
 
-fn active(ancestors: &[Member], own: &Member) -> ActiveKey {
-    ActiveKey { own: own.cached(), ancestors: ancestors.iter().map(Member::cached).collect() }
+fn active(ancestors: &[TestKey], own: &TestKey) -> ActiveKey {
+    ActiveKey { own: own.cached(), ancestors: ancestors.iter().map(TestKey::cached).collect() }
 }
 
 fn grant(key: &ActiveKey) -> RestrictedGrant {
@@ -68,7 +68,7 @@ fn role(key: &ActiveKey) -> Option<String> {
 #[rstest]
 #[case::oldest(&[restricted(json!([{"role": "team"}])), OPEN])]
 #[case::parent(&[OPEN, restricted(json!([{"role": "team"}]))])]
-fn a_restriction_of_any_ancestor_applies_without_a_copy(#[case] ancestors: &[Member]) {
+fn a_restriction_of_any_ancestor_applies_without_a_copy(#[case] ancestors: &[TestKey]) {
     assert_eq!(role(&active(ancestors, &OPEN)).as_deref(), Some("team"));
 }
 
@@ -90,7 +90,7 @@ fn paths_and_teams_of_the_whole_chain_apply_and_a_copy_counts_once() {
 #[case::unknown_role(Some("king"), None)]
 #[case::no_role(None, None)]
 fn the_present_role_of_an_ancestors_owner_is_a_limit(#[case] of_ancestor: Option<&'static str>, #[case] expected: Option<&str>) {
-    let ancestor = Member { user: "carol", role: of_ancestor, ..OPEN };
+    let ancestor = TestKey { user: "carol", role: of_ancestor, ..OPEN };
     assert_eq!(role(&active(&[ancestor], &OPEN)).as_deref(), expected);
 }
 
@@ -103,7 +103,7 @@ fn a_key_whose_secret_a_lower_user_knows_grants_nothing_nor_do_keys_derived_from
     #[case] holder: &str,
     #[case] expected: Option<&str>,
 ) {
-    let held = || Member { holder_roles: json!([holder]), ..OPEN };
+    let held = || TestKey { holder_roles: json!([holder]), ..OPEN };
     assert_eq!(role(&active(&[], &held())).as_deref(), expected);
     assert_eq!(role(&active(&[held(), OPEN], &OPEN)).as_deref(), expected);
 }

@@ -6,11 +6,11 @@ use std::{
 };
 
 use super::*;
-use crate::{clock::manual::ManualClock, principal_cache::cache::RETRY_AFTER_FAILURE, store::Kind};
+use crate::{clock::manual::ManualClock, principal_cache::cache::RETRY_AFTER_FAILURE, store::RecordKind};
 
 const GRACE: Duration = Duration::from_secs(60);
 
-type LookupResult = Result<Option<&'static str>, LookupError>;
+type TestLookupResult = Result<Option<&'static str>, LookupError>;
 
 struct Fixture {
     clock: ManualClock,
@@ -38,18 +38,18 @@ impl Fixture {
         &self,
         cached: Option<CachedValue<&'static str>>,
         state: SessionState,
-        read: impl Future<Output = LookupResult>,
+        read: impl Future<Output = TestLookupResult>,
     ) -> Result<ServedValue<&'static str>, String> {
         let serving = Serving { cache: &self.cache, clock: &self.clock, grace: GRACE, shard: self.shard };
         serving.serve(cached, |_| state, read).await.map_err(|error| error.to_string())
     }
 }
 
-fn outage() -> LookupResult {
+fn outage() -> TestLookupResult {
     Err(LookupError::Store(store::Error::Unavailable("it is away".into())))
 }
 
-async fn never() -> LookupResult {
+async fn never() -> TestLookupResult {
     panic!("no read is expected")
 }
 
@@ -116,7 +116,7 @@ async fn too_many_reads_at_once_are_an_outage_too() {
 async fn an_unreadable_record_is_an_answer_and_ends_stale_serving() {
     let fixture = Fixture::new();
     fixture.clock.advance(CONSISTENCY_BOUND * 2);
-    let unreadable = LookupError::Store(store::Error::Unreadable { kind: Kind::User, reason: "it was altered".into() });
+    let unreadable = LookupError::Store(store::Error::Unreadable { kind: RecordKind::User, reason: "it was altered".into() });
     let served = fixture.serve(fixture.cached(), SessionState::Live, ready(Err(unreadable.clone()))).await;
     assert_eq!(served, Err(unreadable.to_string()));
 }

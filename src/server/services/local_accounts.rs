@@ -8,7 +8,7 @@ use crate::{
     api_keys::Keys,
     client_address,
     clock::Clock,
-    config::{Config, Store},
+    config::{Config, StoreConfig},
     local_accounts::{Accounts, InvitationError, InvitationParameters, Inviter, LocalAccountSettings},
     metrics::Metrics,
     principal::Role,
@@ -67,11 +67,11 @@ impl Bootstrap {
         match (&config.store, config.admin_roles.first()) {
             (_, None) => Self::NotNeeded,
             _ if !section.enabled || !config.providers.is_empty() => Self::NotNeeded,
-            (Store::Memory, Some(role)) if section.print_first_link.unwrap_or(on_loopback) => {
+            (StoreConfig::Memory, Some(role)) if section.print_first_link.unwrap_or(on_loopback) => {
                 Self::PrintedInvitation(role.clone())
             }
-            (Store::Memory, _) => Self::Impossible,
-            (Store::Redis(_), Some(role)) => Self::InviteCommand(role.clone()),
+            (StoreConfig::Memory, _) => Self::Impossible,
+            (StoreConfig::Redis(_), Some(role)) => Self::InviteCommand(role.clone()),
         }
     }
 }

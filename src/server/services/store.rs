@@ -18,17 +18,17 @@ use crate::{
 type Stores = (Option<Arc<RedisStore>>, Arc<dyn Store>);
 
 pub(super) fn store(
-    config: &config::Store,
+    config: &config::StoreConfig,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
     watches: &mut Vec<FileWatch>,
 ) -> anyhow::Result<Stores> {
     match config {
-        config::Store::Memory => {
+        config::StoreConfig::Memory => {
             let store = Arc::new(MemoryStore::new(Arc::clone(clock)));
             Ok((None, Arc::new(MeteredStore::new(store, Arc::clone(metrics), Arc::clone(clock)))))
         }
-        config::Store::Redis(redis) => {
+        config::StoreConfig::Redis(redis) => {
             let connection = connection(redis, watches)?;
             let store = RedisStore::start(&connection, Arc::clone(clock), Arc::clone(metrics)).context("store")?;
             let store = Arc::new(store);
@@ -62,9 +62,9 @@ fn connection(redis: &config::Redis, watches: &mut Vec<FileWatch>) -> anyhow::Re
     })
 }
 
-pub(super) fn key_prefix(config: &config::Store) -> &str {
+pub(super) fn key_prefix(config: &config::StoreConfig) -> &str {
     match config {
-        config::Store::Memory => "",
-        config::Store::Redis(redis) => &redis.key_prefix,
+        config::StoreConfig::Memory => "",
+        config::StoreConfig::Redis(redis) => &redis.key_prefix,
     }
 }

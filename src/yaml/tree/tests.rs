@@ -13,13 +13,13 @@ fn lines(text: &str) -> Vec<String> {
 
 fn outline(node: &Node) -> String {
     match &node.value {
-        Value::Scalar(scalar) => format!("{}@{}", scalar.text, node.place),
-        Value::Map(entries) => {
+        NodeValue::Scalar(scalar) => format!("{}@{}", scalar.text, node.place),
+        NodeValue::Map(entries) => {
             let inner: Vec<_> = entries.iter().map(|e| format!("{}@{}={}", e.key, e.place, outline(&e.value))).collect();
             format!("{{{}}}", inner.join(", "))
         }
-        Value::Seq(nodes) => format!("[{}]", nodes.iter().map(outline).collect::<Vec<_>>().join(", ")),
-        Value::Broken => "broken".to_owned(),
+        NodeValue::Seq(nodes) => format!("[{}]", nodes.iter().map(outline).collect::<Vec<_>>().join(", ")),
+        NodeValue::Broken => "broken".to_owned(),
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use vestibule::local_accounts::Password;
 use vestibule::principal_cache::CONSISTENCY_BOUND;
-use vestibule::store::{Kind, Record, Ttl};
+use vestibule::store::{Record, RecordKind, Ttl};
 
 use crate::support::agent::Agent;
 use crate::support::api::{Auth, get, post};
@@ -220,7 +220,7 @@ struct StoredPassword {
 }
 
 impl Record for StoredPassword {
-    const KIND: Kind = Kind::Password;
+    const KIND: RecordKind = RecordKind::Password;
 }
 
 #[tokio::test(flavor = "multi_thread")]

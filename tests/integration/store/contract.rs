@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use vestibule::secret::random_bytes;
 use vestibule::store::{
-    Commit, CommitToken, Conflict, Cursor, EncryptedRecord, Error, Index, InvalidationMessage, Key, Kind, Precondition, Quota,
-    QuotaUsage, Sequence, Shard, Ttl, Version,
+    Commit, CommitToken, Conflict, Cursor, EncryptedRecord, Error, Index, InvalidationMessage, Precondition, Quota, QuotaUsage,
+    RecordKey, RecordKind, Sequence, Shard, Ttl, Version,
 };
 
 use super::steps::{
@@ -81,7 +81,7 @@ async fn run_statement(name: &str, shown: impl Future<Output = ()>) {
 }
 
 async fn a_record_that_was_never_written_is_absent(store: Shared) {
-    for kind in [Kind::Flow, Kind::User, Kind::Identity, Kind::Session] {
+    for kind in [RecordKind::Flow, RecordKind::User, RecordKind::Identity, RecordKind::Session] {
         assert_eq!(value(&store, &fresh(kind)).await, None);
     }
 }
@@ -89,7 +89,7 @@ async fn a_record_that_was_never_written_is_absent(store: Shared) {
 async fn a_record_is_read_with_the_version_of_its_commit(store: Shared) {
     let every_byte: Vec<u8> = (0..=255).collect();
     for text in [&b""[..], b":", b"1:0011223344556677:x", b"\0\r\n$5\r\n", &every_byte] {
-        let key = fresh(Kind::User);
+        let key = fresh(RecordKind::User);
         let commit = putting(&key, text);
         let sequence = done(&store, &commit).await;
         assert_eq!(sequence.token, commit.token);
@@ -99,7 +99,7 @@ async fn a_record_is_read_with_the_version_of_its_commit(store: Shared) {
 }
 
 async fn a_large_record_is_read_back(store: Shared) {
-    let (key, large) = (fresh(Kind::User), vec![0xA5; 100 * 1024]);
+    let (key, large) = (fresh(RecordKind::User), vec![0xA5; 100 * 1024]);
     let mut messages = store.invalidation_messages();
     let mut commit = putting(&key, &large);
     commit.invalidation.clone_from(&large);
@@ -110,7 +110,7 @@ async fn a_large_record_is_read_back(store: Shared) {
 
 async fn a_commit_whose_preconditions_hold_is_written_completely(store: Shared) {
     let shard = any_shard();
-    let [known, deleted, new, other] = [0; 4].map(|_| fresh_in(shard, Kind::Session));
+    let [known, deleted, new, other] = [0; 4].map(|_| fresh_in(shard, RecordKind::Session));
     let version = put(&store, &known, b"one").await;
     put(&store, &deleted, b"two").await;
     let index = Index::new(shard, fresh_id());
@@ -130,7 +130,7 @@ async fn a_commit_whose_preconditions_hold_is_written_completely(store: Shared) 
 
 async fn a_conflict_writes_nothing_and_publishes_nothing(store: Shared) {
     let shard = any_shard();
-    let [known, absent, kept, unwritten] = [0; 4].map(|_| fresh_in(shard, Kind::User));
+    let [known, absent, kept, unwritten] = [0; 4].map(|_| fresh_in(shard, RecordKind::User));
     let version = put(&store, &known, b"known").await;
     put(&store, &kept, b"kept").await;
     let (index, before, mut messages) =
@@ -164,7 +164,7 @@ async fn a_conflict_writes_nothing_and_publishes_nothing(store: Shared) {
 }
 
 async fn another_number_or_token_of_a_version_is_a_conflict(store: Shared) {
-    let key = fresh(Kind::User);
+    let key = fresh(RecordKind::User);
     let right = put(&store, &key, b"value").await;
     let wrong = [
         Version { number: right.number + 1, ..right },
@@ -182,7 +182,7 @@ async fn another_number_or_token_of_a_version_is_a_conflict(store: Shared) {
 }
 
 async fn a_deleted_record_is_absent(store: Shared) {
-    let key = fresh(Kind::Session);
+    let key = fresh(RecordKind::Session);
     put(&store, &key, b"value").await;
     for _ in 0..2 {
         let mut commit = Commit::new(key.shard);
@@ -198,7 +198,7 @@ async fn a_deleted_record_is_absent(store: Shared) {
 async fn a_record_expires_after_its_lifetime_and_not_before(store: Shared) {
     const LIFE: Duration = Duration::from_millis(400);
     let shard = any_shard();
-    let [short, lasting] = [0; 2].map(|_| fresh_in(shard, Kind::Flow));
+    let [short, lasting] = [0; 2].map(|_| fresh_in(shard, RecordKind::Flow));
     let mut commit = putting(&lasting, b"lasting");
     commit.put.push((short.clone(), b"short".to_vec(), Ttl::For(LIFE)));
     let lived = async {
@@ -218,7 +218,7 @@ async fn a_record_expires_after_its_lifetime_and_not_before(store: Shared) {
 async fn a_write_replaces_the_lifetime(store: Shared) {
     const LIFE: Duration = Duration::from_millis(200);
     let shard = any_shard();
-    let [kept, recreated, clock] = [0; 3].map(|_| fresh_in(shard, Kind::Flow));
+    let [kept, recreated, clock] = [0; 3].map(|_| fresh_in(shard, RecordKind::Flow));
     let mut commit = Commit::new(shard);
     commit.put = [&kept, &recreated].map(|key| (key.clone(), b"old".to_vec(), Ttl::For(LIFE))).to_vec();
     done(&store, &commit).await;
@@ -237,7 +237,7 @@ async fn a_write_replaces_the_lifetime(store: Shared) {
 async fn reencryption_keeps_version_and_lifetime(store: Shared) {
     const LIFE: Duration = Duration::from_secs(3);
     let shard = any_shard();
-    let [short, lasting] = [0; 2].map(|_| fresh_in(shard, Kind::Flow));
+    let [short, lasting] = [0; 2].map(|_| fresh_in(shard, RecordKind::Flow));
     let mut commit = Commit::new(shard);
     commit.put = vec![(short.clone(), b"old".to_vec(), Ttl::For(LIFE)), (lasting.clone(), b"old".to_vec(), Ttl::Forever)];
     let version = done(&store, &commit).await;
@@ -264,7 +264,7 @@ async fn reencryption_keeps_version_and_lifetime(store: Shared) {
 }
 
 async fn a_retried_operation_has_the_first_outcome_and_runs_once(store: Shared) {
-    let key = fresh(Kind::User);
+    let key = fresh(RecordKind::User);
     let mut messages = store.invalidation_messages();
     let mut commit = putting(&key, b"first");
     commit.preconditions = vec![(key.clone(), Precondition::Absent)];
@@ -288,7 +288,7 @@ async fn there_are_64_sequences_and_a_commit_increments_its_own(store: Shared) {
     assert_eq!(before.len(), 64);
     let mut expected = before.clone();
     for (shard, expected) in Shard::all().zip(&mut expected).skip(1) {
-        let commit = putting(&fresh_in(shard, Kind::User), b"");
+        let commit = putting(&fresh_in(shard, RecordKind::User), b"");
         *expected = Sequence { number: expected.number + 1, token: commit.token };
         assert_eq!(done(&store, &commit).await, *expected);
     }
@@ -320,7 +320,7 @@ async fn messages_of_a_shard_are_ordered_and_chained(store: Shared) {
 async fn publish_messages(store: Shared, shard: Shard, times: usize) -> Vec<(CommitToken, Vec<u8>)> {
     let mut sent = Vec::new();
     for _ in 0..times {
-        let mut commit = putting(&fresh_in(shard, Kind::User), b"");
+        let mut commit = putting(&fresh_in(shard, RecordKind::User), b"");
         commit.invalidation = [&b"\0:\xff\r\n:"[..], &random_bytes::<64>()].concat();
         done(&store, &commit).await;
         sent.push((commit.token, commit.invalidation));
@@ -399,7 +399,7 @@ async fn indices_and_members_are_separate(store: Shared) {
 
 async fn a_quota_is_shared_and_returns_the_time_until_its_reset(store: Shared) {
     let quota = Quota { limit: 10, window: Duration::from_secs(60) };
-    let (key, other) = (fresh(Kind::Counter), fresh(Kind::Counter));
+    let (key, other) = (fresh(RecordKind::Counter), fresh(RecordKind::Counter));
     let spent = join_all((0..30).map(|_| store.spend(&key, quota))).await;
     let mut left = Vec::new();
     for spent in spent {
@@ -417,7 +417,7 @@ async fn a_quota_is_shared_and_returns_the_time_until_its_reset(store: Shared) {
 
 async fn a_quota_is_reset_after_its_window(store: Shared) {
     let quota = Quota { limit: 1, window: Duration::from_millis(300) };
-    let key = fresh(Kind::Counter);
+    let key = fresh(RecordKind::Counter);
     assert_eq!(store.spend(&key, quota).await, Ok(QuotaUsage::Within { left: 0 }));
     let left = until("the window to pass", DEADLINE, async || match store.spend(&key, quota).await.unwrap() {
         QuotaUsage::Within { left } => Some(left),
@@ -432,21 +432,22 @@ async fn a_quota_is_reset_after_its_window(store: Shared) {
 
 async fn a_scan_returns_exactly_the_keys_of_its_kind(store: Shared) {
     // No other run_statement writes identities without expiry.
-    let expected: BTreeSet<Key> = Shard::all().flat_map(|shard| (0..10).map(move |_| fresh_in(shard, Kind::Identity))).collect();
+    let expected: BTreeSet<RecordKey> =
+        Shard::all().flat_map(|shard| (0..10).map(move |_| fresh_in(shard, RecordKind::Identity))).collect();
     for shard in Shard::all() {
         let mut commit = Commit::new(shard);
         commit.put = expected.iter().filter(|key| key.shard == shard).map(|key| (key.clone(), vec![1], Ttl::Forever)).collect();
-        let lookalike = Key::new(shard, Kind::User, format!("}}:identity:{}", fresh_id()));
+        let lookalike = RecordKey::new(shard, RecordKind::User, format!("}}:identity:{}", fresh_id()));
         commit.put.push((lookalike, vec![1], Ttl::Forever));
         commit.index_add = vec![(Index::new(shard, format!("}}:identity:{}", fresh_id())), "a".into(), Ttl::Forever)];
         done(&store, &commit).await;
     }
-    assert_eq!(scan(&store, Kind::Identity).await, expected);
-    let users = scan(&store, Kind::User).await;
+    assert_eq!(scan(&store, RecordKind::Identity).await, expected);
+    let users = scan(&store, RecordKind::User).await;
     assert!(users.iter().filter(|key| key.id.starts_with("}:identity:")).count() == 64);
 }
 
-async fn scan(store: &Shared, kind: Kind) -> BTreeSet<Key> {
+async fn scan(store: &Shared, kind: RecordKind) -> BTreeSet<RecordKey> {
     let (mut found, mut cursor) = (BTreeSet::new(), Cursor::default());
     loop {
         let page = store.scan(kind, cursor).await.unwrap();
@@ -458,7 +459,7 @@ async fn scan(store: &Shared, kind: Kind) -> BTreeSet<Key> {
 }
 
 async fn of_50_commits_with_the_same_version_one_succeeds(store: Shared) {
-    let key = fresh(Kind::User);
+    let key = fresh(RecordKind::User);
     let start = put(&store, &key, b"start").await;
     let commits: Vec<Commit> = (0..50u8).map(|number| replacing(&key, start, &[number])).collect();
     let outcomes = commit_concurrently(&store, &commits).await;
@@ -470,7 +471,7 @@ async fn of_50_commits_with_the_same_version_one_succeeds(store: Shared) {
 }
 
 async fn of_50_consumers_of_a_record_one_succeeds(store: Shared) {
-    let key = fresh(Kind::Flow);
+    let key = fresh(RecordKind::Flow);
     put(&store, &key, b"waiting").await;
     let take = async |store: Shared| {
         let found = store.get(&key).await.unwrap().expect("a tombstone stays");
@@ -484,7 +485,7 @@ async fn of_50_consumers_of_a_record_one_succeeds(store: Shared) {
 }
 
 async fn versions_make_concurrent_counting_exact(store: Shared) {
-    let key = fresh(Kind::User);
+    let key = fresh(RecordKind::User);
     put(&store, &key, &[0]).await;
     let count = async |store: Shared| {
         for _ in 0..10 {
@@ -495,7 +496,7 @@ async fn versions_make_concurrent_counting_exact(store: Shared) {
     assert_eq!(value(&store, &key).await, Some(vec![80]));
 }
 
-async fn add_one(store: &Shared, key: &Key) -> bool {
+async fn add_one(store: &Shared, key: &RecordKey) -> bool {
     let found = store.get(key).await.unwrap().expect("no test deletes it");
     store.commit(&replacing(key, found.version, &[found.ciphertext[0] + 1])).await.unwrap().is_ok()
 }
@@ -519,6 +520,6 @@ async fn first_message_after(messages: &mut Receiver<InvalidationMessage>, shard
     }
 }
 
-async fn until_absent(store: &Shared, key: &Key) {
+async fn until_absent(store: &Shared, key: &RecordKey) {
     until("the record to expire", DEADLINE, async || value(store, key).await.is_none().then_some(())).await;
 }

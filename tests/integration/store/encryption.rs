@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use vestibule::clock::SystemClock;
 use vestibule::secret::{Digest, KeyRing, RingKeys, new_key};
-use vestibule::store::{CommitToken, Conflict, Error, Key, Kind, Precondition, Record, Records, Sequence, Shard, Store, Ttl};
+use vestibule::store::{
+    CommitToken, Conflict, Error, Precondition, Record, RecordKey, RecordKind, Records, Sequence, Shard, Store, Ttl,
+};
 
 use super::steps::{fresh_in, putting, receive, within};
 use crate::support::records::{PREFIX, connection, start};
@@ -19,11 +21,11 @@ struct UserRecord(String);
 struct SessionRecord(String);
 
 impl Record for UserRecord {
-    const KIND: Kind = Kind::User;
+    const KIND: RecordKind = RecordKind::User;
 }
 
 impl Record for SessionRecord {
-    const KIND: Kind = Kind::Session;
+    const KIND: RecordKind = RecordKind::Session;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,14 +34,14 @@ async fn swapped_records_are_unreadable_and_never_another_users() {
     let store = start(&connection(&redis.url()));
     within("the store to be ready", store.ready()).await;
     let records = records(&store, &new_key(), PREFIX);
-    let near = fresh_in(shard(0), Kind::User);
-    for other in [fresh_in(shard(0), Kind::User), fresh_in(shard(40), Kind::User)] {
+    let near = fresh_in(shard(0), RecordKind::User);
+    for other in [fresh_in(shard(0), RecordKind::User), fresh_in(shard(40), RecordKind::User)] {
         put(&records, &near, "alice").await;
         put(&records, &other, "bob").await;
         swap(&redis, &near, &other).await;
         for key in [&near, &other] {
             let read = records.get::<UserRecord>(key).await;
-            assert!(matches!(read, Err(Error::Unreadable { kind: Kind::User, .. })), "{read:?}");
+            assert!(matches!(read, Err(Error::Unreadable { kind: RecordKind::User, .. })), "{read:?}");
         }
         swap(&redis, &near, &other).await;
         assert_eq!(records.get::<UserRecord>(&near).await.unwrap().unwrap().value, UserRecord("alice".into()));
@@ -56,13 +58,13 @@ async fn a_record_of_another_kind_deployment_or_key_ring_is_unreadable() {
     within("the stores to be ready", async { tokio::join!(store.ready(), other.ready()) }).await;
     let ring = new_key();
     let ours = records(&store, &ring, PREFIX);
-    let user = fresh_in(shard(1), Kind::User);
-    let session = Key::new(user.shard, Kind::Session, user.id.clone());
+    let user = fresh_in(shard(1), RecordKind::User);
+    let session = RecordKey::new(user.shard, RecordKind::Session, user.id.clone());
     put(&ours, &user, "alice").await;
     let raw = raw_get(&redis.node, PREFIX, &user).await;
 
     raw_set(&redis.node, PREFIX, &session, &raw).await;
-    assert!(matches!(ours.get::<SessionRecord>(&session).await, Err(Error::Unreadable { kind: Kind::Session, .. })));
+    assert!(matches!(ours.get::<SessionRecord>(&session).await, Err(Error::Unreadable { kind: RecordKind::Session, .. })));
     raw_set(&redis.node, "elsewhere:", &user, &raw).await;
     let theirs = records(&other, &ring, "elsewhere:").get::<UserRecord>(&user).await;
     assert!(matches!(theirs, Err(Error::Unreadable { .. })), "{theirs:?}");
@@ -77,7 +79,7 @@ async fn a_truncated_or_altered_record_is_an_error_and_never_absent() {
     let store = start(&connection(&redis.url()));
     within("the store to be ready", store.ready()).await;
     let records = records(&store, &new_key(), PREFIX);
-    let key = fresh_in(shard(2), Kind::User);
+    let key = fresh_in(shard(2), RecordKind::User);
     put(&records, &key, "alice").await;
     let whole = raw_get(&redis.node, PREFIX, &key).await;
     let sealed_from = whole.splitn(3, |byte| *byte == b':').take(2).map(|part| part.len() + 1).sum::<usize>();
@@ -101,7 +103,7 @@ async fn a_forged_record_is_unreadable_and_not_overwritten() {
     let store = start(&connection(&redis.url()));
     within("the store to be ready", store.ready()).await;
     let records = records(&store, &new_key(), PREFIX);
-    let key = fresh_in(shard(5), Kind::User);
+    let key = fresh_in(shard(5), RecordKind::User);
     put(&records, &key, "alice").await;
     let whole = raw_get(&redis.node, PREFIX, &key).await;
     let sealed_from = whole.splitn(3, |byte| *byte == b':').take(2).map(|part| part.len() + 1).sum::<usize>();
@@ -109,7 +111,7 @@ async fn a_forged_record_is_unreadable_and_not_overwritten() {
     for value in strange {
         raw_set(&redis.node, PREFIX, &key, value).await;
         let read = records.get::<UserRecord>(&key).await;
-        assert!(matches!(read, Err(Error::Unreadable { kind: Kind::User, .. })), "{read:?}");
+        assert!(matches!(read, Err(Error::Unreadable { kind: RecordKind::User, .. })), "{read:?}");
         let version = store.get(&key).await.unwrap().expect("something is there").version;
         for expected in [Precondition::Absent, Precondition::Version(version)] {
             let mut commit = putting(&key, b"bob");
@@ -161,13 +163,13 @@ fn records(store: &Arc<dyn Store>, ring: &str, prefix: &str) -> Records {
     Records::new(Arc::clone(store), Arc::new(KeyRing::new(keys, Arc::new(SystemClock))), prefix)
 }
 
-async fn put(records: &Records, key: &Key, name: &str) {
+async fn put(records: &Records, key: &RecordKey, name: &str) {
     let change = records.change(key.shard).put(key, &UserRecord(name.to_owned()), Ttl::Forever);
     change.commit().await.unwrap().unwrap();
 }
 
 /// Swaps two records like an attacker with write access to Redis.
-async fn swap(redis: &Cluster, one: &Key, other: &Key) {
+async fn swap(redis: &Cluster, one: &RecordKey, other: &RecordKey) {
     let one_node = &redis.nodes[redis.owner_of(&name(PREFIX, one)).await];
     let other_node = &redis.nodes[redis.owner_of(&name(PREFIX, other)).await];
     let (one_value, other_value) = (raw_get(one_node, PREFIX, one).await, raw_get(other_node, PREFIX, other).await);
@@ -175,16 +177,16 @@ async fn swap(redis: &Cluster, one: &Key, other: &Key) {
     raw_set(other_node, PREFIX, other, &one_value).await;
 }
 
-async fn raw_get(node: &Node, prefix: &str, key: &Key) -> Vec<u8> {
+async fn raw_get(node: &Node, prefix: &str, key: &RecordKey) -> Vec<u8> {
     node.call_bytes(&[b"GET", name(prefix, key).as_bytes()]).await.bytes()
 }
 
-async fn raw_set(node: &Node, prefix: &str, key: &Key, value: &[u8]) {
+async fn raw_set(node: &Node, prefix: &str, key: &RecordKey, value: &[u8]) {
     let reply = node.call_bytes(&[b"SET", name(prefix, key).as_bytes(), value]).await;
     assert_eq!(reply, Reply::Bytes(b"OK".to_vec()));
 }
 
-fn name(prefix: &str, key: &Key) -> String {
+fn name(prefix: &str, key: &RecordKey) -> String {
     format!("{prefix}{}", key.name())
 }
 

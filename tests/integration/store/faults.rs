@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use vestibule::store::{Commit, Conflict, Error, Key, Kind, Sequence, Shard, Store};
+use vestibule::store::{Commit, Conflict, Error, RecordKey, RecordKind, Sequence, Shard, Store};
 
 use super::steps::{DEADLINE, done, fresh, fresh_in, put, putting, receive, replacing, sequence, value, within};
 use super::{connection_with_short_deadline, is_usable, receives_messages_of};
@@ -22,7 +22,7 @@ use crate::support::wait::{timed, until};
 async fn a_store_that_starts_without_redis_is_ready_when_redis_is() {
     let port = ports::free();
     let store = start(&connection_with_short_deadline(&format!("redis://127.0.0.1:{port}")));
-    let key = fresh(Kind::User);
+    let key = fresh(RecordKind::User);
     assert!(matches!(store.get(&key).await, Err(Error::Unavailable(_))));
     assert!(store.commit(&putting(&key, b"early")).await.is_err());
     assert!(store.sequences().await.iter().all(Result::is_err));
@@ -39,14 +39,14 @@ async fn a_killed_redis_is_unavailable_and_never_empty() {
     let mut redis = Standalone::start(Options::default()).await;
     let store = start(&connection_with_short_deadline(&redis.url()));
     within("the store to be ready", store.ready()).await;
-    let key = fresh(Kind::User);
+    let key = fresh(RecordKind::User);
     put(&store, &key, b"here").await;
     let watch = RecordWatch::over(&store, &key);
     redis.node.kill9();
     watch.until_unavailable().await;
     for _ in 0..10 {
         assert!(matches!(store.get(&key).await, Err(Error::Unavailable(_))));
-        assert!(store.commit(&putting(&fresh(Kind::User), b"")).await.is_err());
+        assert!(store.commit(&putting(&fresh(RecordKind::User), b"")).await.is_err());
         assert!(store.sequences().await.iter().all(Result::is_err));
     }
     watch.end().await;
@@ -58,7 +58,7 @@ async fn a_killed_redis_is_unavailable_and_never_empty() {
 async fn a_write_to_a_silent_redis_has_an_unknown_outcome_that_a_retry_resolves() {
     let mut redis = Standalone::start(Options::default()).await;
     let store = start(&connection_with_short_deadline(&redis.url()));
-    let key = fresh(Kind::User);
+    let key = fresh(RecordKind::User);
     within("the store to be ready", store.ready()).await;
     let before = put(&store, &key, b"before").await;
     redis.node.stop();
@@ -82,7 +82,7 @@ async fn a_commit_whose_reply_is_lost_is_written_once() {
     let proxy = FaultProxy::start(redis.node.port()).await;
     let store = start(&connection(&proxy.url()));
     within("the store to be ready", store.ready()).await;
-    let key = fresh(Kind::User);
+    let key = fresh(RecordKind::User);
     let before = put(&store, &key, b"before").await;
     let mut notices = store.invalidation_messages();
     let commit = replacing(&key, before, b"after");
@@ -103,7 +103,7 @@ async fn a_commit_whose_replies_are_all_lost_has_an_unknown_outcome_that_another
     let proxy = FaultProxy::start(redis.node.port()).await;
     let (store, other) = (start(&connection(&proxy.url())), start(&connection(&redis.url())));
     within("the stores to be ready", async { tokio::join!(store.ready(), other.ready()) }).await;
-    let key = fresh(Kind::User);
+    let key = fresh(RecordKind::User);
     let before = put(&store, &key, b"before").await;
     let commit = replacing(&key, before, b"after");
     (0..50).for_each(|_| proxy.lose_reply_to(&commit.operation.to_string()));
@@ -189,7 +189,7 @@ async fn moved_slots_are_found_at_their_new_primary() {
     rounds.abort();
     for _ in 0..20 {
         assert!(store.sequences().await.iter().all(Result::is_ok), "commands are held back");
-        put(&store, &fresh(Kind::User), b"gone on").await;
+        put(&store, &fresh(RecordKind::User), b"gone on").await;
     }
     assert_all_shards_receive_messages(&store).await;
 }
@@ -230,7 +230,7 @@ struct RecordWatch {
 }
 
 impl RecordWatch {
-    fn over(store: &Arc<dyn Store>, key: &Key) -> Self {
+    fn over(store: &Arc<dyn Store>, key: &RecordKey) -> Self {
         let (stop, unavailable) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let (stopped, noted, store, key) = (Arc::clone(&stop), Arc::clone(&unavailable), Arc::clone(store), key.clone());
         let task = tokio::spawn(async move {
@@ -265,7 +265,7 @@ struct Workers {
 
 struct Worker {
     store: Arc<dyn Store>,
-    key: Key,
+    key: RecordKey,
     known: Sequence,
     before: Sequence,
     worked: WorkerStatistics,
@@ -288,7 +288,7 @@ impl Workers {
         let mut workers = Self { stop: Arc::default(), progress: Vec::new(), tasks: Vec::new() };
         for shard in Shard::all().step_by(6) {
             let (stop, progress) = (Arc::clone(&workers.stop), Arc::<AtomicUsize>::default());
-            let worker = Worker::start(Arc::clone(store), fresh_in(shard, Kind::User)).await;
+            let worker = Worker::start(Arc::clone(store), fresh_in(shard, RecordKind::User)).await;
             workers.tasks.push(tokio::spawn(worker.run(stop, Arc::clone(&progress))));
             workers.progress.push(progress);
         }
@@ -313,7 +313,7 @@ impl Workers {
 }
 
 impl Worker {
-    async fn start(store: Arc<dyn Store>, key: Key) -> Self {
+    async fn start(store: Arc<dyn Store>, key: RecordKey) -> Self {
         let start = put(&store, &key, b"0").await;
         let worked = WorkerStatistics {
             shard: key.shard,

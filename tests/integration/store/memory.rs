@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use vestibule::store::{Commit, CommitIntent, Error, Index, Kind, Precondition, Replication, SequenceEffect, Ttl};
+use vestibule::store::{Commit, CommitIntent, Error, Index, Precondition, RecordKind, Replication, SequenceEffect, Ttl};
 
 use super::steps::{
     DEADLINE, Shared, any_shard, done, fresh, fresh_id, fresh_in, put, putting, receive, sequence, value, within,
@@ -36,7 +36,7 @@ async fn a_full_server_that_does_not_know_script_flags_runs_revocations() {
 async fn revokes_without_memory(redis: &Standalone, store: Shared) {
     within("the store to be ready", store.ready()).await;
     let shard = any_shard();
-    let [user, session, flow] = [Kind::User, Kind::Session, Kind::Flow].map(|kind| fresh_in(shard, kind));
+    let [user, session, flow] = [RecordKind::User, RecordKind::Session, RecordKind::Flow].map(|kind| fresh_in(shard, kind));
     let index = Index::new(shard, fresh_id());
     let version = put(&store, &user, b"enabled").await;
     let mut open = putting(&session, b"session");
@@ -46,7 +46,7 @@ async fn revokes_without_memory(redis: &Standalone, store: Shared) {
     redis.node.call(&["CONFIG", "SET", "maxmemory", "1"]).await;
 
     let unsequenced = Commit { sequencing: SequenceEffect::Unsequenced, ..putting(&flow, b"flow") };
-    for refused in [putting(&fresh(Kind::User), b"new"), unsequenced, putting(&user, b"larger")] {
+    for refused in [putting(&fresh(RecordKind::User), b"new"), unsequenced, putting(&user, b"larger")] {
         assert!(matches!(store.commit(&refused).await, Err(Error::Unavailable(why)) if why.contains("OOM")));
     }
     assert_eq!((value(&store, &flow).await, sequence(&store, shard).await), (None, before));

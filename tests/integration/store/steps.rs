@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::broadcast::Receiver;
 use vestibule::secret::random_bytes;
-use vestibule::store::{Commit, CommitToken, InvalidationMessage, Key, Kind, Precondition, Sequence, Shard, Store, Ttl, Version};
+use vestibule::store::{
+    Commit, CommitToken, InvalidationMessage, Precondition, RecordKey, RecordKind, Sequence, Shard, Store, Ttl, Version,
+};
 
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -29,7 +31,7 @@ pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| panic!("waited {deadline:?} in vain for {what}"))
 }
 
-pub async fn value(store: &Shared, key: &Key) -> Option<Vec<u8>> {
+pub async fn value(store: &Shared, key: &RecordKey) -> Option<Vec<u8>> {
     store.get(key).await.unwrap().map(|found| found.ciphertext)
 }
 
@@ -37,7 +39,7 @@ pub async fn done(store: &Shared, commit: &Commit) -> Sequence {
     store.commit(commit).await.expect("the store is there").expect("what is expected holds")
 }
 
-pub async fn put(store: &Shared, key: &Key, text: &[u8]) -> Sequence {
+pub async fn put(store: &Shared, key: &RecordKey, text: &[u8]) -> Sequence {
     done(store, &putting(key, text)).await
 }
 
@@ -49,24 +51,24 @@ pub async fn sequences(store: &Shared) -> Vec<Sequence> {
     store.sequences().await.into_iter().map(Result::unwrap).collect()
 }
 
-pub fn putting(key: &Key, text: &[u8]) -> Commit {
+pub fn putting(key: &RecordKey, text: &[u8]) -> Commit {
     let mut commit = Commit::new(key.shard);
     commit.put = vec![(key.clone(), text.to_vec(), Ttl::Forever)];
     commit
 }
 
-pub fn replacing(key: &Key, version: Version, text: &[u8]) -> Commit {
+pub fn replacing(key: &RecordKey, version: Version, text: &[u8]) -> Commit {
     let mut commit = putting(key, text);
     commit.preconditions = vec![(key.clone(), Precondition::Version(version))];
     commit
 }
 
-pub fn fresh(kind: Kind) -> Key {
+pub fn fresh(kind: RecordKind) -> RecordKey {
     fresh_in(any_shard(), kind)
 }
 
-pub fn fresh_in(shard: Shard, kind: Kind) -> Key {
-    Key::new(shard, kind, fresh_id())
+pub fn fresh_in(shard: Shard, kind: RecordKind) -> RecordKey {
+    RecordKey::new(shard, kind, fresh_id())
 }
 
 pub fn any_shard() -> Shard {

@@ -9,7 +9,7 @@ use vestibule::clock::{Clock, SystemClock};
 use vestibule::config::{self, RedisUrl};
 use vestibule::metrics::Metrics;
 use vestibule::secret::{Digest, KeyRing, RingKeys};
-use vestibule::store::{Connection, Credentials, Key, Kind, Records, RedisStore, Shard, Store, Topology, Ttl};
+use vestibule::store::{Connection, Credentials, RecordKey, RecordKind, Records, RedisStore, Shard, Store, Topology, Ttl};
 use vestibule::users::User;
 
 use super::fleet::Fleet;
@@ -107,5 +107,5 @@ pub fn session_key(cookie: &str) -> String {
     use base64::Engine;
     let token = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(cookie).expect("a session token is base64url");
     let shard = Shard::new(token[0]).expect("a session token begins with its shard");
-    format!("{PREFIX}{}", Key::new(shard, Kind::Session, Digest::of(cookie.as_bytes()).to_hex()).name())
+    format!("{PREFIX}{}", RecordKey::new(shard, RecordKind::Session, Digest::of(cookie.as_bytes()).to_hex()).name())
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use vestibule::store::{
-    Capacity, Commit, CommitIntent, Conflict, Error, Index, Key, Kind, Precondition, Replication, SequenceEffect, Shard, Ttl,
+    Capacity, Commit, CommitIntent, Conflict, Error, Index, Precondition, RecordKey, RecordKind, Replication, SequenceEffect,
+    Shard, Ttl,
 };
 
 use crate::store::steps::{
@@ -15,7 +16,7 @@ use crate::support::wait::until;
 
 pub async fn an_unsequenced_commit_advances_no_sequence_and_publishes_nothing(store: Shared) {
     let shard = any_shard();
-    let [written, deleted] = [0; 2].map(|_| fresh_in(shard, Kind::Flow));
+    let [written, deleted] = [0; 2].map(|_| fresh_in(shard, RecordKind::Flow));
     put(&store, &deleted, b"old").await;
     let index = Index::new(shard, fresh_id());
     let (before, mut messages) = (sequence(&store, shard).await, store.invalidation_messages());
@@ -28,14 +29,14 @@ pub async fn an_unsequenced_commit_advances_no_sequence_and_publishes_nothing(st
     assert_eq!((value(&store, &deleted).await, store.list(&index, None, 2).await.unwrap()), (None, vec!["a".to_owned()]));
     assert_eq!(sequence(&store, shard).await, before);
     // The next message of the shard continues the chain.
-    let next = putting(&fresh_in(shard, Kind::User), b"");
+    let next = putting(&fresh_in(shard, RecordKind::User), b"");
     let after = done(&store, &next).await;
     let message = receive(&mut messages, &[next.token]).await.remove(0);
     assert_eq!((message.sequence, message.previous, after.number), (after, before.token, before.number + 1));
 }
 
 pub async fn a_retried_unsequenced_commit_has_the_first_outcome_and_runs_once(store: Shared) {
-    let key = fresh(Kind::Flow);
+    let key = fresh(RecordKind::Flow);
     let capacity = capacity(key.shard, 2, Duration::from_secs(60));
     let mut commit = unsequenced(putting(&key, b"first"));
     commit.preconditions = vec![(key.clone(), Precondition::Absent)];
@@ -45,13 +46,13 @@ pub async fn a_retried_unsequenced_commit_has_the_first_outcome_and_runs_once(st
         assert_eq!(done(&store, &commit).await, first);
     }
     // The record was counted once.
-    let mut other = unsequenced(putting(&fresh_in(key.shard, Kind::Flow), b"second"));
+    let mut other = unsequenced(putting(&fresh_in(key.shard, RecordKind::Flow), b"second"));
     other.capacity = Some(capacity);
     done(&store, &other).await;
 }
 
 pub async fn a_retry_of_a_replaced_unsequenced_commit_is_a_conflict(store: Shared) {
-    let key = fresh(Kind::Flow);
+    let key = fresh(RecordKind::Flow);
     let mut commit = unsequenced(putting(&key, b"first"));
     commit.preconditions = vec![(key.clone(), Precondition::Absent)];
     let first = done(&store, &commit).await;
@@ -61,7 +62,7 @@ pub async fn a_retry_of_a_replaced_unsequenced_commit_is_a_conflict(store: Share
 }
 
 pub async fn sequenced_and_unsequenced_commits_read_each_others_versions(store: Shared) {
-    let key = fresh(Kind::Flow);
+    let key = fresh(RecordKind::Flow);
     let one = put(&store, &key, b"sequenced").await;
     let two = done(&store, &unsequenced(replacing(&key, one, b"unsequenced"))).await;
     assert_eq!(store.commit(&replacing(&key, one, b"stale")).await, Ok(Err(Conflict)));
@@ -84,7 +85,7 @@ pub async fn a_commit_beyond_the_capacity_writes_nothing(store: Shared) {
         commit.capacity = Some(capacity.clone());
         commit
     };
-    let keys = [0; 4].map(|_| fresh_in(shard, Kind::Flow));
+    let keys = [0; 4].map(|_| fresh_in(shard, RecordKind::Flow));
     for key in &keys[..3] {
         done(&store, &enter(key)).await;
     }
@@ -109,7 +110,7 @@ pub async fn concurrent_commits_do_not_exceed_the_capacity(store: Shared) {
     let shard = any_shard();
     let capacity = capacity(shard, 10, Duration::from_secs(60));
     let enter = async |store: Shared| {
-        let mut commit = unsequenced(putting(&fresh_in(shard, Kind::Flow), b"value"));
+        let mut commit = unsequenced(putting(&fresh_in(shard, RecordKind::Flow), b"value"));
         commit.capacity = Some(capacity.clone());
         usize::from(store.commit(&commit).await.is_ok())
     };
@@ -118,11 +119,11 @@ pub async fn concurrent_commits_do_not_exceed_the_capacity(store: Shared) {
 }
 
 pub async fn capacity_is_released_and_expires(store: Shared) {
-    let key = fresh(Kind::Flow);
+    let key = fresh(RecordKind::Flow);
     let (lasting, short) = (capacity(key.shard, 1, Duration::from_secs(60)), capacity(key.shard, 1, Duration::from_millis(300)));
     for (capacity, is_released) in [(lasting, true), (short, false)] {
         let enter = || {
-            let mut commit = unsequenced(putting(&fresh_in(key.shard, Kind::Flow), b"value"));
+            let mut commit = unsequenced(putting(&fresh_in(key.shard, RecordKind::Flow), b"value"));
             commit.capacity = Some(capacity.clone());
             commit
         };
@@ -149,6 +150,6 @@ fn unsequenced(commit: Commit) -> Commit {
 
 /// A capacity of two windows. The record enters the second one.
 fn capacity(shard: Shard, limit: u64, ttl: Duration) -> Capacity {
-    let windows: Vec<Key> = [0; 2].map(|_| fresh_in(shard, Kind::Counter)).to_vec();
+    let windows: Vec<RecordKey> = [0; 2].map(|_| fresh_in(shard, RecordKind::Counter)).to_vec();
     Capacity { limit, entered: windows[1].clone(), windows, ttl }
 }

@@ -48,7 +48,7 @@ pub struct KeyForm {
     pub paths: String,
     pub manages_keys: bool,
     /// `None` for users who are not administrators.
-    pub manages_people: Option<bool>,
+    pub manages_users: Option<bool>,
 }
 
 /// A key in a list. The form `narrow` with `token_id` restricts it further; `regenerate` with `overlap` and `keep_derived`
@@ -62,7 +62,7 @@ pub struct KeyRow {
     pub last_used: Option<Timestamp>,
     pub restrictions: KeyRestrictions,
     pub manages_keys: bool,
-    pub manages_people: bool,
+    pub manages_users: bool,
     /// The id of the user who created it, if that is not the owner.
     pub created_by: Option<String>,
 }
@@ -119,7 +119,7 @@ impl KeyForm {
             || chosen(&self.teams)
             || !self.paths.is_empty()
             || self.manages_keys
-            || self.manages_people == Some(true)
+            || self.manages_users == Some(true)
     }
 }
 
