@@ -1,4 +1,5 @@
-//! Administration of users: lists, searches, disables and deletes them, and removes identities.
+//! User management for administrators: checks `users::policy`, and changes a user's record (`users::management`) together
+//! with the keys and the local account.
 
 use std::sync::Arc;
 
@@ -145,28 +146,27 @@ impl Administration {
 
     /// Disables a user: ends all sessions and keys, on every pod, and refuses further logins.
     pub async fn disable(&self, by: Administrator<'_>, user: &str) -> Result<UserSummary, AdministrationError> {
-        let disabled = self.set_disabled(by, user, true).await?;
+        let disabled = self.users.disable(user, self.authorization(by)).await?.ok_or(AdministrationError::NotFound)?;
         self.delete_keys(user).await;
         tracing::info!(user, by = by.user, "user disabled");
         Ok(self.summarize(disabled))
     }
 
     pub async fn enable(&self, by: Administrator<'_>, user: &str) -> Result<UserSummary, AdministrationError> {
-        let enabled = self.set_disabled(by, user, false).await?;
+        let enabled = self.users.enable(user, self.authorization(by)).await?.ok_or(AdministrationError::NotFound)?;
         tracing::info!(user, by = by.user, "user enabled");
         Ok(self.summarize(enabled))
     }
 
-    /// The administrator's right is checked in the update itself, against the role that the user has then.
-    async fn set_disabled(&self, by: Administrator<'_>, user: &str, disabled: bool) -> Result<User, AdministrationError> {
-        let authorize = |record: &User| Ok::<_, AdministrationError>(self.policy.authorize(by, record)?);
-        self.users.set_disabled(user, disabled, authorize).await?.ok_or(AdministrationError::NotFound)
+    /// Returns the check that each attempt of an update makes, against the role that the user has then.
+    fn authorization<'a>(&'a self, by: Administrator<'a>) -> impl Fn(&User) -> Result<(), AdministrationError> + 'a {
+        move |record: &User| Ok(self.policy.authorize(by, record)?)
     }
 
     /// Ends all sessions of a user.
     pub async fn end_sessions(&self, by: Administrator<'_>, user: &str) -> Result<(), AdministrationError> {
         self.authorize(by, &self.get(user).await?)?;
-        let authorize = |record: &User| Ok::<_, AdministrationError>(self.policy.authorize(by, record)?);
+        let authorize = self.authorization(by);
         self.users.end_sessions_with(user, None, |record, change| authorize(record).map(|()| change)).await?;
         tracing::info!(user, by = by.user, "sessions ended");
         Ok(())

@@ -102,13 +102,13 @@ impl Config {
     /// Returns the sources of claims that role map rules may name: providers, token issuers without a provider, and local
     /// accounts.
     pub fn claim_sources(&self) -> Vec<String> {
-        claim_sources(&self.providers, &self.token_issuers, self.local_accounts.enabled)
+        claim_sources(&self.providers, &self.token_issuers, &self.local_accounts)
     }
 }
 
-fn claim_sources(providers: &[ProviderSettings], issuers: &[IssuerSettings], has_local_accounts: bool) -> Vec<String> {
+fn claim_sources(providers: &[ProviderSettings], issuers: &[IssuerSettings], local_accounts: &LocalAccounts) -> Vec<String> {
     let own = issuers.iter().filter(|issuer| issuer.provider.is_none()).map(|issuer| &issuer.id);
-    let local = has_local_accounts.then(|| LOCAL.to_owned());
+    let local = local_accounts.enabled.then(|| LOCAL.to_owned());
     providers.iter().map(|provider| &provider.id).chain(own).cloned().chain(local).collect()
 }
 

@@ -174,7 +174,7 @@ fn verify_signature(
     decode_base64(signature)?;
     let mut failure = JwtError::NoMatchingKey;
     for key in keys.candidates(kid, algorithm) {
-        if key.verifies(message, signature, algorithm) {
+        if key.is_valid_signature(message, signature, algorithm) {
             return Ok(());
         }
         failure = JwtError::Signature;

@@ -20,7 +20,8 @@ pub use memory::MemoryStore;
 pub use metered::MeteredStore;
 pub use records::{Change, Record, Records, ReencryptionOutcome, StaleEntry, StoredRecord, retry_while_unavailable};
 pub use redis::{
-    ClientCertificateFiles, ConfigurationWarning, Connection, Credentials, RedisStore, TlsError, TlsSettings, Topology,
+    ClientCertificateFiles, ConfigurationWarning, Connection, Credentials, RedisPermissions, RedisStore, TlsError, TlsSettings,
+    Topology,
 };
 pub use sharded_id::ShardedId;
 pub use update::{Edit, TRIES, retry};

@@ -91,13 +91,13 @@ impl RedirectPolicy {
         let scheme = scheme.to_ascii_lowercase();
         let is_listed = self.schemes.contains(&scheme);
         if is_listed && !rest.starts_with("//") {
-            return Ok(Redirect { url: without_authority(text, rest)?, kind: RedirectKind::CustomScheme });
+            return Ok(Redirect { url: parse_without_authority(text, rest)?, kind: RedirectKind::CustomScheme });
         }
         let is_web = matches!(scheme.as_str(), "http" | "https");
         if !is_web && !is_listed && !DEFAULT_SCHEMES.contains(&scheme.as_str()) {
             return Err(RedirectError::Scheme);
         }
-        let url = with_authority(text, rest)?;
+        let url = parse_with_authority(text, rest)?;
         let kind = if is_web { self.web_kind(&url)? } else { RedirectKind::CustomScheme };
         Ok(Redirect { url, kind })
     }
@@ -115,7 +115,7 @@ impl RedirectPolicy {
     }
 }
 
-fn with_authority(text: &str, rest: &str) -> Result<Url, RedirectError> {
+fn parse_with_authority(text: &str, rest: &str) -> Result<Url, RedirectError> {
     let authority = rest.strip_prefix("//").ok_or(RedirectError::NotAbsolute)?;
     let authority = authority.split(['/', '?']).next().unwrap_or_default();
     let url = Url::parse(text).map_err(|_| RedirectError::NotAbsolute)?;
@@ -130,7 +130,7 @@ fn with_authority(text: &str, rest: &str) -> Result<Url, RedirectError> {
 
 /// Parses a private-use URI without a host (RFC 8252, section 7.1). The parser resolves dot segments, which must not leave a
 /// path that begins like an authority, as in `com.example.app:/.//host`.
-fn without_authority(text: &str, rest: &str) -> Result<Url, RedirectError> {
+fn parse_without_authority(text: &str, rest: &str) -> Result<Url, RedirectError> {
     let url = Url::parse(text).map_err(|_| RedirectError::NotAbsolute)?;
     if !rest.starts_with('/') || url.has_host() || url.path().starts_with("//") {
         return Err(RedirectError::NotAbsolute);

@@ -63,11 +63,11 @@ impl ProxyFields {
     }
 }
 
-const PROXY: Kind<Url> = Kind { name: "URL", parse: proxy };
-const EXCEPTION: Kind<ProxyException> = Kind { name: "host", parse: exception };
+const PROXY: Kind<Url> = Kind { name: "URL", parse: parse_proxy };
+const EXCEPTION: Kind<ProxyException> = Kind { name: "host", parse: parse_exception };
 
 /// Parses the URL of a proxy. Messages don't repeat it, because it may contain a password.
-fn proxy(text: &str) -> Result<Url, String> {
+fn parse_proxy(text: &str) -> Result<Url, String> {
     let url = origin::web_url(text).ok_or("must be an http:// or https:// URL such as http://proxy.example.com:3128")?;
     if origin::has_credentials(&url, text) {
         return Err("must not contain a user name or password, which are not supported".to_owned());
@@ -78,7 +78,7 @@ fn proxy(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn exception(text: &str) -> Result<ProxyException, String> {
+fn parse_exception(text: &str) -> Result<ProxyException, String> {
     if text == "*" {
         return Ok(ProxyException::AnyHost);
     }
@@ -128,7 +128,7 @@ mod tests {
     #[case("https://proxy.example.com", "https://proxy.example.com")]
     #[case("http://[2001:db8::1]:8080", "http://[2001:db8::1]:8080")]
     fn a_proxy_is_an_origin(#[case] text: &str, #[case] expected: &str) {
-        let proxy = HttpProxy::new(proxy(text).unwrap(), &[]).unwrap();
+        let proxy = HttpProxy::new(parse_proxy(text).unwrap(), &[]).unwrap();
         assert_eq!(proxy.to_string(), expected);
     }
 
@@ -143,7 +143,7 @@ mod tests {
     #[case("http://proxy.example.com:3128?hunter2", "query")]
     #[case("http://proxy.example.com:99999", "such as http://proxy.example.com:3128")]
     fn any_other_proxy_is_refused_without_repeating_it(#[case] text: &str, #[case] expected: &str) {
-        let wrong = proxy(text).unwrap_err();
+        let wrong = parse_proxy(text).unwrap_err();
         assert!(wrong.contains(expected) && !wrong.contains("hunter2"), "{wrong}");
     }
 
@@ -158,7 +158,7 @@ mod tests {
     #[case("2001:DB8::1", "2001:db8::1")]
     #[case("fd00::/8", "fd00::/8")]
     fn an_exception_is_a_domain_an_address_or_a_network(#[case] text: &str, #[case] expected: &str) {
-        assert_eq!(exception(text), Ok(ProxyException::Host(expected.to_owned())));
+        assert_eq!(parse_exception(text), Ok(ProxyException::Host(expected.to_owned())));
     }
 
     #[rstest]
@@ -175,15 +175,15 @@ mod tests {
     #[case("[::1]")]
     #[case("10.0.0.0/40")]
     fn any_other_exception_is_refused(#[case] text: &str) {
-        let wrong = exception(text).unwrap_err();
+        let wrong = parse_exception(text).unwrap_err();
         assert!(wrong.starts_with("must be a domain, an address, a network"), "{wrong}");
     }
 
     #[test]
     fn a_section_overrides_each_field_of_the_top_level() {
         let fields = |url: Option<&str>, exceptions: Option<&[&str]>| ProxyFields {
-            url: url.map(|url| proxy(url).unwrap()),
-            exceptions: exceptions.map(|listed| listed.iter().map(|text| exception(text).unwrap()).collect()),
+            url: url.map(|url| parse_proxy(url).unwrap()),
+            exceptions: exceptions.map(|listed| listed.iter().map(|text| parse_exception(text).unwrap()).collect()),
         };
         let of = |url: &str, exceptions: &[&str]| fields(Some(url), Some(exceptions)).proxy(&ProxyFields::default());
         let (outer, inner) = ("http://outer.example.com:1", "http://inner.example.com:2");

@@ -267,7 +267,7 @@ fn claim_sources(
     issuers: Option<&[IssuerSettings]>,
     local: Option<&LocalAccounts>,
 ) -> Option<Vec<String>> {
-    Some(super::claim_sources(providers?, issuers?, local?.enabled))
+    Some(super::claim_sources(providers?, issuers?, local?))
 }
 
 fn read_logins_and_sessions(root: &mut Section<'_>) -> (Option<LoginFlowSettings>, Option<Limits>) {

@@ -73,8 +73,6 @@ struct RawTokenIssuer {
     additional_issuers: Option<Vec<String>>,
 }
 
-const DEFAULT_KEYS_MAX_AGE: Duration = Duration::from_secs(24 * 3600);
-
 const OPEN_ID_CONNECT_ONLY: [(&str, &str); 11] = [
     ("issuer", "is only for `kind: oidc`: the API server defines the issuer; remove it"),
     ("provider", "is only for `kind: oidc`: the API server is not an identity provider; remove it"),
@@ -218,7 +216,7 @@ impl RawTokenIssuer {
                 };
                 let (ca_file, proxy) = (self.ca_file?, self.proxy?.proxy(context.proxy));
                 let address = IssuerAddress { issuer, jwks_uri: self.jwks_uri?, ca_file, proxy, unregistered_subjects };
-                (address, None, self.algorithms?, self.keys_max_age?.unwrap_or(DEFAULT_KEYS_MAX_AGE))
+                (address, None, self.algorithms?, self.keys_max_age?.unwrap_or_else(values::default_keys_max_age))
             }
         };
         check_algorithms(section, &algorithms)?;
@@ -273,7 +271,7 @@ impl RawTokenIssuer {
         earlier.kubernetes = true;
         let algorithms = self.algorithms?;
         check_algorithms(section, &algorithms)?;
-        let review = check_review(section, self.review?, self.review_cache?)?;
+        let review = self.review(section)?;
         fits?;
         let kind = IssuerKind::Kubernetes(KubernetesSettings { review, additional_issuers: additional_issuers? });
         Some(IssuerSettings {
@@ -287,8 +285,19 @@ impl RawTokenIssuer {
             required_claims: self.required_claims?,
             user_claim: None,
             login_clients: Vec::new(),
-            keys_max_age: self.keys_max_age?.unwrap_or(DEFAULT_KEYS_MAX_AGE),
+            keys_max_age: self.keys_max_age?.unwrap_or_else(values::default_keys_max_age),
         })
+    }
+
+    fn review(&self, section: &mut Section<'_>) -> Option<Review> {
+        match (self.review?, self.review_cache?) {
+            (true, cache) => Some(Review::Every(cache)),
+            (false, _) if section.is_given("review_cache") => {
+                section.complain("review_cache", "has no effect without `review: true`; set `review` or remove this field");
+                None
+            }
+            (false, _) => Some(Review::Never),
+        }
     }
 }
 
@@ -384,17 +393,6 @@ fn check_algorithms(section: &mut Section<'_>, algorithms: &[Algorithm]) -> Opti
     }
     section.complain("algorithms", "must not be empty: no token would be accepted");
     None
-}
-
-fn check_review(section: &mut Section<'_>, review: bool, cache: Duration) -> Option<Review> {
-    match review {
-        true => Some(Review::Every(cache)),
-        false if section.is_given("review_cache") => {
-            section.complain("review_cache", "has no effect without `review: true`; set `review` or remove this field");
-            None
-        }
-        false => Some(Review::Never),
-    }
 }
 
 /// Rejects issuers that are also those of other entries, or also accepted audiences.

@@ -35,6 +35,11 @@ pub const KEYS_MAX_AGE: Kind<Duration> = Kind {
 };
 pub const DEFAULT_KEYS_MAX_AGE: &str = "24h";
 
+/// The default where it depends on another field.
+pub fn default_keys_max_age() -> Duration {
+    (KEYS_MAX_AGE.parse)(DEFAULT_KEYS_MAX_AGE).expect("the default is a valid duration")
+}
+
 /// Parses one of several words.
 pub fn choice<T: Clone>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
     let found = choices.iter().find(|(word, _)| *word == text);

@@ -164,7 +164,7 @@ fn respond(decision: &Decision, client: &ClientHeaders<'_>) -> (CheckOutcome, Ht
         Decision::AllowAnyone { upstream_headers } => {
             (CheckOutcome::Allowed, allow(&IdentityHeaders::default(), CredentialSources::NONE, upstream_headers, client))
         }
-        Decision::Unauthenticated(failure) => (CheckOutcome::Unauthenticated, error::unauthenticated(*failure)),
+        Decision::Unauthenticated(failure) => (CheckOutcome::Unauthenticated, error::authentication_error(*failure)),
         Decision::Forbidden { .. } | Decision::DeniedForAll(_) => {
             (CheckOutcome::Forbidden, error::json(StatusCode::FORBIDDEN, "access_denied", text))
         }

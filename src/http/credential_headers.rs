@@ -34,11 +34,11 @@ pub(super) fn values(headers: &HeaderMap, source: CredentialSource) -> impl Iter
 
 /// True if a header contains a credential, which may be invalid.
 pub(super) fn has_credential(headers: &HeaderMap) -> bool {
-    presented(headers, CredentialSources::ALL).next().is_some()
+    find_credential_headers(headers, CredentialSources::ALL).next().is_some()
 }
 
 /// Returns those of the sources whose headers contain a credential, which may be invalid.
-pub(super) fn presented(headers: &HeaderMap, sources: CredentialSources) -> impl Iterator<Item = CredentialSource> {
+pub(super) fn find_credential_headers(headers: &HeaderMap, sources: CredentialSources) -> impl Iterator<Item = CredentialSource> {
     let is_absent = |source: CredentialSource| {
         let only = [source].into_iter().collect();
         matches!(CredentialText::find(only, "", |source| values(headers, source)), Ok(None))

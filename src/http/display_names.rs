@@ -25,8 +25,8 @@ pub(super) fn provider_name(login: &Login, id: &str) -> Option<String> {
     (id != LOCAL).then(name)
 }
 
-/// Returns an identity, as pages list it.
-pub(super) fn linked_identity(identity: &IdentityClaims, login: &Login, may_be_unlinked: bool) -> LinkedIdentity {
+/// Returns an identity, as pages list it that do not unlink identities.
+pub(super) fn linked_identity(identity: &IdentityClaims, login: &Login) -> LinkedIdentity {
     // Administrators and the user see the email address even if it is not verified.
     let profile = ProfileClaims { email_trust: EmailTrust::Always, ..profile_of(login, &identity.provider) };
     let account = identity.email(&profile).or(identity.preferred_username(&profile)).unwrap_or(&identity.subject);
@@ -36,7 +36,7 @@ pub(super) fn linked_identity(identity: &IdentityClaims, login: &Login, may_be_u
         provider: provider_name(login, &identity.provider),
         account: account.to_owned(),
         verified: identity.verified_at,
-        may_be_unlinked,
+        may_be_unlinked: false,
     }
 }
 

@@ -226,7 +226,7 @@ pub(super) fn challenged(code: &str, description: &str, challenge: HeaderValue) 
 }
 
 /// The 401 for a request that was not authenticated.
-pub(super) fn unauthenticated(failure: AuthenticationFailure) -> HttpResponse {
+pub(super) fn authentication_error(failure: AuthenticationFailure) -> HttpResponse {
     let (code, challenge) = challenge_for(failure);
     challenged(code, failure.description(), challenge)
 }

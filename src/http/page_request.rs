@@ -108,7 +108,7 @@ impl<'a> PageRequest<'a> {
 
     /// Refuses users who are not administrators.
     pub fn into_administrator(self) -> Result<AdministratorRequest<'a>, HttpResponse> {
-        match self.administrator().map(|by| by.role.clone()) {
+        match self.as_administrator().map(|administrator| administrator.role.clone()) {
             Some(role) => Ok(AdministratorRequest { page: self, role }),
             None => Err(self.respond(error::administrators_only())),
         }
@@ -176,7 +176,8 @@ impl<'a> PageRequest<'a> {
         self.fresh_sign_in_href().map_or(Ok(()), |href| Err(self.respond(error::sign_in_again().action("action-sign-in", href))))
     }
 
-    pub fn administrator(&self) -> Option<Administrator<'_>> {
+    /// `None` if the user is not an administrator.
+    pub fn as_administrator(&self) -> Option<Administrator<'_>> {
         let Evaluation { grant, identity, .. } = &*self.caller.evaluation;
         self.services.policy.administrator(&identity.user, grant.role.as_ref())
     }
@@ -186,7 +187,7 @@ impl<'a> PageRequest<'a> {
     }
 
     pub fn frame(&self) -> Frame {
-        let (name, administrator) = (self.account().name, self.administrator().is_some());
+        let (name, administrator) = (self.account().name, self.as_administrator().is_some());
         Frame::of(&self.site().brand).with_nav(Nav {
             name,
             administrator,
@@ -223,7 +224,7 @@ impl<'a> PageRequest<'a> {
 }
 
 impl AdministratorRequest<'_> {
-    pub fn by(&self) -> Administrator<'_> {
+    pub fn administrator(&self) -> Administrator<'_> {
         Administrator { user: &self.page.caller.evaluation.identity.user, role: &self.role }
     }
 }

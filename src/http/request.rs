@@ -17,7 +17,8 @@ use super::{
     Services, Site,
     connections::BusyConnection,
     drain::Drain,
-    error, paths,
+    error::{self, Failure},
+    paths,
     redacted_path::redacted_path,
     request_id::{REQUEST_ID, RequestId},
     security_headers::{self, OpenerPolicy},
@@ -84,7 +85,8 @@ impl Observer {
         let _busy = BusyConnection::mark(request.request());
         let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span.clone()).await;
         let Ok(response) = outcome else {
-            let mut response = span.in_scope(|| self.answer_panic(is_api, &id));
+            let failure = span.in_scope(|| self.record_panic());
+            let mut response = if is_api { failure.json() } else { failure.render(&self.site, &id) };
             complete(response.headers_mut(), opener, &id);
             return Err(InternalError::from_response("a handler panicked", response).into());
         };
@@ -101,13 +103,12 @@ impl Observer {
         tracing::error_span!("request", request_id = id.as_str(), method = %request.method(), path, client)
     }
 
-    /// Answers a request whose handler panicked. The panic itself is logged separately and without the request id.
-    fn answer_panic(&self, is_api: bool, id: &RequestId) -> HttpResponse {
+    /// Counts and logs a panic of a handler. The panic itself is logged separately and without the request id. The handler
+    /// consumed the request, so the response must be built without it.
+    fn record_panic(&self) -> Failure {
         tracing::error!(suppressed = tracing::field::Empty, "handler panicked");
         self.metrics.panics.inc();
-        // The request itself went with the handler; these answers need none.
-        let failure = error::internal();
-        if is_api { failure.json() } else { failure.render(&self.site, id) }
+        error::internal()
     }
 }
 

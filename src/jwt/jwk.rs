@@ -85,7 +85,7 @@ impl VerificationKey {
         &self.verifier
     }
 
-    pub(super) fn fits(&self, algorithm: Algorithm) -> bool {
+    pub(super) fn can_verify(&self, algorithm: Algorithm) -> bool {
         self.material.algorithms().contains(&algorithm) && self.algorithm.is_none_or(|own| own == algorithm)
     }
 }

@@ -42,7 +42,7 @@ impl KeySet {
     /// Returns the keys that may have signed a token with this key id and algorithm: those with the same id, which may not be
     /// unique; if there is none, those without an id; for a token without an id, all keys.
     pub(super) fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &Verifier> {
-        let fitting = move || self.0.iter().filter(move |key| key.fits(algorithm));
+        let fitting = move || self.0.iter().filter(move |key| key.can_verify(algorithm));
         // The id that a candidate must have. The inner `None` is the id of a key without one.
         let required = kid.map(|kid| fitting().any(|key| key.kid() == Some(kid)).then_some(kid));
         let candidates = fitting().filter(move |key| required.is_none_or(|required| key.kid() == required));

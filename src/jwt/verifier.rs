@@ -25,7 +25,7 @@ impl Verifier {
     }
 
     /// True if the signature, in base64url, is that of the message. The key must be of the algorithm's type.
-    pub(super) fn verifies(&self, message: &str, signature: &str, algorithm: Algorithm) -> bool {
+    pub(super) fn is_valid_signature(&self, message: &str, signature: &str, algorithm: Algorithm) -> bool {
         match self {
             Self::Usual(key) => crypto::verify(signature, message.as_bytes(), key, algorithm).unwrap_or(false),
             Self::LongExponent(key) => URL_SAFE_NO_PAD

@@ -304,11 +304,11 @@ async fn an_invitation_grants_no_more_than_its_creator_may() {
         let made = fixture.accounts.invite(inviter, &wanted(&format!("by-{name}@example.com"), "org_admin")).await.unwrap();
         match after {
             Some(role) => _ = fixture.account(&format!("{name}@example.com"), role).await,
-            None => _ = fixture.accounts.users.set_disabled(&boss, true, allow).await.unwrap(),
+            None => _ = fixture.accounts.users.disable(&boss, allow).await.unwrap(),
         }
         assert!(matches!(fixture.accept(&made, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "{name}");
         if after.is_none() {
-            fixture.accounts.users.set_disabled(&boss, false, allow).await.unwrap();
+            fixture.accounts.users.enable(&boss, allow).await.unwrap();
             fixture.accept(&made, PASSWORD).await.unwrap();
         }
     }
@@ -464,7 +464,7 @@ async fn a_disabled_user_neither_signs_in_nor_accepts_an_invitation() {
     let fixture = Fixture::new();
     let user = fixture.account(ADA, "team").await;
     let open = fixture.invite(ADA, "team").await;
-    fixture.accounts.users.set_disabled(&user, true, allow).await.unwrap();
+    fixture.accounts.users.disable(&user, allow).await.unwrap();
     assert!(matches!(fixture.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::Refused(LoginRefusal::Disabled))));
     assert!(
         matches!(fixture.log_in(ADA, ANOTHER).await, Err(PasswordLoginError::Wrong { .. })),
@@ -473,7 +473,7 @@ async fn a_disabled_user_neither_signs_in_nor_accepts_an_invitation() {
     assert!(matches!(fixture.accept(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
     let late = fixture.accounts.invite(Inviter::Operator, &wanted(ADA, "team")).await;
     assert!(matches!(late, Err(InvitationError::Disabled)));
-    fixture.accounts.users.set_disabled(&user, false, allow).await.unwrap();
+    fixture.accounts.users.enable(&user, allow).await.unwrap();
     fixture.log_in(ADA, PASSWORD).await.unwrap();
 }
 

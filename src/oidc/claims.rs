@@ -20,18 +20,18 @@ pub(super) fn text<'c>(claims: &'c Claims, name: &str) -> Option<&'c str> {
 }
 
 /// Logs the claims about the token that are used, but do not fit their use.
-pub(super) fn log_unfit_token_claims(provider: &str, source: Source, claims: &Claims) {
+pub(super) fn log_ignored_token_claims(provider: &str, source: Source, claims: &Claims) {
     let unfit = claims.iter().filter(|(name, value)| match (name.as_str(), value) {
         (_, Value::Null) => false,
         ("sid" | "login_hint", value) => !value.is_string(),
         ("auth_time" | "nbf", value) => !matches!(value, Value::Number(_)),
         _ => false,
     });
-    unfit.for_each(|(name, value)| log_unfit(provider, source, name, value.type_name()));
+    unfit.for_each(|(name, value)| log_ignored_claim(provider, source, name, value.type_name()));
 }
 
 /// Logs a claim that counts as absent. The value itself may be personal data.
-pub(super) fn log_unfit(provider: &str, source: Source, claim: &str, found: &str) {
+pub(super) fn log_ignored_claim(provider: &str, source: Source, claim: &str, found: &str) {
     tracing::debug!(provider, %source, claim, found, "claim ignored");
 }
 

@@ -123,7 +123,7 @@ impl LoginFlows {
             return Err(FlowLimit::Memory.into());
         }
         let (nonce, verifier) = (random_text(), random_text());
-        let pending = PendingLogin::new(provider, &nonce, &verifier, browser).requiring(authentication);
+        let pending = PendingLogin::new(provider, &nonce, &verifier, browser).with_authentication(authentication);
         let flow = FlowRecord::new(self.clock.now(), continuation.clone(), pending);
         let state = self.insert(&flow, &continuation).await?;
         let is_with_browser = flow.target == TargetPlace::Browser && split_hint(&state).is_none();

@@ -212,7 +212,7 @@ impl Provider {
             identity.directory = directory.claims(&identity, access_token).await;
         }
         for unfit in identity.unfit_claims(self.profile()) {
-            claims::log_unfit(self.id(), unfit.source, &unfit.claim, unfit.found);
+            claims::log_ignored_claim(self.id(), unfit.source, &unfit.claim, unfit.found);
         }
         identity.user_claims = self.user_claims(&identity);
         Ok(identity)

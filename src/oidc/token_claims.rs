@@ -6,7 +6,7 @@ use openidconnect::AccessToken;
 
 use super::{
     ExchangeError, access_token,
-    claims::{log_unfit_token_claims, without_token_claims},
+    claims::{log_ignored_token_claims, without_token_claims},
     id_token::{self, ExpectedNonce, IdToken, IdTokenError},
     openid_connect::{Metadata, OpenIdConnectProvider},
     settings::UserInfoPolicy,
@@ -108,7 +108,7 @@ impl OpenIdConnectProvider {
         if origin.known().is_ok_and(|known| known.subject != verified.subject) {
             return Err(ExchangeError::OtherSubject);
         }
-        log_unfit_token_claims(self.id(), Source::IdToken, &verified.claims);
+        log_ignored_token_claims(self.id(), Source::IdToken, &verified.claims);
         Ok((metadata, Some(verified)))
     }
 

@@ -44,7 +44,7 @@ impl ProfileClaims {
         Self { email: path(EMAIL), preferred_username: path("preferred_username"), email_trust }
     }
 
-    fn trusts_email_of(&self, claims: &Claims) -> bool {
+    fn is_email_trusted(&self, claims: &Claims) -> bool {
         match self.email_trust {
             EmailTrust::Always => true,
             EmailTrust::WhenVerified => {
@@ -71,7 +71,7 @@ impl ProfileClaims {
 impl IdentityClaims {
     /// The first email address that may be sent to the upstream.
     pub fn email(&self, profile: &ProfileClaims) -> Option<&str> {
-        self.sources().filter(|claims| profile.trusts_email_of(claims)).find_map(|claims| identifier(claims, &profile.email))
+        self.sources().filter(|claims| profile.is_email_trusted(claims)).find_map(|claims| identifier(claims, &profile.email))
     }
 
     pub fn preferred_username(&self, profile: &ProfileClaims) -> Option<&str> {

@@ -37,7 +37,7 @@ use crate::{
     rate_limits::RateLimits,
     role_map::{self, RoleMaps},
     secret::{ConfiguredSecret, KeyRing, RingKeys, SecretCell, read_secret_file},
-    store::{Records, RedisStore, Store},
+    store::{Records, RedisPermissions, RedisStore, Store},
     users::{Limits, Policy, Users},
 };
 
@@ -233,11 +233,11 @@ fn profiles(providers: &Providers) -> HashMap<String, ProfileClaims> {
 async fn wait_for(store: &dyn Store, redis: Option<&RedisStore>) {
     loop {
         let is_ready = tokio::time::timeout(WAITING_LOG_INTERVAL, store.ready()).await.is_ok();
-        let is_permitted = match redis {
+        let permissions = match redis {
             Some(redis) => redis.examine_servers().await,
-            None => true,
+            None => RedisPermissions::Complete,
         };
-        if is_ready && is_permitted {
+        if is_ready && permissions == RedisPermissions::Complete {
             return;
         }
         let why = store.sequences().await.into_iter().find_map(Result::err);

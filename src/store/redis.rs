@@ -10,6 +10,7 @@ mod tls;
 mod warnings;
 
 pub use connect::{Connection, Credentials, Topology};
+pub use diagnosis::RedisPermissions;
 pub use tls::{ClientCertificateFiles, TlsError, TlsSettings};
 pub use warnings::ConfigurationWarning;
 
@@ -121,9 +122,8 @@ impl RedisStore {
         warnings::inspect(&self.commands.now()).await
     }
 
-    /// Logs why servers cannot be used, each cause once until they can be used again. Returns false if the user lacks a
-    /// permission.
-    pub async fn examine_servers(&self) -> bool {
+    /// Logs why servers cannot be used, each cause once until they can be used again.
+    pub async fn examine_servers(&self) -> RedisPermissions {
         self.outages.examine().await
     }
 

@@ -1,4 +1,5 @@
-//! Lists, disables, enables and deletes users.
+//! Lists, disables, enables and deletes the records of users. The caller, `crate::administration`, passes the check of the
+//! administrator's right.
 
 use futures::future::join_all;
 
@@ -32,22 +33,33 @@ impl Users {
         Ok(self.records.list_everywhere(INDEX, None, 1).await?.is_empty())
     }
 
-    /// Disables or enables a user whom `authorize` allows to change. Disabling ends all sessions and keys permanently.
-    pub async fn set_disabled<E: From<store::Error>>(
+    /// Disables a user, unless `authorize` refuses. All sessions and keys end permanently.
+    pub async fn disable<E: From<store::Error>>(
         &self,
         user: &str,
-        disabled: bool,
         authorize: impl Fn(&User) -> Result<(), E>,
     ) -> Result<Option<User>, E> {
         let key = User::key(user);
         let updated = self.records.update(&key, async |mut record: User, change| {
             authorize(&record)?;
-            record.disabled = disabled;
-            if disabled {
-                (record.session_generation, record.key_generation) = (Generation::random(), Generation::random());
-            }
-            let change = change.put(&key, &record, Ttl::Forever).drop_user(user).replicated();
-            Ok(Edit::Commit(if disabled { change.as_revocation() } else { change }, record))
+            record.disabled = true;
+            (record.session_generation, record.key_generation) = (Generation::random(), Generation::random());
+            Ok(Edit::Commit(change.put(&key, &record, Ttl::Forever).revoke_user(user), record))
+        });
+        updated.await
+    }
+
+    /// Enables a user, unless `authorize` refuses.
+    pub async fn enable<E: From<store::Error>>(
+        &self,
+        user: &str,
+        authorize: impl Fn(&User) -> Result<(), E>,
+    ) -> Result<Option<User>, E> {
+        let key = User::key(user);
+        let updated = self.records.update(&key, async |mut record: User, change| {
+            authorize(&record)?;
+            record.disabled = false;
+            Ok(Edit::Commit(change.put(&key, &record, Ttl::Forever).drop_user(user).replicated(), record))
         });
         updated.await
     }

@@ -62,7 +62,7 @@ impl LogoutTarget {
     /// True if the provider has ended the session. A session of an earlier version does not know its subject, and some providers
     /// state `sid` only in logout tokens. A field that the session does not have cannot exclude it, except a `sid` that alone
     /// identifies the session.
-    fn includes(&self, session: &Session) -> bool {
+    fn has_ended(&self, session: &Session) -> bool {
         let is_or_unknown = |known: &Option<String>, named: &str| known.as_deref().is_none_or(|known| known == named);
         match self {
             Self::Subject(subject) => is_or_unknown(&session.subject, subject),
@@ -189,7 +189,7 @@ impl Users {
     ) -> Result<Option<Digest>, store::Error> {
         let Some(token) = Digest::from_hex(id) else { return Ok(None) };
         match self.session(user, &token).await {
-            Ok(session) => Ok(session.filter(|session| session.provider == provider && target.includes(session)).map(|_| token)),
+            Ok(session) => Ok(session.filter(|session| session.provider == provider && target.has_ended(session)).map(|_| token)),
             Err(store::Error::Unreadable { .. }) => Ok(Some(token)),
             Err(error) => Err(error),
         }

@@ -212,7 +212,7 @@ impl<'t> Builder<'t> {
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_extras(&place, anchor, tag.as_ref(), &["str", "int", "bool"]);
-                (NodeValue::Scalar(scalar(text, style, tag.is_some())), anchor)
+                (NodeValue::Scalar(scalar(text, style, tag.as_deref())), anchor)
             }
             Event::MappingStart(anchor, tag) => {
                 self.refuse_extras(&place, anchor, tag.as_ref(), &["map"]);
@@ -387,8 +387,8 @@ fn is_printable(character: char) -> bool {
 }
 
 /// Builds a scalar. A tagged plain scalar is a value like a quoted one, even if its text is `null`.
-fn scalar(text: Cow<'_, str>, style: ScalarStyle, is_tagged: bool) -> Scalar {
-    let style = if style == ScalarStyle::Plain && !is_tagged { Style::Plain } else { Style::Quoted };
+fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Scalar {
+    let style = if style == ScalarStyle::Plain && tag.is_none() { Style::Plain } else { Style::Quoted };
     Scalar { text: text.into_owned(), style }
 }
 

@@ -67,14 +67,13 @@ impl Example {
     /// Checks other blocks with the samples of this example.
     pub fn check_blocks(&self, blocks: &Blocks) -> Result<(), String> {
         let settings = Settings::read(blocks, self.folder.path())?;
-        let identities = self
-            .samples
-            .sign_ins
-            .iter()
-            .map(|sample| settings.check_sign_in(sample).map_err(|error| format!("sign-in of {}: {error}", sample.who)));
+        let identities =
+            self.samples.sign_ins.iter().map(|sample| {
+                settings.check_sign_in(sample).map_err(|error| format!("sign-in of {}: {error}", sample.description))
+            });
         let identities: Vec<_> = identities.collect::<Result<_, _>>()?;
         self.samples.tokens.iter().try_for_each(|sample| {
-            settings.check_token(sample, &identities).map_err(|error| format!("token of {}: {error}", sample.who))
+            settings.check_token(sample, &identities).map_err(|error| format!("token of {}: {error}", sample.description))
         })
     }
 }

@@ -32,7 +32,7 @@ pub struct Samples {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
-    pub who: String,
+    pub description: String,
     id_token: Option<SignedIdToken>,
     access_token: Option<SignedAccessToken>,
     userinfo: Option<Value>,
@@ -54,7 +54,7 @@ pub struct ExpectedSignIn {
 /// The access token of a program.
 #[derive(Deserialize)]
 pub struct BearerToken {
-    pub who: String,
+    pub description: String,
     /// The id of the token issuer.
     pub issuer: String,
     claims: SignedAccessToken,

@@ -126,7 +126,7 @@ impl KeysRequest<'_> {
             teams: self.0.caller.evaluation.grant.teams.iter().map(|name| team(name.as_str())).collect(),
             paths: one("paths").unwrap_or_default().to_owned(),
             manages_keys: one("manage_keys").is_some(),
-            manages_users: self.0.administrator().map(|_| one("manage_people").is_some()),
+            manages_users: self.0.as_administrator().map(|_| one("manage_people").is_some()),
         }
     }
 

@@ -129,7 +129,7 @@ impl<'a> InvitationsRequest<'a> {
         let is_again = again.is_some();
         let AccountGrant { role: role_before, teams } = again.unwrap_or_default();
         let one = |name: &str| state.refused.and_then(|form| form.one(name));
-        let roles = self.admin.services.checker.roles_from(Some(self.admin.by().role));
+        let roles = self.admin.services.checker.roles_from(Some(self.admin.administrator().role));
         let chosen = one("user_role").map(str::to_owned).or(role_before);
         let usual = chosen.unwrap_or_else(|| {
             self.admin.services.role_maps.current().map.default_role().map(ToString::to_string).unwrap_or_default()
@@ -156,7 +156,7 @@ impl<'a> InvitationsRequest<'a> {
             Ok(wanted) => wanted,
             Err(problem) => return self.render_problem(StatusCode::BAD_REQUEST, problem, form).await,
         };
-        match self.accounts.invite(Inviter::Administrator(self.admin.by()), &wanted).await {
+        match self.accounts.invite(Inviter::Administrator(self.admin.administrator()), &wanted).await {
             Ok(made) => {
                 let created = NewInvitation {
                     email: made.invitation.email.clone(),
@@ -199,7 +199,7 @@ impl<'a> InvitationsRequest<'a> {
     /// An invitation that is gone already is no error: the page lists the invitations that there are.
     async fn revoke(&self, form: &FormFields) -> PageResult {
         let Some(id) = form.one("invitation_id").and_then(InvitationId::parse) else { return Ok(self.admin.back()) };
-        match self.accounts.revoke(id, self.admin.by()).await {
+        match self.accounts.revoke(id, self.admin.administrator()).await {
             Ok(_) | Err(InvitationError::NotFound) => Ok(self.admin.back()),
             Err(error) => Err(self.admin.fail(&error)),
         }

@@ -9,7 +9,7 @@ use crate::{
     check::{AuthenticationFailure, CheckRequest, Decision, RouteRestrictions},
     http::{
         Services,
-        credential_headers::{self, has_credential, presented},
+        credential_headers::{self, find_credential_headers, has_credential},
         error::Failure,
         paths::is_own_path,
     },
@@ -47,7 +47,7 @@ async fn rejected_headers(request: &HttpRequest, services: &Services, target: &R
         Decision::Unauthenticated(_) => {}
         _ => return None,
     }
-    let names: Vec<&str> = presented(headers, sources).map(display_name).collect();
+    let names: Vec<&str> = find_credential_headers(headers, sources).map(display_name).collect();
     (!names.is_empty()).then_some(names)
 }
 

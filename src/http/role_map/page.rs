@@ -103,7 +103,7 @@ fn explained(response: ExplanationResponse, services: &Services) -> GrantExplana
     let ExplanationResponse { user, is_cut, identities, grant, ignored_claims, access } = response;
     let Services { checker, login, .. } = services;
     let row = |ExplainedIdentity { identity, has_expired }: ExplainedIdentity| IdentityRow {
-        identity: linked_identity(&identity, login, false),
+        identity: linked_identity(&identity, login),
         has_expired,
     };
     let rule = |name: &crate::principal::RuleName| GrantRule::of(name.as_str());

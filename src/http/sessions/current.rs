@@ -28,7 +28,7 @@ pub(in crate::http) async fn show(request: HttpRequest, services: Services) -> H
             error::Failure::credential_unavailable().json()
         }
         Ok(Some((signed_in, evaluation))) if services.checker.needs_verification(&signed_in, &evaluation) => {
-            error::unauthenticated(AuthenticationFailure::ExpiredClaims)
+            error::authentication_error(AuthenticationFailure::ExpiredClaims)
         }
         Ok(Some((signed_in, evaluation))) => HttpResponse::Ok().json(json!({
             "user_id": evaluation.identity.user,

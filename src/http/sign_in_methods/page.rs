@@ -20,7 +20,7 @@ use crate::{
         passwords::{self, origin},
     },
     pages::{
-        self, LinkConfirmationPage, LinkableProvider, PasswordChangeForm, Problem, SignInMethodsPage, SitePage,
+        self, LinkConfirmationPage, LinkableProvider, LinkedIdentity, PasswordChangeForm, Problem, SignInMethodsPage, SitePage,
         text::{Text, text},
     },
     principal::{IdentityClaims, LOCAL},
@@ -64,7 +64,7 @@ impl MethodsRequest<'_> {
         let identities = self.identities().await?;
         let may_be_unlinked = identities.len() > 1;
         let Services { login, .. } = self.0.services;
-        let line = |identity| linked_identity(identity, login, may_be_unlinked);
+        let line = |identity| LinkedIdentity { may_be_unlinked, ..linked_identity(identity, login) };
         let linkable = linkable(self.0.services, &identities);
         let view = SignInMethodsPage {
             frame: self.0.frame(),

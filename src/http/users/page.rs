@@ -62,7 +62,7 @@ async fn submit(request: HttpRequest, id: Path<String>, form: Form<FormFields>, 
         "delete" => UserAction::Delete,
         _ => return Ok(page.0.back()),
     };
-    apply(&services, page.0.by(), &id, action).await.map_err(|error| page.0.fail(&error))?;
+    apply(&services, page.0.administrator(), &id, action).await.map_err(|error| page.0.fail(&error))?;
     Ok(if action == UserAction::Delete { page.0.back() } else { redirect(StatusCode::SEE_OTHER, &address_of(&id)) })
 }
 
@@ -107,9 +107,9 @@ impl UsersRequest<'_> {
 
     async fn show(&self, id: &str) -> Result<HttpResponse, AdministrationError> {
         let known = self.0.services.administration.get(id).await?;
-        let by = self.0.by();
+        let administrator = self.0.administrator();
         let in_use = self.0.services.administration.usage(id).await?;
-        let power = match self.0.services.administration.authorize(by, &known) {
+        let power = match self.0.services.administration.authorize(administrator, &known) {
             Ok(()) => EditPermission::May,
             Err(PolicyDenial::OwnAccount) => EditPermission::Yourself,
             Err(PolicyDenial::HigherRole | PolicyDenial::UnknownRole) => EditPermission::Above,
@@ -135,7 +135,7 @@ impl UsersRequest<'_> {
             identities: user
                 .dated_identities()
                 .iter()
-                .map(|identity| linked_identity(identity, &self.0.services.login, false))
+                .map(|identity| linked_identity(identity, &self.0.services.login))
                 .collect(),
             pinned: user.pinned.is_some(),
             disabled: user.disabled,

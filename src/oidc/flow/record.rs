@@ -97,7 +97,7 @@ impl PendingLogin {
         Self { provider, nonce, verifier, browser: *browser.digest().as_bytes(), max_age: None, is_silent: false }
     }
 
-    pub(super) fn requiring(self, authentication: RequiredAuthentication) -> Self {
+    pub(super) fn with_authentication(self, authentication: RequiredAuthentication) -> Self {
         let max_age = authentication.max_age().map(|max_age| max_age.as_secs());
         Self { max_age, is_silent: authentication == RequiredAuthentication::Silent, ..self }
     }

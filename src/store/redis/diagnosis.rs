@@ -114,6 +114,13 @@ impl OutageCause {
     }
 }
 
+/// The permissions of our user at the servers that answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedisPermissions {
+    Complete,
+    Missing,
+}
+
 /// Logs the causes of an outage, each once until Redis can be used again.
 pub(super) struct OutageLog {
     connection: Connection,
@@ -168,8 +175,8 @@ impl OutageLog {
         }
     }
 
-    /// Examines the servers, and logs the causes that are new. Returns false if the user lacks a permission.
-    pub async fn examine(&self) -> bool {
+    /// Examines the servers, and logs the causes that are new.
+    pub async fn examine(&self) -> RedisPermissions {
         let causes = diagnose(&self.connection).await;
         let mut state = self.state();
         if causes.is_empty() && !state.logged.is_empty() {
@@ -181,7 +188,8 @@ impl OutageLog {
                 tracing::warn!(reason = cause.reason(), servers = servers.join(", "), error = %cause, "redis server not usable");
             }
         }
-        !causes.keys().any(|cause| matches!(cause, OutageCause::NoPermission(_)))
+        let is_missing = causes.keys().any(|cause| matches!(cause, OutageCause::NoPermission(_)));
+        if is_missing { RedisPermissions::Missing } else { RedisPermissions::Complete }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, LogState> {
