@@ -218,7 +218,7 @@ fn restrictions(key: usize, (unit, end, count): PatternShape) -> Restrictions {
     Restrictions { paths, ..Restrictions::default() }
 }
 
-struct Found {
+struct SlowestCase {
     time: Duration,
     case: String,
 }
@@ -235,7 +235,7 @@ impl<'a> Search<'a> {
         Self { keys, rules, random: 0x9E37_79B9_7F4A_7C15 }
     }
 
-    fn run(&mut self, rounds: usize) -> Found {
+    fn run(&mut self, rounds: usize) -> SlowestCase {
         let mut worst: Option<(Duration, Case)> = None;
         for start in 0..RESTARTS {
             let mut case = self.starting_case(start);
@@ -259,7 +259,7 @@ impl<'a> Search<'a> {
         let shapes: Vec<_> = case.units.iter().map(|(unit, end, count)| format!("{count} x {unit:?}…{end:?}")).collect();
         let path =
             format!("{:?} {:?}… {:?}, {} bytes", case.path.start.concat(), case.path.unit, case.path.end.concat(), text.len());
-        Found { time: times[4], case: format!("{interpretations} interpretations of {path}; {}", shapes.join(", ")) }
+        SlowestCase { time: times[4], case: format!("{interpretations} interpretations of {path}; {}", shapes.join(", ")) }
     }
 
     /// The shorter of two runs, without the compilation of the key.

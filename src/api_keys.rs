@@ -4,6 +4,8 @@
 //! to it. Records that change together are changed in one commit, so that a pod that dies leaves no partial change. The
 //! grant of a key is computed at each check from the current grant of its owner.
 
+pub mod app_requests;
+
 mod authorization;
 mod creation;
 mod derivation;
@@ -20,7 +22,7 @@ pub use creation::Draft;
 pub use derivation::{Ancestor, DerivationGeneration};
 pub use lifetime::{KeyDuration, KeyDurationError};
 pub use listing::KeyPage;
-pub use manager::{ManagedBy, Manager};
+pub use manager::{Manager, ManagerCredential};
 pub use path_lists::{MAX_PATTERN_BYTES, MAX_PATTERNS};
 pub use record::{ApiKey, Pointer, SecretStatus};
 pub use restrictions::{CombinedRestrictions, Restrictions, is_alias};

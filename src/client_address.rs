@@ -1,7 +1,10 @@
 //! Canonical addresses of clients and proxies. Every listener, limit and log line uses this form.
 //!
 //! A dual-stack listener (`[::]`) reports an IPv4 peer as the IPv6 address `::ffff:10.1.2.3` (RFC 4291, section 2.5.5.2),
-//! and proxies write such addresses in `X-Forwarded-For`. Both notations are one address here.
+//! and proxies write such addresses in `X-Forwarded-For`. Both notations are one address here. `rate_limits` limits the
+//! requests of each address.
+
+pub mod rate_limits;
 
 use std::{
     fmt,

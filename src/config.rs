@@ -65,7 +65,7 @@ pub struct Config {
     pub replicas: u32,
     pub connections: ConnectionLimits,
     pub trusted_proxies: Vec<ProxyNetwork>,
-    pub rate_limits: crate::rate_limits::RequestsPerMinute,
+    pub rate_limits: crate::client_address::rate_limits::RequestsPerMinute,
     pub check: CheckAccess,
     pub store: StoreConfig,
     pub key_ring: Option<ConfiguredSecret>,

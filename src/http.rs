@@ -82,7 +82,7 @@ pub fn public(services: Services, drain: Drain, body_deadline: Duration) -> impl
             .service(Endpoint::new("/sso/session").with_query().get(sessions::current::show).into_resource())
             .service(
                 // HEAD is not routed, since it would create a key without showing it.
-                web::resource(crate::app_keys::PATH)
+                web::resource(crate::api_keys::app_requests::PATH)
                     .wrap(from_fn(rate_limit::limit_unknown_credentials(&services)))
                     .wrap(from_fn(app_keys::add_response_headers(&services)))
                     .route(web::get().to(app_keys::authorize))

@@ -34,9 +34,7 @@ pub mod upstream;
 // Users, their logins and their API keys.
 pub mod administration;
 pub mod api_keys;
-pub mod app_keys;
 pub mod backchannel_logout;
-pub mod continuation;
 pub mod local_accounts;
 pub mod login;
 pub mod oidc;
@@ -50,16 +48,12 @@ pub mod store;
 // General parts.
 pub mod client_address;
 pub mod clock;
-pub mod error_chain;
-pub mod files;
+pub mod fetch;
 pub mod glob;
 pub mod json;
 pub mod jwt;
 pub mod metrics;
 pub mod origin;
-pub mod rate_limits;
-pub mod refreshing;
-pub mod single_flight;
 pub mod yaml;
 
 #[cfg(test)]

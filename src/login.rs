@@ -7,14 +7,13 @@ use url::Url;
 
 use crate::{
     clock::Clock,
-    continuation::Continuation,
     metrics::{LoginLimit, LoginOutcome, Metrics},
     oidc::{
         BeginFlowError, BrowserBinding, EncryptedTarget, ExchangeError, FlowLimit, LoginFlow, LoginFlows, PresentedFlow,
         Provider, ProviderNotReadyError, Providers, RequiredAuthentication, TakeError, VerifiedIdentity,
     },
     principal::{IdentityClaims, Source},
-    return_to::ReturnTarget,
+    return_to::{Continuation, ReturnTarget},
     secret::{Digest, OpaqueToken},
     store,
     users::{self, LinkOutcome, LoginRefusal, PriorAccess, ProviderSession, Users, VerifiedLogin},

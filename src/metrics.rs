@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
 
-use crate::rate_limits::Activity;
+use crate::client_address::rate_limits::Activity;
 use registrar::{MetricEntry, MetricRegistrar};
 
 /// The process's metrics, over a registry of its own.

@@ -1,4 +1,9 @@
-//! Parses return targets: the path and query on the public origin that a login redirects to at its end.
+//! Return targets, the path and query on the public origin that a login redirects to at its end, and the purposes of login
+//! flows, which contain them.
+
+mod continuation;
+
+pub use continuation::Continuation;
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};

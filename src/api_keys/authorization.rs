@@ -1,6 +1,6 @@
 //! Authorizes actions on keys: users manage their own keys, and administrators those of users without a higher role.
 
-use super::{ApiKey, KeyId, Keys, KeysError, ManagedBy, Manager};
+use super::{ApiKey, KeyId, Keys, KeysError, Manager, ManagerCredential};
 use crate::{
     store::{self, Change, StoredRecord, Version},
     users::User,
@@ -45,7 +45,7 @@ impl Keys {
     pub(super) async fn find_regenerable(&self, manager: &Manager<'_>, id: KeyId) -> Result<ManagedKey, KeysError> {
         let managed = self.find_managed(manager, id).await?;
         match manager.by {
-            ManagedBy::Session => Ok(managed),
+            ManagerCredential::Session => Ok(managed),
             _ if manager.holds(&managed.stored.value) => Ok(managed),
             _ => Err(KeysError::NotFound),
         }
@@ -60,7 +60,7 @@ impl Keys {
     ) -> Result<impl Fn(&ApiKey) -> bool + use<'m>, KeysError> {
         let is_own = owner == manager.user;
         let lists_all = match manager.by {
-            ManagedBy::Session if is_own => true,
+            ManagerCredential::Session if is_own => true,
             _ => match self.authorize_administrator(manager, owner).await {
                 Ok(_) => true,
                 Err(KeysError::NotAdministrator | KeysError::Denied(_)) if is_own => false,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     ApiKey, DerivationGeneration, KeyDuration, KeyId, KeyParameters, KeySecret, KeyWithSecret, Keys, KeysError, MAX_ANCESTORS,
-    MAX_KEYS_PER_APPLICATION, ManagedBy, Manager, Pointer, REPLACEABLE_AFTER, Restrictions,
+    MAX_KEYS_PER_APPLICATION, Manager, ManagerCredential, Pointer, REPLACEABLE_AFTER, Restrictions,
     listing::{IndexCleanup, KeyIndex},
     path_lists::PathLists,
     record::{KeyCreations, SecretEntry},
@@ -104,7 +104,7 @@ impl Keys {
             derivation: DerivationGeneration::default(),
             created_by: Some(manager.user.to_owned()),
             holder_roles: holder_role.cloned().into_iter().collect(),
-            by_token: matches!(manager.by, ManagedBy::Token { .. }),
+            by_token: matches!(manager.by, ManagerCredential::Token { .. }),
             application: parameters.application.clone(),
             generation: Generation::default(),
             last_used: None,
@@ -132,7 +132,7 @@ impl Keys {
 
     /// Drafts a key that a sign-in of this user adds to its commit.
     pub async fn draft_for(&self, user: &str, role: &Role, parameters: &KeyParameters) -> Result<Draft, KeysError> {
-        let manager = Manager { user, role: Some(role), by: ManagedBy::Session };
+        let manager = Manager { user, role: Some(role), by: ManagerCredential::Session };
         let made = self.draft(&manager, user, parameters)?;
         // The counter is read before the keys, so that any key that is created meanwhile causes a conflict.
         let creations = self.read_creations(user).await?;
@@ -194,7 +194,7 @@ impl Keys {
             let (excess, dead) = index.find_excess(MAX_KEYS_PER_APPLICATION, |_| true, can_revoke).await?;
             ended = excess.iter().map(|key| key.id).collect();
             cleanups.extend([dead, IndexCleanup::of_keys(&key.user, excess)]);
-            if !matches!(manager.by, ManagedBy::Session) {
+            if !matches!(manager.by, ManagerCredential::Session) {
                 let is_application_key =
                     |old: &ApiKey| !ended.contains(&old.id) && old.application.is_some() && manager.may_replace(old);
                 let index = KeyIndex::new(&self.records, &key.user, now);

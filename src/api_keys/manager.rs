@@ -11,12 +11,12 @@ pub struct Manager<'a> {
     pub user: &'a str,
     /// The role of the current grant, limited by the presented key if there is one.
     pub role: Option<&'a Role>,
-    pub by: ManagedBy<'a>,
+    pub by: ManagerCredential<'a>,
 }
 
 /// The credential of a manager.
 #[derive(Debug, Clone)]
-pub enum ManagedBy<'a> {
+pub enum ManagerCredential<'a> {
     /// A session of the user.
     Session,
     Key(&'a ApiKey),
@@ -30,20 +30,20 @@ pub enum ManagedBy<'a> {
 impl Manager<'_> {
     pub(super) fn require_managing(&self) -> Result<(), KeysError> {
         match self.by {
-            ManagedBy::Session => Ok(()),
+            ManagerCredential::Session => Ok(()),
             // A key without a role includes one that was shown to a user whose role is below its owner's.
-            ManagedBy::Key(key) if key.manage_keys && self.role.is_none() => Err(KeysError::NoRole),
-            ManagedBy::Key(key) if key.manage_keys => Ok(()),
-            ManagedBy::Key(_) | ManagedBy::Token { .. } => Err(KeysError::NotManaging),
+            ManagerCredential::Key(key) if key.manage_keys && self.role.is_none() => Err(KeysError::NoRole),
+            ManagerCredential::Key(key) if key.manage_keys => Ok(()),
+            ManagerCredential::Key(_) | ManagerCredential::Token { .. } => Err(KeysError::NotManaging),
         }
     }
 
     /// True if the credential may be used to manage users.
     pub fn may_manage_users(&self) -> bool {
         match self.by {
-            ManagedBy::Session => true,
-            ManagedBy::Key(key) => key.may_manage_users(),
-            ManagedBy::Token { .. } => false,
+            ManagerCredential::Session => true,
+            ManagerCredential::Key(key) => key.may_manage_users(),
+            ManagerCredential::Token { .. } => false,
         }
     }
 
@@ -56,25 +56,25 @@ impl Manager<'_> {
     /// Returns the presented key.
     pub(super) fn key(&self) -> Option<&ApiKey> {
         match self.by {
-            ManagedBy::Key(key) => Some(key),
-            ManagedBy::Session | ManagedBy::Token { .. } => None,
+            ManagerCredential::Key(key) => Some(key),
+            ManagerCredential::Session | ManagerCredential::Token { .. } => None,
         }
     }
 
     /// Returns the latest expiry of created keys.
     pub(super) fn expires(&self) -> Option<Timestamp> {
         match &self.by {
-            ManagedBy::Session => None,
-            ManagedBy::Key(key) => Some(key.expires),
-            ManagedBy::Token { expires, .. } => Some(*expires),
+            ManagerCredential::Session => None,
+            ManagerCredential::Key(key) => Some(key.expires),
+            ManagerCredential::Token { expires, .. } => Some(*expires),
         }
     }
 
     /// Returns the restrictions of the presented token. Those of a presented key are read when the new key is written.
     pub(super) fn token_restrictions(&self) -> Option<Restrictions> {
         match &self.by {
-            ManagedBy::Session | ManagedBy::Key(_) => None,
-            ManagedBy::Token { restrictions, .. } => Some(restrictions.clone()),
+            ManagerCredential::Session | ManagerCredential::Key(_) => None,
+            ManagerCredential::Token { restrictions, .. } => Some(restrictions.clone()),
         }
     }
 
@@ -82,18 +82,18 @@ impl Manager<'_> {
     /// new key would end with its ancestors. A token may replace only keys that were created with a token.
     pub(super) fn may_replace(&self, old: &ApiKey) -> bool {
         match self.by {
-            ManagedBy::Session => true,
-            ManagedBy::Key(own) => old.ancestors.contains(&own.id),
-            ManagedBy::Token { .. } => old.by_token,
+            ManagerCredential::Session => true,
+            ManagerCredential::Key(own) => old.ancestors.contains(&own.id),
+            ManagerCredential::Token { .. } => old.by_token,
         }
     }
 
     /// True if the key belongs to the manager, or is the presented key or derived from it.
     pub(super) fn holds(&self, key: &ApiKey) -> bool {
         match self.by {
-            ManagedBy::Session => key.user == self.user,
-            ManagedBy::Key(own) => key.id == own.id || key.ancestors.contains(&own.id),
-            ManagedBy::Token { .. } => false,
+            ManagerCredential::Session => key.user == self.user,
+            ManagerCredential::Key(own) => key.id == own.id || key.ancestors.contains(&own.id),
+            ManagerCredential::Token { .. } => false,
         }
     }
 }

@@ -115,15 +115,15 @@ fn role(name: &'static str) -> &'static Role {
 }
 
 fn by_session() -> Manager<'static> {
-    Manager { user: "alice", role: Some(role("internal_user")), by: ManagedBy::Session }
+    Manager { user: "alice", role: Some(role("internal_user")), by: ManagerCredential::Session }
 }
 
 fn administrator() -> Manager<'static> {
-    Manager { user: "carol", role: Some(role("proxy_admin")), by: ManagedBy::Session }
+    Manager { user: "carol", role: Some(role("proxy_admin")), by: ManagerCredential::Session }
 }
 
 fn by(key: &ApiKey) -> Manager<'_> {
-    Manager { user: &key.user, role: Some(role("internal_user")), by: ManagedBy::Key(key) }
+    Manager { user: &key.user, role: Some(role("internal_user")), by: ManagerCredential::Key(key) }
 }
 
 fn duration(text: &str) -> Option<KeyDuration> {

@@ -15,14 +15,13 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    fetch::{FetchedValue, RefreshingValue, SingleFlight},
     jwt::{KeySet, KeySetError},
     kubernetes::{ReviewResult, TokenAuthority, TokenAuthorityError},
     metrics::{Metrics, Outcome, ReviewOutcome, TokenResult},
     oidc::{FetchError, HttpClientError, IssuerKeys},
     principal::IdentityClaims,
-    refreshing::{FetchedValue, RefreshingValue},
     secret::Digest,
-    single_flight::SingleFlight,
     users::Identity,
 };
 

@@ -7,7 +7,7 @@ use url::Url;
 use super::values;
 use crate::yaml::decode::{Kind, Section, field};
 use crate::{
-    app_keys::{AllowedOrigins, parse_app_scheme},
+    api_keys::app_requests::{AllowedOrigins, parse_app_scheme},
     origin,
 };
 

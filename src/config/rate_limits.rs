@@ -1,7 +1,7 @@
 //! The `rate_limits` section.
 
 use super::values;
-use crate::rate_limits::RequestsPerMinute;
+use crate::client_address::rate_limits::RequestsPerMinute;
 use crate::yaml::decode::{Kind, Section, field};
 
 pub const DOC: &str = "Requests per minute (and burst) per client address and pod on endpoints that need no authentication. \

@@ -5,7 +5,7 @@ pub(super) mod page;
 
 use crate::{
     access::PathPattern,
-    api_keys::{ApiKey, ManagedBy, Manager, Restrictions},
+    api_keys::{ApiKey, Manager, ManagerCredential, Restrictions},
     check::{AuthenticatedCredential, AuthenticatedPrincipal, Checker},
     principal::{Evaluation, Role, Team},
 };
@@ -17,11 +17,11 @@ const MOST_PATHS: usize = 32;
 pub(super) fn manager(caller: &AuthenticatedPrincipal) -> Manager<'_> {
     let Evaluation { grant, identity, .. } = &*caller.evaluation;
     let by = match &caller.credential {
-        AuthenticatedCredential::Session(_) => ManagedBy::Session,
-        AuthenticatedCredential::ApiKey(restricted) => ManagedBy::Key(&restricted.key),
+        AuthenticatedCredential::Session(_) => ManagerCredential::Session,
+        AuthenticatedCredential::ApiKey(restricted) => ManagerCredential::Key(&restricted.key),
         AuthenticatedCredential::Jwt(bearer) => {
             let restrictions = Restrictions { role: grant.role.clone(), teams: Some(grant.teams.clone()), paths: Vec::new() };
-            ManagedBy::Token { expires: bearer.expires(), restrictions }
+            ManagerCredential::Token { expires: bearer.expires(), restrictions }
         }
     };
     Manager { user: &identity.user, role: grant.role.as_ref(), by }

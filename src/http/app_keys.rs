@@ -37,8 +37,10 @@ use provenance::SignInTarget;
 
 use crate::{
     access::CredentialSources,
+    api_keys::app_requests::{
+        AllowedOrigins, AppRequest, AppResponse, KeyRequest, PATH, RedirectKind, RedirectPolicy, RequestError,
+    },
     api_keys::{KeyDuration, KeyParameters, KeyWithSecret, KeysError},
-    app_keys::{AllowedOrigins, AppRequest, AppResponse, KeyRequest, PATH, RedirectKind, RedirectPolicy, RequestError},
     check::{
         AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Credential, CredentialError,
         ParsedCredential,

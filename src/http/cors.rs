@@ -8,7 +8,7 @@ use actix_web::{
     },
 };
 
-use crate::app_keys::AllowedOrigins;
+use crate::api_keys::app_requests::AllowedOrigins;
 
 /// The headers that a page may send besides those that are always allowed.
 const HEADERS: HeaderValue = HeaderValue::from_static("authorization, x-litellm-api-key");

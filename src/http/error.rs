@@ -33,7 +33,7 @@ use super::{
     Site, page,
     pages::{
         self, Action, ErrorPage, Frame, Problem, Quote,
-        text::{Value, text},
+        text::{TextValue, text},
     },
     request_id::RequestId,
 };
@@ -70,7 +70,7 @@ pub(super) struct Report {
 /// The response to users, if it is a separate page: the messages `-title`, `-happened` and `-next` of an id.
 struct PageText {
     id: &'static str,
-    values: Vec<(&'static str, Value)>,
+    values: Vec<(&'static str, TextValue)>,
     quote: Option<Quote>,
     actions: Vec<Action>,
 }
@@ -127,7 +127,7 @@ impl Failure {
     }
 
     /// Fills a placeholder of the page's messages.
-    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+    pub fn with(mut self, name: &'static str, value: impl Into<TextValue>) -> Self {
         if let Some(page) = &mut self.page {
             page.values.push((name, value.into()));
         }

@@ -19,7 +19,7 @@ use actix_web::{
 };
 
 use super::{Services, api::endpoint::Endpoint, get, rate_limit};
-use crate::rate_limits::Activity;
+use crate::client_address::rate_limits::Activity;
 
 pub(super) fn routes(app: &mut ServiceConfig, services: &Services) {
     app.service(

@@ -10,7 +10,7 @@ use actix_web::{
 use futures::future::{FutureExt, LocalBoxFuture};
 
 use super::{Services, api::api_error::ApiError, credential_headers::has_credential, error::Failure, request::forwarded_client};
-use crate::rate_limits::{Activity, RateLimitError};
+use crate::client_address::rate_limits::{Activity, RateLimitError};
 
 type ResponseFuture = LocalBoxFuture<'static, Result<ServiceResponse, actix_web::Error>>;
 

@@ -6,12 +6,11 @@ pub(super) mod password;
 
 use super::Services;
 use crate::{
-    continuation::Continuation,
     login::BeginError,
     oidc::{BrowserBinding, Provider, RequiredAuthentication},
     pages::SitePage,
     principal::IdentityClaims,
-    return_to::ReturnTarget,
+    return_to::{Continuation, ReturnTarget},
 };
 
 /// Returns the providers that the user has no identity of.

@@ -17,7 +17,7 @@ use super::connect::ConnectError;
 use super::events::{Events, Reason};
 use super::index::{ConfigMapEdit, ConfigMapIndex, Effect, WatchEvent};
 use crate::clock::Clock;
-use crate::error_chain::causes;
+use crate::fetch::causes;
 use crate::metrics::{Metrics, Outcome};
 use crate::role_map::{ConfiguredNames, RoleMaps};
 

@@ -8,7 +8,7 @@ use kube::Client;
 use serde::Deserialize;
 
 use super::connect::ConnectError;
-use crate::error_chain::causes;
+use crate::fetch::causes;
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 

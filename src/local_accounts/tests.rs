@@ -241,7 +241,7 @@ async fn a_key_is_created_only_on_request_and_with_the_acceptance() {
     let key = accepted.key.unwrap().key;
     assert_eq!((key.user.as_str(), key.generation), (user.as_str(), accepted.login.user.key_generation));
     let role = accepted.login.grant.role.unwrap();
-    let manager = api_keys::Manager { user, role: Some(&role), by: api_keys::ManagedBy::Session };
+    let manager = api_keys::Manager { user, role: Some(&role), by: api_keys::ManagerCredential::Session };
     let listed = fixture.accounts.keys.list(&manager, None, None, 10).await.unwrap().keys;
     assert_eq!(listed.iter().map(|key| key.id).collect::<Vec<_>>(), [key.id]);
 }

@@ -18,8 +18,7 @@ use self::{
 use super::{LoginFlowSettings, RequiredAuthentication};
 use crate::{
     clock::{self, Clock},
-    continuation::Continuation,
-    return_to::ReturnTarget,
+    return_to::{Continuation, ReturnTarget},
     secret::{Digest, EncryptionPurpose, OpaqueToken, TokenKind, random_bytes},
     store::{self, Change, Conflict, RecordKey, RecordKind, Records, Shard, StoredRecord, Ttl},
 };

@@ -9,7 +9,7 @@ use openidconnect::{
 use url::Url;
 
 use super::proxy::HttpProxy;
-use crate::{error_chain::causes, origin::is_loopback};
+use crate::{fetch::causes, origin::is_loopback};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TIMEOUT: Duration = Duration::from_secs(10);

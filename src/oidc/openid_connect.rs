@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    fetch::{FetchedValue, RefreshingValue},
     jwt::KeySet,
     metrics::{Metrics, Outcome},
-    refreshing::{FetchedValue, RefreshingValue},
 };
 
 pub(super) struct OpenIdConnectProvider {

@@ -11,8 +11,8 @@ use super::{
     proxy::HttpProxy,
 };
 use crate::{
+    fetch::FetchedValue,
     jwt::{KeySet, KeySetError},
-    refreshing::FetchedValue,
 };
 
 /// Fetches the keys of an issuer of bearer tokens. Nothing else of such an issuer is needed.

@@ -8,13 +8,13 @@ use super::{
     Inner, LookupError,
     cache::{CachedValue, ReadStart},
     entry::{CachedKey, CachedSession, CachedUser, ReadTime, UserKey, UserSession},
-    serving::Serving,
+    serving::ServingPolicy,
 };
 use crate::{
     api_keys::{self, ApiKey, KeyId, Pointer},
+    fetch::SingleFlight,
     metrics::{CacheResult, LookupLabel},
     secret::Digest,
-    single_flight::SingleFlight,
     store::{self, RecordKind, Shard},
     users::{Session, SessionState, User},
 };
@@ -95,7 +95,7 @@ impl Inner {
         Ok(found.filter(|found| state(found) == SessionState::Live))
     }
 
-    /// Answers a look-up by the rule of [`Serving`].
+    /// Answers a look-up by the rule of [`ServingPolicy`].
     pub(super) async fn serve<T, R>(
         self: &Arc<Self>,
         lookup: Lookup,
@@ -109,7 +109,7 @@ impl Inner {
         R: Future<Output = Result<Option<T>, store::Error>> + Send + 'static,
     {
         let (clock, grace) = (&*self.clock, self.settings.grace);
-        let serving = Serving { cache: &self.cache, clock, grace, shard: lookup.shard };
+        let serving = ServingPolicy { cache: &self.cache, clock, grace, shard: lookup.shard };
         let served = serving.serve(cached, state, self.read_shared(lookup, shared_reads, read)).await?;
         if let Some(result) = served.cache_result() {
             self.metrics.cache_lookup(lookup.label, result);

@@ -28,7 +28,7 @@ pub(super) enum ServedValue<T> {
 }
 
 /// The parameters of a look-up in one shard.
-pub(super) struct Serving<'a> {
+pub(super) struct ServingPolicy<'a> {
     /// Records failed reads of the shard.
     pub cache: &'a Cache,
     pub clock: &'a dyn Clock,
@@ -37,7 +37,7 @@ pub(super) struct Serving<'a> {
     pub shard: Shard,
 }
 
-impl Serving<'_> {
+impl ServingPolicy<'_> {
     /// Serves a cached value within the consistency bound. Otherwise reads the store; if that fails, serves the cached
     /// value within the grace period.
     ///

@@ -75,7 +75,7 @@ async fn every_documented_call_is_answered_as_documented() {
     let ada = invitations(&mut calls, Auth::Session(&session)).await;
     let user = sessions_and_passwords(&mut calls, &ada).await;
     identities(&mut calls, &ada, &fleet).await;
-    people(&mut calls, Auth::Session(&session), &user).await;
+    user_management(&mut calls, Auth::Session(&session), &user).await;
 
     let missing: Vec<_> = openapi::operations().difference(&calls.operations).copied().collect();
     assert!(missing.is_empty(), "these calls were not sent: {missing:?}");
@@ -120,12 +120,12 @@ async fn keys(calls: &mut ApiCalls<'_>, admin: Auth<'_>) {
 }
 
 /// In a browser, because an API key gets a derived key without confirmation.
-async fn applications(calls: &mut ApiCalls<'_>, person: &Agent) {
-    let page = person.get(&calls.pod.public(&format!("{APP}&state=a"))).await;
-    let response = person.submit(&page.form(), &[("decision", "allow")]).await;
+async fn applications(calls: &mut ApiCalls<'_>, user: &Agent) {
+    let page = user.get(&calls.pod.public(&format!("{APP}&state=a"))).await;
+    let response = user.submit(&page.form(), &[("decision", "allow")]).await;
     calls.saw("POST", APP);
     calls.get(Auth::Key(text(&response.json()["access_token"])), &format!("{APP}&state=b")).await;
-    let (session, redirects) = (session_of(person), format!("{API}/redirects"));
+    let (session, redirects) = (session_of(user), format!("{API}/redirects"));
     calls.get(Auth::Session(&session), &redirects).await;
     calls.delete(Auth::Session(&session), &format!("{redirects}?redirect_uri=https://app.example.com/callback")).await;
 }
@@ -179,12 +179,12 @@ async fn identities(calls: &mut ApiCalls<'_>, ada: &Agent, fleet: &Fleet) {
     calls.post(own, &format!("{identities}/unlink"), identity).await;
 }
 
-async fn people(calls: &mut ApiCalls<'_>, admin: Auth<'_>, user: &str) {
-    let people = format!("{API}/people");
-    calls.get(admin, &format!("{people}?limit=1")).await;
-    let found = calls.get(admin, &format!("{people}?q={ADA}")).await;
+async fn user_management(calls: &mut ApiCalls<'_>, admin: Auth<'_>, user: &str) {
+    let users = format!("{API}/people");
+    calls.get(admin, &format!("{users}?limit=1")).await;
+    let found = calls.get(admin, &format!("{users}?q={ADA}")).await;
     assert_eq!(found["people"][0]["user_id"], user);
-    let one = format!("{people}/{user}");
+    let one = format!("{users}/{user}");
     calls.get(admin, &one).await;
     calls.delete(admin, &format!("{one}/sessions")).await;
     for deed in ["disable", "enable"] {

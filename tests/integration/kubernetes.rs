@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::api_server::{ApiServer, MayWriteEvents};
 use crate::support::auth_request::auth_request;
 use crate::support::fleet::Fleet;
-use crate::support::pod::{self, Pod, PodOptions, Ready};
+use crate::support::pod::{self, Pod, PodOptions, Readiness};
 use crate::support::proxy::FaultProxy;
 use crate::support::steps::BOB;
 use crate::support::wait;
@@ -231,7 +231,7 @@ async fn before_the_first_list_checks_are_503_and_without_a_base_map_everybody_i
     let mut server = ApiServer::start(MayWriteEvents::Yes).await;
     let cookie = bob(fleet).await;
     server.kill();
-    let pod = Pod::start(PodOptions { ready: Ready::DontWait, ..pod_options(fleet, &server, 8) }).await;
+    let pod = Pod::start(PodOptions { ready: Readiness::DontWait, ..pod_options(fleet, &server, 8) }).await;
     wait::until("the pod to have tried", PATIENCE, async || {
         let log = pod.log();
         (log.contains("role map not loaded") && log.contains("listening")).then_some(())
@@ -256,7 +256,7 @@ async fn a_pod_is_ready_only_with_a_valid_role_map() {
     let fleet = Fleet::shared().await;
     let server = ApiServer::start(MayWriteEvents::Yes).await;
     let mut options = pod_options(fleet, &server, 9);
-    options.ready = Ready::DontWait;
+    options.ready = Readiness::DontWait;
     let mut pod = Pod::start(options).await;
     server.apply("roles", json!({}), "version: 2").await;
     let is_rejected = async || pod.log().contains("version (line 1): `2` is unknown").then_some(());

@@ -37,15 +37,15 @@ async fn granted(pod: &Pod, session: &str) -> (String, String) {
 }
 
 /// The grant of a user after a new login flow.
-async fn grant_after_login(fleet: &Fleet, person: TestUser) -> (String, String) {
-    let session = sign_in(fleet.idp(), &Agent::new(), fleet.pod(0), person).await;
+async fn grant_after_login(fleet: &Fleet, user: TestUser) -> (String, String) {
+    let session = sign_in(fleet.idp(), &Agent::new(), fleet.pod(0), user).await;
     granted(fleet.pod(0), &session).await
 }
 
 /// The final page of a login flow.
-async fn final_page_of_login(fleet: &Fleet, person: TestUser) -> Page {
+async fn final_page_of_login(fleet: &Fleet, user: TestUser) -> Page {
     let agent = Agent::new();
-    let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", person).await;
+    let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", user).await;
     agent.get(&at(fleet.pod(0), &callback)).await
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vestibule::clock::SystemClock;
-use vestibule::files::FileWatch;
+use vestibule::fetch::FileWatch;
 use vestibule::secret::SecretCell;
 use vestibule::secret::read_secret_file;
 use vestibule::store::{
@@ -23,7 +23,7 @@ use vestibule::store::{
 
 use crate::support::fleet::Fleet;
 use crate::support::records::{connection, redis_store, start};
-use crate::support::redis::{Cluster, Options, Secured, Sentinel, Standalone, secured};
+use crate::support::redis::{Cluster, Options, SecuredRedis, Sentinel, Standalone, secured};
 use crate::support::resp::Reply;
 use crate::support::wait::until;
 use crate::support::{install_crypto, repository};
@@ -67,7 +67,7 @@ async fn the_contract_holds_behind_sentinel() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_holds_over_tls_and_a_changed_password_file_is_read() {
-    let redis = Secured::start("the-first-password").await;
+    let redis = SecuredRedis::start("the-first-password").await;
     let cell = Arc::new(SecretCell::new("the-first-password"));
     let _watch = watch_secret(&redis.password_file(), Arc::clone(&cell));
     let store = start(&secured_connection(&redis, Arc::clone(&cell)));
@@ -126,7 +126,7 @@ async fn every_primary_of_a_cluster_is_inspected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_the_redis_user_cannot_read_are_reported_as_unknown() {
-    let redis = Secured::start("the-password").await;
+    let redis = SecuredRedis::start("the-password").await;
     let store = redis_store(&secured_connection(&redis, Arc::new(SecretCell::new("the-password"))));
     within("the store to be ready", store.ready()).await;
     let warnings = store.configuration_warnings().await;
@@ -204,7 +204,7 @@ fn connection_with_short_deadline(url: &str) -> Connection {
     Connection { command_timeout: Duration::from_millis(300), ..connection(url) }
 }
 
-fn secured_connection(redis: &Secured, password: Arc<SecretCell>) -> Connection {
+fn secured_connection(redis: &SecuredRedis, password: Arc<SecretCell>) -> Connection {
     let mut connection = connection(&redis.url());
     install_crypto();
     let tls = TlsSettings { ca_file: Some(redis.ca_file()), ..TlsSettings::default() };

@@ -77,8 +77,8 @@ impl TokenFleet {
         text(&answer, "access_token")
     }
 
-    async fn tokens_of(&self, person: TestUser) -> (String, String) {
-        tokens_of(self.idp(), &self.secret, person).await
+    async fn tokens_of(&self, user: TestUser) -> (String, String) {
+        tokens_of(self.idp(), &self.secret, user).await
     }
 
     async fn ask_for_tokens(&self, client: &str, form: &[(&str, &str)]) -> Value {
@@ -91,7 +91,7 @@ impl TokenFleet {
 }
 
 /// The access token and id_token of a user of the command-line tool.
-pub async fn tokens_of(idp: &Idp, secret: &str, person: TestUser) -> (String, String) {
+pub async fn tokens_of(idp: &Idp, secret: &str, user: TestUser) -> (String, String) {
     let verifier = random_key();
     let challenge = URL_SAFE_NO_PAD.encode(Digest::of(verifier.as_bytes()).as_bytes());
     let mut address = Url::parse(&format!("{}/auth", idp.issuer())).expect("an issuer is a URL");
@@ -106,7 +106,7 @@ pub async fn tokens_of(idp: &Idp, secret: &str, person: TestUser) -> (String, St
     ]);
     let agent = Agent::new();
     let page = agent.get(address.as_str()).await;
-    let page = idp.sign_in(&agent, page, person.name, person.password).await;
+    let page = idp.sign_in(&agent, page, user.name, user.password).await;
     let callback = page.location().unwrap_or_else(|| panic!("{}: {}", page.url, page.body));
     let code = callback.query_pairs().find(|(name, _)| name == "code").expect("a code").1.into_owned();
     let form = [("grant_type", "authorization_code"), ("code", &*code), ("redirect_uri", CLI), ("code_verifier", &*verifier)];

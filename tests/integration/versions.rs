@@ -51,7 +51,7 @@ async fn each_version_reads_the_records_of_the_other(#[case] writer: usize, #[ca
     let pair = Pair { fleet: &fleet, writer, reader };
     pair.check_login_and_session().await;
     pair.keys().await;
-    pair.people().await;
+    pair.users().await;
     if writer == OLD {
         pair.check_reencrypted_records().await;
     }
@@ -105,7 +105,7 @@ impl Pair<'_> {
         }
     }
 
-    async fn people(&self) {
+    async fn users(&self) {
         let admin = self.fleet.create_user("admin@example.com", "proxy_admin").await;
         let invited = json!({"user_email": ADA, "user_role": "internal_user", "teams": ["research"]});
         let invited = post(self.writes(), admin.auth(), "/vestibule/api/invitations", invited).await.json();

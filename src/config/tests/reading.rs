@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::app_keys::AllowedOrigins;
+use crate::api_keys::app_requests::AllowedOrigins;
 use crate::origin::PublicUrl;
 use crate::principal::{ClaimPath, EmailTrust, ProfileClaims};
 

@@ -5,10 +5,10 @@ use crate::{
     administration::AdministrationError,
     api_keys::KeysError,
     check::AuthenticationError,
+    client_address::rate_limits::RateLimitError,
     http::role_map::ExplanationError,
     local_accounts::{AcceptanceError, InvitationError, PasswordChangeError, PasswordLoginError},
     login::BeginError,
-    rate_limits::RateLimitError,
     store,
 };
 

@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, http::header};
 use url::{Origin, Url};
 
 use crate::{
-    app_keys::KeyRequest,
+    api_keys::app_requests::KeyRequest,
     http::{Services, Site, browser_binding::binding, form_token::FormId},
     return_to::ReturnTarget,
 };

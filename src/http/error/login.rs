@@ -7,13 +7,13 @@ use actix_web::http::StatusCode;
 use super::{Failure, other_browser};
 use crate::{
     backchannel_logout::BackchannelLogoutError,
+    fetch::ON_DEMAND,
     http::{
-        pages::text::{Value, text},
+        pages::text::{TextValue, text},
         paths::{LoginAuthentication, authenticating_href, login_href},
     },
     login::{BeginError, FailureReason, LoginFailure},
     oidc::{ExchangeError, LogoutTokenError},
-    refreshing::ON_DEMAND,
     return_to::{self, ReturnTarget, ReturnTargetError},
 };
 
@@ -52,7 +52,7 @@ impl From<&BeginError> for Failure {
 
 impl From<ReturnTargetError> for Failure {
     fn from(error: ReturnTargetError) -> Self {
-        let reason = text(reason_id(error), &[("most", Value::Count(return_to::LONGEST as u64))]);
+        let reason = text(reason_id(error), &[("most", TextValue::Count(return_to::LONGEST as u64))]);
         let failure = Self::of_page(StatusCode::BAD_REQUEST, "error-return-refused").with("reason", reason);
         failure.action("action-sign-in", "/sso/login")
     }

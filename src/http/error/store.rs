@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use super::{Failure, challenge_for, whole_seconds};
 use crate::{
     check::{AuthenticationError, CREDENTIAL_UNAVAILABLE, ROLE_MAP_NOT_LOADED},
-    rate_limits::RateLimitError,
+    client_address::rate_limits::RateLimitError,
     store,
 };
 

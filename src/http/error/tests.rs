@@ -9,6 +9,7 @@ use super::*;
 use crate::{
     administration::AdministrationError,
     api_keys::KeysError,
+    client_address::rate_limits::RateLimitError,
     http::{
         form_token::FormTokenError,
         pages::text::{self, Text},
@@ -17,7 +18,6 @@ use crate::{
     local_accounts::{AcceptanceError, InvitationError, PasswordChangeError, PasswordLoginError, PasswordRejection},
     login::FailureReason,
     principal::Source,
-    rate_limits::RateLimitError,
     return_to::ReturnTargetError,
     store,
     users::{LoginRefusal, PolicyDenial},

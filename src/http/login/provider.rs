@@ -17,7 +17,6 @@ use super::{
     target_cookies,
 };
 use crate::{
-    continuation::Continuation,
     http::{
         Services, Site, app_keys,
         browser_binding::binding,
@@ -28,7 +27,7 @@ use crate::{
     },
     login::{Callback, CallbackBrowser, FinishedLogin, LoginEffect},
     oidc::{EncryptedTarget, Provider, RequiredAuthentication},
-    return_to::{ReturnTarget, ReturnTargetError},
+    return_to::{Continuation, ReturnTarget, ReturnTargetError},
 };
 
 #[derive(Deserialize)]

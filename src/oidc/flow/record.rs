@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{super::RequiredAuthentication, BrowserBinding};
 use crate::{
-    continuation::Continuation,
-    return_to::ReturnTarget,
+    return_to::{Continuation, ReturnTarget},
     store::{Record, RecordKind, Records},
 };
 

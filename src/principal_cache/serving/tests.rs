@@ -40,7 +40,7 @@ impl Fixture {
         state: SessionState,
         read: impl Future<Output = TestLookupResult>,
     ) -> Result<ServedValue<&'static str>, String> {
-        let serving = Serving { cache: &self.cache, clock: &self.clock, grace: GRACE, shard: self.shard };
+        let serving = ServingPolicy { cache: &self.cache, clock: &self.clock, grace: GRACE, shard: self.shard };
         serving.serve(cached, |_| state, read).await.map_err(|error| error.to_string())
     }
 }

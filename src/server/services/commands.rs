@@ -9,7 +9,7 @@ use crate::{
     api_keys::Keys,
     clock::Clock,
     config::{Config, RoleMapSource},
-    files::FileWatch,
+    fetch::FileWatch,
     local_accounts::Accounts,
     metrics::Metrics,
     role_map::RoleMaps,

@@ -7,7 +7,7 @@ use anyhow::Context;
 use super::watch;
 use crate::{
     config::CheckAccess,
-    files::FileWatch,
+    fetch::FileWatch,
     gateway::secret::GatewayAuthentication,
     secret::{AcceptedSecrets, AcceptedSecretsCell},
 };

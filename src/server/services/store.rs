@@ -8,7 +8,7 @@ use super::secret_cell;
 use crate::{
     clock::Clock,
     config,
-    files::FileWatch,
+    fetch::FileWatch,
     metrics::Metrics,
     secret::ConfiguredSecret,
     store::{Connection, Credentials, MemoryStore, MeteredStore, RedisStore, Store, Topology},

@@ -8,7 +8,7 @@ use super::watch;
 use crate::{
     clock::Clock,
     config::{self, Config, StaticCredential},
-    files::FileWatch,
+    fetch::FileWatch,
     metrics::Metrics,
     secret::{NewSigningKeys, SecretCell, SigningKeys},
     upstream::{AssertionSettings, Assertions, StaticUpstreamCredential, UpstreamCredentialPolicy},

@@ -17,7 +17,7 @@ use rustls::{
 };
 use zeroize::Zeroizing;
 
-use crate::{files::FileWatch, secret::read_secret_file};
+use crate::{fetch::FileWatch, secret::read_secret_file};
 
 /// The TLS settings of the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::support::local_accounts::{
     LOCAL_ACCOUNTS, OTHER_PASSWORD, PASSWORD, accept_invitation, accept_with_token, claims_of, get_token, invite, link_in,
     sign_in_with_json,
 };
-use crate::support::proxy::{FaultProxy, When};
+use crate::support::proxy::{CutTime, FaultProxy};
 use crate::support::redis::{Options, Standalone};
 use crate::support::wait::until;
 
@@ -39,8 +39,8 @@ async fn an_invitation_is_opened_on_any_pod_and_accepted_once() {
         assert!(opened.json()["login_url"].as_str().unwrap().ends_with("/sso/login"), "{opened:?}");
         assert_eq!(opened.cookie("vestibule"), None);
     }
-    let people = get(fleet.pod(2), admin.auth(), "/vestibule/api/people").await;
-    assert_eq!(people["people"].as_array().unwrap().len(), 1, "opening it creates no user: {people}");
+    let users = get(fleet.pod(2), admin.auth(), "/vestibule/api/people").await;
+    assert_eq!(users["people"].as_array().unwrap().len(), 1, "opening it creates no user: {users}");
 
     let token = get_token(fleet.pod(0), &link).await.json()["token"].as_str().unwrap().to_owned();
     let user = claims_of(&token)["user_id"].clone();
@@ -225,7 +225,7 @@ async fn a_pod_killed_at_any_store_request_leaves_the_invitation_open_or_the_acc
     let (mut finished, mut open) = (0, 0);
     for step in 0.. {
         let mut reached = false;
-        for when in [When::Before, When::After] {
+        for when in [CutTime::Before, CutTime::After] {
             let invited = invite(&fleet.pods[1], &["--email", &format!("{when:?}-{step}@example.com"), "--role", "team"]);
             let link = link_in(&String::from_utf8(invited.stdout).expect("text"));
             let token = get_token(&fleet.pods[1], &link).await.json()["token"].as_str().unwrap().to_owned();

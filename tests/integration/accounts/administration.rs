@@ -29,7 +29,7 @@ async fn act(fleet: &Fleet, by: Auth<'_>, method: Method, path: &str) -> ApiResp
     call(fleet.pod(0), by, method, &format!("/vestibule/api/people/{path}"), body).await
 }
 
-async fn person(fleet: &Fleet, by: Auth<'_>, id: &str) -> Value {
+async fn get_user(fleet: &Fleet, by: Auth<'_>, id: &str) -> Value {
     get(fleet.pod(2), by, &format!("/vestibule/api/people/{id}")).await
 }
 
@@ -67,7 +67,7 @@ async fn a_disabled_user_cannot_sign_in_through_the_provider() {
     let admin = fleet.create_user(ADMIN, "proxy_admin").await;
     let alice = fleet.sign_in(1).await;
     let id = get(fleet.pod(0), Auth::Session(&alice.cookie), "/sso/session").await["user_id"].as_str().unwrap().to_owned();
-    assert_eq!(person(&fleet, admin.auth(), &id).await["identities"][0]["provider"], "corp");
+    assert_eq!(get_user(&fleet, admin.auth(), &id).await["identities"][0]["provider"], "corp");
     // The role map makes alice a proxy_admin too, and administrators of the same role may manage each other.
     assert_eq!(act(&fleet, admin.auth(), Method::POST, &format!("{id}/disable")).await.status(), 200);
     until("her session to end", AT_ONCE, async || (fleet.passing(&alice.cookie).await == 0).then_some(())).await;
@@ -136,10 +136,10 @@ async fn only_administrators_manage_users_and_none_manages_a_user_of_a_higher_ro
 
     // An API key needs `manage_keys`.
     let plain = create_key(fleet.pod(0), admin.auth(), json!({"manage_keys": true})).await;
-    let people = create_key(fleet.pod(0), admin.auth(), json!({"manage_people": true})).await;
+    let managing = create_key(fleet.pod(0), admin.auth(), json!({"manage_people": true})).await;
     let invitation = || json!({"user_email": "by-key@example.com", "user_role": "team"});
     post(fleet.pod(1), Auth::Key(&plain.key), "/vestibule/api/invitations", invitation()).await.assert(403, "access_denied");
-    let response = post(fleet.pod(1), Auth::Key(&people.key), "/vestibule/api/invitations", invitation()).await;
+    let response = post(fleet.pod(1), Auth::Key(&managing.key), "/vestibule/api/invitations", invitation()).await;
     assert_eq!(response.status(), 201, "{response:?}");
     let link = link_in(response.json()["invitation_link"].as_str().expect("a link"));
     assert_eq!(accept_invitation(fleet.pod(2), &link, PASSWORD).await.status(), 200);

@@ -16,8 +16,8 @@ async fn without_configuration_the_printed_link_creates_the_first_administrator_
     let accepted = accept_invitation(&pod, &link, PASSWORD).await;
     assert_eq!((accepted.status(), &accepted.json()["user_role"]), (200, &"proxy_admin".into()), "{accepted:?}");
     let cookie = accepted.cookie("vestibule").expect("a session");
-    let people = get(&pod, Auth::Session(&cookie), "/vestibule/api/people").await;
-    assert_eq!(people["people"][0]["user_email"], "admin@localhost", "{people}");
+    let users = get(&pod, Auth::Session(&cookie), "/vestibule/api/people").await;
+    assert_eq!(users["people"][0]["user_email"], "admin@localhost", "{users}");
     assert_eq!(accept_invitation(&pod, &link, PASSWORD).await.status(), 401);
     let later = pod.log();
     let in_the_log = later.lines().filter(|line| line.contains("INFO") || line.contains("WARN"));

@@ -8,8 +8,8 @@ use crate::support::api::{ApiKey, Auth, call, create_key, get, post};
 use crate::support::fleet::Fleet;
 use crate::support::local_accounts::{LocalUser, PASSWORD, sign_in_with_json};
 
-const PEOPLE: &str = "/vestibule/people";
-const PEOPLE_API: &str = "/vestibule/api/people";
+const USERS: &str = "/vestibule/people";
+const USERS_API: &str = "/vestibule/api/people";
 const INVITATIONS: &str = "/vestibule/invitations";
 const INVITATIONS_API: &str = "/vestibule/api/invitations";
 
@@ -60,48 +60,48 @@ impl Ranks {
     /// Asserts that the target's session passes on every pod, and that user and invitations are as they were.
     async fn assert_unchanged(&self, target: &Target, before: &Value, route: &str) {
         assert_eq!(self.fleet.passing(&target.user.cookie).await, 3, "{route}");
-        let person = get(self.fleet.pod(1), self.top.auth(), &format!("{PEOPLE_API}/{}", target.user.id)).await;
-        assert_eq!((&person["disabled"], &person["user_role"]), (&json!(false), &json!(target.role)), "{route}");
+        let user = get(self.fleet.pod(1), self.top.auth(), &format!("{USERS_API}/{}", target.user.id)).await;
+        assert_eq!((&user["disabled"], &user["user_role"]), (&json!(false), &json!(target.role)), "{route}");
         assert_eq!(self.invitations().await, *before, "{route}");
     }
 }
 
 /// Every call of the JSON API that acts on the target. The last one deletes the user.
 fn calls(target: &Target) -> [(Method, String, Option<Value>); 8] {
-    let person = format!("{PEOPLE_API}/{}", target.user.id);
+    let user_path = format!("{USERS_API}/{}", target.user.id);
     let revoke = |id: &str| (Method::DELETE, format!("{INVITATIONS_API}/{id}"), None);
     let invite = |email: &str, role: &str| {
         (Method::POST, INVITATIONS_API.to_owned(), Some(json!({"user_email": email, "user_role": role})))
     };
     [
-        (Method::DELETE, format!("{person}/sessions"), None),
-        (Method::POST, format!("{person}/disable"), Some(json!({}))),
-        (Method::POST, format!("{person}/enable"), Some(json!({}))),
+        (Method::DELETE, format!("{user_path}/sessions"), None),
+        (Method::POST, format!("{user_path}/disable"), Some(json!({}))),
+        (Method::POST, format!("{user_path}/enable"), Some(json!({}))),
         revoke(&target.for_role),
         revoke(&target.for_user),
         invite(&format!("new-{}", target.email), target.role),
         invite(&target.email, "customer"),
-        (Method::DELETE, person, None),
+        (Method::DELETE, user_path, None),
     ]
 }
 
 /// The forms of the pages that act on the target: the page, and the form's fields.
 fn forms(target: &Target) -> [(String, Vec<(&'static str, String)>); 8] {
-    let person = |action: &str| (format!("{PEOPLE}/{}", target.user.id), vec![("action", action.to_owned())]);
+    let user_form = |action: &str| (format!("{USERS}/{}", target.user.id), vec![("action", action.to_owned())]);
     let withdraw = |id: &str| (INVITATIONS.to_owned(), vec![("action", "withdraw".to_owned()), ("invitation_id", id.to_owned())]);
     let make = |email: &str, role: &str| {
         let fields = [("action", "make"), ("user_email", email), ("user_role", role), ("duration", "1d")];
         (INVITATIONS.to_owned(), fields.map(|(name, value)| (name, value.to_owned())).to_vec())
     };
     [
-        person("end_sessions"),
-        person("disable"),
-        person("enable"),
+        user_form("end_sessions"),
+        user_form("disable"),
+        user_form("enable"),
         withdraw(&target.for_role),
         withdraw(&target.for_user),
         make(&format!("form-{}", target.email), target.role),
         make(&target.email, "customer"),
-        person("delete"),
+        user_form("delete"),
     ]
 }
 
@@ -134,9 +134,9 @@ async fn an_administrator_has_no_route_to_users_and_invitations_of_a_higher_role
             ranks.assert_unchanged(&target, &before, &route).await;
         }
     }
-    let person_below = format!("{PEOPLE}/{}", below.user.id);
+    let page_below = format!("{USERS}/{}", below.user.id);
     for form in forms(&target) {
-        let token_page = if form.0 == INVITATIONS { INVITATIONS } else { &person_below };
+        let token_page = if form.0 == INVITATIONS { INVITATIONS } else { &page_below };
         let page = submit(fleet, &lower.cookie, token_page, &form).await;
         assert_eq!(page.status, 403, "{form:?}: {}", page.body);
         assert!(!page.body.contains("class=\"secret\"") && !page.body.contains("This form"), "{form:?}: {}", page.body);

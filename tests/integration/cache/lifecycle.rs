@@ -11,7 +11,7 @@ use vestibule::secret::{KeyRing, OpaqueToken, RingKeys, TokenKind};
 use super::DEADLINE;
 use crate::support::agent::{Agent, Page};
 use crate::support::fleet::{Fleet, admin};
-use crate::support::pod::{Pod, PodOptions, Ready, key_ring, random_key};
+use crate::support::pod::{Pod, PodOptions, Readiness, key_ring, random_key};
 use crate::support::ports;
 use crate::support::process::Child;
 use crate::support::redis::{Options, Standalone};
@@ -24,7 +24,8 @@ const LONG_DELAY: &str = "shutdown: {delay: 100s, deadline: 120s}\n";
 async fn a_pod_without_its_store_starts_and_becomes_ready_when_the_store_is_available() {
     let port = ports::free();
     let url = format!("redis://127.0.0.1:{port}");
-    let mut fleet = Fleet::builder().store_at(url).idp().config(|pod: &mut PodOptions| pod.ready = Ready::DontWait).start().await;
+    let mut fleet =
+        Fleet::builder().store_at(url).idp().config(|pod: &mut PodOptions| pod.ready = Readiness::DontWait).start().await;
     assert_eq!(admin(&fleet.pods[0], "/livez").await.map(|(status, _)| status), Some(200));
     let (status, text) = admin(&fleet.pods[0], "/readyz").await.expect("it lives");
     assert!(status == 503 && text.contains("store"), "{status} {text}");

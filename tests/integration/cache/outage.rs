@@ -22,32 +22,32 @@ const COVERED: Duration = Duration::from_millis(3500);
 async fn a_killed_redis_ends_no_session() {
     let arguments = ["--appendonly", "yes"].map(str::to_owned).to_vec();
     let mut redis = Standalone::start(Options { arguments, ..Options::default() }).await;
-    let people = CachedSession::start(&redis.url()).await;
+    let cached = CachedSession::start(&redis.url()).await;
     redis.node.kill9();
-    people.assert_served_within_grace_period("killed Redis").await;
+    cached.assert_served_within_grace_period("killed Redis").await;
     redis.node.restart().await;
-    people.assert_served_again().await;
+    cached.assert_served_again().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_redis_ends_no_session() {
     let mut redis = Standalone::start(Options::default()).await;
-    let people = CachedSession::start(&redis.url()).await;
+    let cached = CachedSession::start(&redis.url()).await;
     redis.node.stop();
-    people.assert_served_within_grace_period("silent Redis").await;
+    cached.assert_served_within_grace_period("silent Redis").await;
     redis.node.cont();
-    people.assert_served_again().await;
+    cached.assert_served_again().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_without_network_ends_no_session() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
-    let people = CachedSession::start(&proxy.url()).await;
+    let cached = CachedSession::start(&proxy.url()).await;
     proxy.refuse();
-    people.assert_served_within_grace_period("refused connections").await;
+    cached.assert_served_within_grace_period("refused connections").await;
     proxy.resume();
-    people.assert_served_again().await;
+    cached.assert_served_again().await;
 }
 
 /// The maximum of the setting, and longer than any gateway should wait for a check.

@@ -9,7 +9,7 @@ use crate::support::fleet::Fleet;
 use crate::support::local_accounts::{
     OTHER_PASSWORD, PASSWORD, accept_invitation, accept_with_token, claims_of, get_token, invitation_link, link_callback,
 };
-use crate::support::proxy::{FaultProxy, When};
+use crate::support::proxy::{CutTime, FaultProxy};
 use crate::support::redis::{Options, Standalone};
 use crate::support::steps::{SESSION, at};
 use crate::support::wait::until;
@@ -92,7 +92,7 @@ async fn a_session_is_not_served_from_the_cache_after_a_logout_of_unknown_outcom
     let form = fleet.logout_form(0, &browser).await;
     fleet.warm(0, &browser.cookie).await;
     // Only the commit names this index.
-    proxy.end_at("index:sessions:", 0, When::After);
+    proxy.end_at("index:sessions:", 0, CutTime::After);
     let page = fleet.confirm_logout(0, &browser, &form).await;
     assert_eq!(page.status, 503, "{}", page.body);
     assert!(proxy.has_ended());

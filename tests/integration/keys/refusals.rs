@@ -15,8 +15,8 @@ use crate::support::wait::until;
 
 const NOBODY: &str = "00000000-0000-7000-8000-000000000001";
 
-async fn session(fleet: &Fleet, person: TestUser) -> String {
-    session_of(&fleet.signed_in(person).await)
+async fn session(fleet: &Fleet, user: TestUser) -> String {
+    session_of(&fleet.signed_in(user).await)
 }
 
 /// A POST to the keys with a session cookie and these headers.
@@ -207,8 +207,8 @@ async fn administrator_roles_and_the_longest_grace_period_are_configurable() {
     let keys = "admin_roles: [internal_user]\nkeys: {overlap_max: 1h, default_duration: 2h, max_duration: 3h}\n";
     let fleet = Fleet::builder().idp().config(|pod| pod.further = keys.to_owned()).start().await;
     let [alice, bob, carol] = [(); 3].map(|()| Agent::new());
-    for (agent, person) in [(&alice, ALICE), (&bob, BOB), (&carol, CAROL)] {
-        steps::sign_in(fleet.idp(), agent, fleet.pod(0), person).await;
+    for (agent, user) in [(&alice, ALICE), (&bob, BOB), (&carol, CAROL)] {
+        steps::sign_in(fleet.idp(), agent, fleet.pod(0), user).await;
     }
     let (alice, bob, carol) = (session_of(&alice), session_of(&bob), session_of(&carol));
     let (pod, of_carol) = (fleet.pod(0), create_key(fleet.pod(0), Auth::Session(&carol), json!({})).await);

@@ -18,7 +18,7 @@ const CONCURRENCY: usize = 16;
 const REPORTED: Duration = Duration::from_secs(20);
 
 /// A kind of event, and an anonymous request that causes it.
-struct Refused {
+struct RefusedRequest {
     event: &'static str,
     reason: &'static str,
     method: Method,
@@ -28,7 +28,7 @@ struct Refused {
     form: &'static str,
 }
 
-impl Refused {
+impl RefusedRequest {
     fn get(event: &'static str, reason: &'static str, path: &'static str) -> Self {
         Self { event, reason, method: Method::GET, path, headers: &[], form: "" }
     }
@@ -69,38 +69,42 @@ impl Refused {
 
 const MALFORMED: &str = "malformed auth request; check the gateway's X-Original-* headers";
 
-fn refused_requests() -> Vec<Refused> {
+fn refused_requests() -> Vec<RefusedRequest> {
     vec![
-        Refused::get("login refused", "unknown_provider", "/sso/login?provider=none"),
-        Refused::post("login refused", "foreign_form", "/sso/login", "user_email=a@example.com&password=x"),
-        Refused::get("request refused", "malformed_query_or_form", "/sso/login?rd=/a&rd=/b"),
-        Refused::get("login failed", "login_unknown_or_expired", "/sso/callback?state=x&code=y"),
-        Refused {
+        RefusedRequest::get("login refused", "unknown_provider", "/sso/login?provider=none"),
+        RefusedRequest::post("login refused", "foreign_form", "/sso/login", "user_email=a@example.com&password=x"),
+        RefusedRequest::get("request refused", "malformed_query_or_form", "/sso/login?rd=/a&rd=/b"),
+        RefusedRequest::get("login failed", "login_unknown_or_expired", "/sso/callback?state=x&code=y"),
+        RefusedRequest {
             headers: &[("cookie", "vestibule=x")],
-            ..Refused::post("logout refused", "foreign_form", "/sso/logout", "csrf=x")
+            ..RefusedRequest::post("logout refused", "foreign_form", "/sso/logout", "csrf=x")
         },
-        Refused::get("api request refused", "no_credential", "/vestibule/api/keys"),
-        Refused::get("api request refused", "not_found", "/vestibule/api/none"),
-        Refused::get("invitation link refused", "invitation_invalid", "/onboarding?invite_link=x"),
-        Refused::get("app key request refused", "response_type_not_supported", "/sso/key/generate?response_type=none"),
-        Refused::get(MALFORMED, "original_url_missing", "check:/auth/nginx"),
-        Refused::get(MALFORMED, "unknown_gateway_path", "check:/auth/none"),
-        Refused {
+        RefusedRequest::get("api request refused", "no_credential", "/vestibule/api/keys"),
+        RefusedRequest::get("api request refused", "not_found", "/vestibule/api/none"),
+        RefusedRequest::get("invitation link refused", "invitation_invalid", "/onboarding?invite_link=x"),
+        RefusedRequest::get("app key request refused", "response_type_not_supported", "/sso/key/generate?response_type=none"),
+        RefusedRequest::get(MALFORMED, "original_url_missing", "check:/auth/nginx"),
+        RefusedRequest::get(MALFORMED, "unknown_gateway_path", "check:/auth/none"),
+        RefusedRequest {
             headers: &[(SECRET_HEADER.0, "wrong")],
-            ..Refused::get("auth request without the gateway secret refused", "gateway_secret_wrong", "check:/auth/nginx")
+            ..RefusedRequest::get("auth request without the gateway secret refused", "gateway_secret_wrong", "check:/auth/nginx")
         },
-        Refused {
+        RefusedRequest {
             headers: &[("x-original-url", "http://localhost/"), ("x-original-method", "GET")],
-            ..Refused::get("auth request for another host refused", "host_not_named", "check:/auth/nginx?host=llm.example.com")
+            ..RefusedRequest::get(
+                "auth request for another host refused",
+                "host_not_named",
+                "check:/auth/nginx?host=llm.example.com",
+            )
         },
-        Refused {
+        RefusedRequest {
             headers: &[("x-forwarded-for", "203.0.113.1")],
-            ..Refused::get("rate limit exceeded", "login_start", "/sso/login?provider=none")
+            ..RefusedRequest::get("rate limit exceeded", "login_start", "/sso/login?provider=none")
         },
     ]
 }
 
-async fn send_all(http: &reqwest::Client, pod: &Pod, refused: &Refused) {
+async fn send_all(http: &reqwest::Client, pod: &Pod, refused: &RefusedRequest) {
     let requests = (0..REQUESTS).map(|_| refused.request(http, pod).send());
     let statuses = futures::stream::iter(requests)
         .buffer_unordered(CONCURRENCY)
@@ -146,7 +150,7 @@ async fn a_thousand_refused_requests_of_each_kind_write_few_lines_whose_counts_a
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_pod_reports_its_suppressed_lines() {
     let mut fleet = Fleet::builder().idp().yaml("log: {format: json}\nshutdown: {delay: 0s}\n").start().await;
-    let refused = Refused::get("api request refused", "no_credential", "/vestibule/api/keys");
+    let refused = RefusedRequest::get("api request refused", "no_credential", "/vestibule/api/keys");
     send_all(&fleet.http, fleet.pod(0), &refused).await;
     fleet.pods[0].process().term();
     let status = fleet.pods[0].process().wait_exit(REPORTED).await;
@@ -176,7 +180,7 @@ async fn each_wrong_password_at_an_account_has_a_line_with_the_user() {
     let log = lines(fleet.pod(0));
     let of_account = |line: &&Value| line["message"] == "login failed" && line["user"] == user.id;
     assert_eq!(log.iter().filter(of_account).count(), 5);
-    let anonymous = Refused::get("login failed", "wrong_password", "");
+    let anonymous = RefusedRequest::get("login failed", "wrong_password", "");
     let all = |log: &[Value]| anonymous.count(log);
     let (written, _) = all(&log);
     assert!(written < 10, "{written} lines");

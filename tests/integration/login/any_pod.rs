@@ -27,8 +27,8 @@ async fn of_200_login_flows_whose_requests_go_to_random_pods_200_succeed() {
     let random = SeededRandom::new();
     let crossed = AtomicUsize::new(0);
     let logins = stream::iter(0..LOGINS).for_each_concurrent(AT_ONCE, async |number| {
-        let person = [ALICE, BOB, CAROL][number % 3];
-        if login_over_random_pods(fleet, &random, person, number).await {
+        let user = [ALICE, BOB, CAROL][number % 3];
+        if login_over_random_pods(fleet, &random, user, number).await {
             crossed.fetch_add(1, Ordering::Relaxed);
         }
     });
@@ -39,16 +39,16 @@ async fn of_200_login_flows_whose_requests_go_to_random_pods_200_succeed() {
 }
 
 /// Returns true if the login flow ended on another pod than it started on.
-async fn login_over_random_pods(fleet: &Fleet, random: &SeededRandom, person: TestUser, number: usize) -> bool {
+async fn login_over_random_pods(fleet: &Fleet, random: &SeededRandom, user: TestUser, number: usize) -> bool {
     let agent = Agent::new();
     let [first, second, third] = [(); 3].map(|()| random.pick(&fleet.pods));
     let target = format!("/ui/page?number={number}");
-    let callback = until_callback(fleet.idp(), &agent, first, &target, person).await;
+    let callback = until_callback(fleet.idp(), &agent, first, &target, user).await;
     let page = agent.get(&at(second, &callback)).await;
     assert_signed_in(&page);
     assert_eq!(page.location().map(String::from), Some(fleet.url(&target)));
     let check = check(&agent, third, &session_of(&agent)).await;
-    assert_eq!((check.status, check.header("x-auth-request-preferred-username")), (200, Some(person.name)));
+    assert_eq!((check.status, check.header("x-auth-request-preferred-username")), (200, Some(user.name)));
     first.public_port() != second.public_port()
 }
 

@@ -7,9 +7,9 @@ use crate::support::fleet::Fleet;
 use crate::support::idp::TokenFormat;
 use crate::support::steps::{ALICE, BOB, CAROL, TestUser, check, sign_in};
 
-async fn header(fleet: &Fleet, person: TestUser, name: &str) -> String {
+async fn header(fleet: &Fleet, user: TestUser, name: &str) -> String {
     let agent = Agent::new();
-    let session = sign_in(fleet.idp(), &agent, fleet.pod(0), person).await;
+    let session = sign_in(fleet.idp(), &agent, fleet.pod(0), user).await;
     let page = check(&agent, fleet.pod(0), &session).await;
     assert_eq!(page.status, 200, "{}", page.body);
     page.header(name).expect("every identity header is always there").to_owned()

@@ -35,8 +35,8 @@ async fn hub(idp: impl FnOnce(&mut IdpOptions), further: &[&str]) -> Fleet {
         pod.role_map = Some(ROLES.to_owned());
     };
     let fleet = Fleet::builder().idp_with(opaque).config(adjust).start().await;
-    for (person, id, plan) in [(ALICE, 583_231, "free"), (BOB, 583_232, "pro-2"), (CAROL, 583_233, "free")] {
-        fleet.idp().set_github_user(person.name, user(person, id, plan)).await;
+    for (user, id, plan) in [(ALICE, 583_231, "free"), (BOB, 583_232, "pro-2"), (CAROL, 583_233, "free")] {
+        fleet.idp().set_github_user(user.name, github_user(user, id, plan)).await;
     }
     fleet
 }
@@ -63,23 +63,23 @@ async fn the_time_of_the_login_counts_as_that_of_the_authentication() {
 }
 
 /// The answer of GitHub without some thirty fields.
-fn user(person: TestUser, id: u64, plan: &str) -> Value {
+fn github_user(user: TestUser, id: u64, plan: &str) -> Value {
     json!({
-        "login": format!("{}-of-github", person.name),
+        "login": format!("{}-of-github", user.name),
         "id": id,
         "node_id": format!("MDQ6VXNlcj{id}"),
         "type": "User",
         "site_admin": false,
-        "name": person.name,
-        "email": format!("{}@github.example", person.name),
+        "name": user.name,
+        "email": format!("{}@github.example", user.name),
         "plan": {"name": plan, "space": 400},
     })
 }
 
 /// Runs a login flow and returns a check with its identity headers.
-async fn checked(fleet: &Fleet, person: TestUser) -> Page {
+async fn checked(fleet: &Fleet, user: TestUser) -> Page {
     let agent = Agent::new();
-    let session = sign_in(fleet.idp(), &agent, fleet.pod(0), person).await;
+    let session = sign_in(fleet.idp(), &agent, fleet.pod(0), user).await;
     let page = check(&agent, fleet.pod(0), &session).await;
     assert_eq!(page.status, 200, "{}", page.body);
     page

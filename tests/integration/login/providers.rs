@@ -82,17 +82,17 @@ async fn a_code_of_one_provider_is_not_accepted_from_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_replaced_between_login_and_callback_are_fetched_once_for_all_login_flows() {
     let fleet = Fleet::builder().idp().start().await;
-    let people = [ALICE, BOB, CAROL, ALICE, BOB];
-    let agents: Vec<Agent> = people.iter().map(|_| Agent::new()).collect();
+    let users = [ALICE, BOB, CAROL, ALICE, BOB];
+    let agents: Vec<Agent> = users.iter().map(|_| Agent::new()).collect();
     let mut begun = Vec::new();
-    for (agent, person) in agents.iter().zip(people) {
+    for (agent, user) in agents.iter().zip(users) {
         let page = begin(agent, fleet.pod(0), "/ui/").await;
-        begun.push((agent, person, page));
+        begun.push((agent, user, page));
     }
     fleet.idp().replace_keys().await;
     let mut callbacks = Vec::new();
-    for (agent, person, page) in begun {
-        callbacks.push((agent, at(fleet.pod(0), &at_provider(fleet.idp(), agent, page, person).await)));
+    for (agent, user, page) in begun {
+        callbacks.push((agent, at(fleet.pod(0), &at_provider(fleet.idp(), agent, page, user).await)));
     }
     let answers = futures::future::join_all(callbacks.iter().map(|(agent, callback)| agent.get(callback))).await;
     for page in &answers {
@@ -211,9 +211,9 @@ async fn configured_endpoints_replace_discovery() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_login_flow_sends_pkce_s256_and_a_unique_state_and_nonce() {
     let fleet = Fleet::builder().idp().start().await;
-    for person in [ALICE, BOB, CAROL] {
+    for user in [ALICE, BOB, CAROL] {
         let agent = Agent::new();
-        let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", person).await;
+        let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", user).await;
         assert_signed_in(&agent.get(&at(fleet.pod(0), &callback)).await);
     }
     let stats = fleet.idp().stats().await;

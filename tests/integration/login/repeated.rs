@@ -15,12 +15,12 @@ async fn a_second_sign_in_ends_the_first_session_of_the_browser_and_no_other() {
     let (first, second) = (&fleet.pods[0], &fleet.pods[1]);
     let other_session = fleet.session_header(ALICE).await;
     // The same user, whose sessions share a shard, and other users, whose sessions may not.
-    for person in [ALICE, BOB, CAROL] {
+    for user in [ALICE, BOB, CAROL] {
         let agent = Agent::new();
         let old = sign_in(fleet.idp(), &agent, first, ALICE).await;
         assert_eq!(check(&agent, second, &old).await.status, 200);
         forget_the_provider(&agent);
-        let new = sign_in(fleet.idp(), &agent, second, person).await;
+        let new = sign_in(fleet.idp(), &agent, second, user).await;
         for pod in [first, second] {
             let ended = async || (check(&agent, pod, &old).await.status == 401).then_some(());
             wait::until("the old session to end", PATIENCE, ended).await;

@@ -24,13 +24,13 @@ const PATH: &str = "/sso/backchannel-logout";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Pods whose provider signs any logout token.
-struct Scripted {
+struct ScriptedFleet {
     fleet: Fleet,
     idp: FaultyIdp,
     secret: String,
 }
 
-impl Scripted {
+impl ScriptedFleet {
     async fn start() -> Self {
         Self::start_with(|builder| builder.pods(3).cluster()).await
     }
@@ -154,7 +154,7 @@ async fn a_provider_that_names_only_the_subject_ends_all_its_sessions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_accepted_once_and_a_new_one_for_an_ended_session_again() {
-    let site = Scripted::start().await;
+    let site = ScriptedFleet::start().await;
     let one = site.sign_in(json!({"sub": "ada", "sid": "s1"})).await;
     let other = site.sign_in(json!({"sub": "ada", "sid": "s2"})).await;
     site.warm(&one).await;
@@ -178,7 +178,7 @@ async fn a_token_is_accepted_once_and_a_new_one_for_an_ended_session_again() {
 async fn the_path_or_the_issuer_chooses_the_provider() {
     let partner = FaultyIdp::start().await;
     let section = ProviderSection { id: "partner".to_owned(), ..ProviderSection::corp(partner.issuer(), random_key()) };
-    let site = Scripted::start_with(|builder| builder.provider(section)).await;
+    let site = ScriptedFleet::start_with(|builder| builder.provider(section)).await;
     let pod = site.fleet.pod(0);
     let own = async || site.token(json!({"claims": {"sid": "s1"}})).await;
     assert_eq!(answer(send(pod, &format!("{PATH}/corp"), &own().await).await).await.0, 200);
@@ -193,7 +193,7 @@ async fn the_path_or_the_issuer_chooses_the_provider() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_end_while_redis_is_out_of_memory() {
-    let site = Scripted::start_with(|builder| builder.standalone()).await;
+    let site = ScriptedFleet::start_with(|builder| builder.standalone()).await;
     let session = site.sign_in(json!({"sub": "ada", "sid": "s1"})).await;
     site.warm(&session).await;
     let redis = &site.fleet.redis().node;
@@ -209,7 +209,7 @@ async fn sessions_end_while_redis_is_out_of_memory() {
 async fn a_token_that_cannot_be_handled_now_is_accepted_later() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
-    let site = Scripted::start_with(|builder| builder.store_at(proxy.url())).await;
+    let site = ScriptedFleet::start_with(|builder| builder.store_at(proxy.url())).await;
     let session = site.sign_in(json!({"sub": "ada", "sid": "s1"})).await;
     let token = site.token(json!({"claims": {"sid": "s1"}})).await;
     proxy.refuse();

@@ -159,7 +159,7 @@ async fn rules_match_methods_and_hosts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn roles_teams_and_credentials_are_required_together() {
     let fleet = fleet().await;
-    let people = [fleet.session_header(ALICE).await, fleet.session_header(BOB).await, fleet.session_header(CAROL).await];
+    let users = [fleet.session_header(ALICE).await, fleet.session_header(BOB).await, fleet.session_header(CAROL).await];
     let table = [
         ("/admins/x", [200, 403, 403]),
         ("/data/x", [403, 200, 403]),
@@ -170,7 +170,7 @@ async fn roles_teams_and_credentials_are_required_together() {
     ];
     for (path, expected) in table {
         assert_eq!(ask(fleet, "GET", path, &[]).await.status, 401, "{path}");
-        for (cookie, expected) in people.iter().zip(expected) {
+        for (cookie, expected) in users.iter().zip(expected) {
             let answer = ask(fleet, "GET", path, &[("Cookie", cookie)]).await;
             assert_eq!(answer.status, expected, "{path}: {answer:?}");
             if expected == 200 {

@@ -99,15 +99,15 @@ async fn a_client_may_upgrade_to_websocket_and_to_no_other_protocol() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_upstream_receives_the_identity_of_the_signed_in_user() {
     let fleet = Fleet::shared().await;
-    let people = [
+    let users = [
         (ALICE, ["alice@example.com", "alice", "research", "proxy_admin"]),
         (BOB, ["bob@example.com", "bob", "data,research", "internal_user"]),
         // carol's address is not verified.
         (CAROL, ["", "carol", "", "internal_user_viewer"]),
     ];
-    for (person, expected) in people {
+    for (user, expected) in users {
         let agent = Agent::new();
-        fleet.open(&agent, "/", person).await;
+        fleet.open(&agent, "/", user).await;
         let page = agent.get_with(&fleet.url("/ui/"), &[("accept", "application/json")]).await;
         let (seen, header) = (page.json(), |name: &str| values_of(&page.json(), &format!("x-auth-request-{name}")).concat());
         let teams = |text: &str| {

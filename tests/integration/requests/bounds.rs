@@ -17,18 +17,18 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
 #[derive(Debug, Clone, Copy)]
-enum Framing {
+enum BodyFraming {
     Length,
     Chunks,
 }
 
 /// Fills the body up to `length` between `begins` and `ends`.
-async fn send(pod: &Pod, framing: Framing, path: &str, kind: &str, (begins, ends): (&str, &str), length: usize) -> Answer {
+async fn send(pod: &Pod, framing: BodyFraming, path: &str, kind: &str, (begins, ends): (&str, &str), length: usize) -> Answer {
     let filling = "a".repeat(length - begins.len() - ends.len());
     let body = [begins, &filling, ends].concat();
     let (header, body) = match framing {
-        Framing::Length => (format!("Content-Length: {length}"), body),
-        Framing::Chunks => {
+        BodyFraming::Length => (format!("Content-Length: {length}"), body),
+        BodyFraming::Chunks => {
             let chunks = body.as_bytes().chunks(1000).map(|chunk| String::from_utf8_lossy(chunk));
             let chunks: String = chunks.map(|chunk| format!("{:x}\r\n{chunk}\r\n", chunk.len())).collect();
             ("Transfer-Encoding: chunked".to_owned(), format!("{chunks}0\r\n\r\n"))
@@ -44,7 +44,7 @@ async fn send(pod: &Pod, framing: Framing, path: &str, kind: &str, (begins, ends
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_and_a_json_body_of_16_kib_are_read_and_larger_ones_refused(
-    #[values(Framing::Length, Framing::Chunks)] framing: Framing,
+    #[values(BodyFraming::Length, BodyFraming::Chunks)] framing: BodyFraming,
 ) {
     let pod = pod_with(LOCAL_ACCOUNTS).await;
     let form =

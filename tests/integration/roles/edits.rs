@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{PATIENCE, granted, log_lines};
 use crate::support::agent::Agent;
 use crate::support::fleet::Fleet;
-use crate::support::pod::{Pod, PodOptions, Ready};
+use crate::support::pod::{Pod, PodOptions, Readiness};
 use crate::support::scratch::Scratch;
 use crate::support::steps::{BOB, sign_in};
 use crate::support::wait;
@@ -120,7 +120,7 @@ async fn a_document_of_the_wrong_shape_is_refused_with_its_line() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_map_at_start_is_fatal_with_the_message_of_an_invalid_edit() {
     let volume = Volume::new(BAD);
-    let options = PodOptions { further: role_map_at(&volume.file()), ready: Ready::DontWait, ..PodOptions::new() };
+    let options = PodOptions { further: role_map_at(&volume.file()), ready: Readiness::DontWait, ..PodOptions::new() };
     let mut pod = Pod::start(options).await;
     let status = pod.process().wait_exit(PATIENCE).await;
     let log = plain(&pod.log());

@@ -36,14 +36,14 @@ teams:
 
 /// Three pods, a corporate provider (`corp`), a private one (`partner`) and local accounts. Ada has a local account, and has
 /// linked alice at `corp` and carol at `partner`.
-struct Linked {
+struct LinkedUser {
     fleet: Fleet,
     user: String,
     /// Ada's browser, with the session of her local account.
     agent: Agent,
 }
 
-impl Linked {
+impl LinkedUser {
     async fn start(adjust: impl FnOnce(FleetBuilder<'_>) -> FleetBuilder<'_>) -> Self {
         let builder = Fleet::builder().pods(3).cluster().idp().idp().local_accounts();
         let with_map = |pod: &mut PodOptions| pod.role_map = Some(ROLE_MAP.to_owned());
@@ -92,22 +92,22 @@ impl Linked {
 }
 
 /// Links an identity to the user who is signed in.
-async fn link(fleet: &Fleet, agent: &Agent, provider: &str, idp: &Idp, person: TestUser) {
+async fn link(fleet: &Fleet, agent: &Agent, provider: &str, idp: &Idp, user: TestUser) {
     let page = agent.get(&fleet.pod(0).public("/vestibule/sign-in")).await;
     let is_link = |fields: &[(String, String)]| fields.iter().any(|(name, value)| name == "action" && value == "link");
     let form = page.forms().into_iter().find(|form| is_link(&form.fields));
     let away = agent.submit(&form.unwrap_or_else(|| panic!("{}", page.body)), &[("provider", provider)]).await;
     let address = away.links().into_iter().find(|link| link.query().is_some_and(|query| query.contains("code_challenge")));
     let page = agent.get(address.unwrap_or_else(|| panic!("{}", away.body)).as_str()).await;
-    let callback = at_provider(idp, agent, page, person).await;
+    let callback = at_provider(idp, agent, page, user).await;
     let done = agent.get(&at(fleet.pod(1), &callback)).await;
     assert_eq!(done.status, 303, "{}", done.body);
 }
 
-async fn sign_in_with(pod: &Pod, provider: &str, idp: &Idp, person: TestUser) -> String {
+async fn sign_in_with(pod: &Pod, provider: &str, idp: &Idp, user: TestUser) -> String {
     let agent = Agent::new();
     let page = agent.get(&pod.public(&format!("/sso/login?provider={provider}"))).await;
-    let callback = at_provider(idp, &agent, page, person).await;
+    let callback = at_provider(idp, &agent, page, user).await;
     let done = agent.get(&at(pod, &callback)).await;
     assert_eq!(done.status, 303, "{}", done.body);
     session_of(&agent)
@@ -149,7 +149,7 @@ const VIEWER: &str = "internal_user_viewer  ada@example.org";
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_in_otherwise_does_not_renew_the_role_of_an_identity_that_is_no_longer_used() {
     let seconds = BOUND.as_secs();
-    let linked = Linked::start(|fleet| fleet.yaml(format!("sessions: {{idle: {seconds}s, absolute: {seconds}s}}\n"))).await;
+    let linked = LinkedUser::start(|fleet| fleet.yaml(format!("sessions: {{idle: {seconds}s, absolute: {seconds}s}}\n"))).await;
     let verified = Instant::now();
     assert_eq!(role(&check_session(linked.fleet.pod(0), &linked.session()).await), ADMIN);
     // Signs in with the other two identities, again and again, until the corporate one has expired.
@@ -175,7 +175,7 @@ async fn signing_in_otherwise_does_not_renew_the_role_of_an_identity_that_is_no_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_and_keys_have_limits_of_their_own_and_each_identity_its_own_time() {
-    let linked = Linked::start(|fleet| fleet).await;
+    let linked = LinkedUser::start(|fleet| fleet).await;
     let session = linked.private_session(1).await;
     let key = create_key(linked.fleet.pod(0), Auth::Session(&linked.session()), json!({})).await;
     let check_of = async |pod: &Pod, key: &ApiKey| check_key(pod, &key.key).await;
@@ -237,7 +237,7 @@ async fn a_token_keeps_no_pinned_role_of_an_expired_identity() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn identities_of_a_released_version_count_from_the_last_sign_in() {
-    let linked = Linked::start(|fleet| fleet).await;
+    let linked = LinkedUser::start(|fleet| fleet).await;
     let session = linked.corporate_session(0).await;
     let key = create_key(linked.fleet.pod(0), Auth::Session(&session), json!({})).await;
     let released = |user: &mut vestibule::users::User, ago: Duration| {
@@ -266,7 +266,7 @@ async fn identities_of_a_released_version_count_from_the_last_sign_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn administrators_see_the_times_and_an_absent_user_keeps_the_rank() {
-    let linked = Linked::start(|fleet| fleet.yaml("admin_roles: [proxy_admin, org_admin]\n")).await;
+    let linked = LinkedUser::start(|fleet| fleet.yaml("admin_roles: [proxy_admin, org_admin]\n")).await;
     let lower = linked.fleet.create_user("lower@example.org", "org_admin").await;
     let explain = async |credential: &str| {
         let question = json!({"user_id": linked.user, "credential": credential});
@@ -285,8 +285,8 @@ async fn administrators_see_the_times_and_an_absent_user_keeps_the_rank() {
     let shown = linked.identities(&lower.cookie).await;
     assert_eq!(shown.len(), 3);
     let path = format!("/vestibule/api/people/{}", linked.user);
-    let person = get(linked.fleet.pod(0), lower.auth(), &path).await;
-    assert_eq!(person["user_role"], "internal_user_viewer");
+    let user = get(linked.fleet.pod(0), lower.auth(), &path).await;
+    assert_eq!(user["user_role"], "internal_user_viewer");
     let (disable, invite) = (format!("{path}/disable"), "/vestibule/api/invitations");
     post(linked.fleet.pod(0), lower.auth(), &disable, json!({})).await.assert(403, "access_denied");
     call(linked.fleet.pod(0), lower.auth(), Method::DELETE, &path, None).await.assert(403, "access_denied");

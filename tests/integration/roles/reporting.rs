@@ -11,14 +11,14 @@ use crate::support::wait;
 #[tokio::test(flavor = "multi_thread")]
 async fn each_login_is_counted_by_role_and_its_log_line_names_the_rule() {
     let fleet = with_map(ROLE_MAP, |_| ()).await;
-    let people = [
+    let users = [
         (ALICE, "proxy_admin", "rules[0]", 2),
         (BOB, "internal_user", "rules[1]", 1),
         (CAROL, "internal_user_viewer", "default_role", 1),
     ];
-    for (person, role, rule, times) in people {
+    for (user, role, rule, times) in users {
         for _ in 0..times {
-            assert_eq!(grant_after_login(&fleet, person).await.0, role);
+            assert_eq!(grant_after_login(&fleet, user).await.0, role);
         }
         let (label, text) = (format!("role=\"{role}\""), fleet.pod(0).log());
         let counted = fleet.pod(0).metric("vestibule_logins_by_role_total", &["provider=\"corp\"", &label]).await;

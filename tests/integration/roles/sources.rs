@@ -65,8 +65,8 @@ async fn a_user_without_a_named_source_is_refused_if_the_map_says_refuse() {
         pod.further.push_str(CONTACT);
     };
     let fleet = Fleet::builder().idp_with(|idp| idp.token_format = TokenFormat::Opaque).config(adjust).start().await;
-    for person in [ALICE, BOB] {
-        let page = final_page_of_login(&fleet, person).await;
+    for user in [ALICE, BOB] {
+        let page = final_page_of_login(&fleet, user).await;
         assert_page(&page, 403, "Your roles could not be read");
         assert_not_signed_in(&page);
         assert!(page.body.contains("(#access)") && !page.body.contains("<desk>"), "{}", page.body);

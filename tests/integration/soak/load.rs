@@ -29,11 +29,11 @@ const PACE: Duration = Duration::from_millis(20);
 const VISITS_PER_SIGN_OUT: usize = 3;
 
 pub struct Load {
-    shared: Arc<Shared>,
+    shared: Arc<SharedLoad>,
     tasks: JoinSet<()>,
 }
 
-struct Shared {
+struct SharedLoad {
     site: Arc<GatewayInfo>,
     ledger: Arc<Ledger>,
     residents: Arc<[CachedUser]>,
@@ -48,7 +48,7 @@ struct Shared {
 impl Load {
     /// Runs until [`Load::end`].
     pub fn start(fleet: &Fleet, ledger: &Arc<Ledger>, residents: &Arc<[CachedUser]>) -> Self {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedLoad {
             site: Arc::clone(fleet.nginx().info()),
             ledger: Arc::clone(ledger),
             residents: Arc::clone(residents),
@@ -89,7 +89,7 @@ impl Load {
     }
 }
 
-impl Shared {
+impl SharedLoad {
     async fn sign_in_and_out(self: Arc<Self>) {
         while !self.is_stopped() {
             let number = self.begun.fetch_add(1, Ordering::Relaxed);

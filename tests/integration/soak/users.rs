@@ -34,7 +34,7 @@ pub struct CachedUser {
 /// A fleet with nginx, and a provider that signs in the user of the login hint without a form.
 pub fn builder<'a>() -> FleetBuilder<'a> {
     let accounts = |idp: &mut IdpOptions| {
-        idp.accounts = (0..USERS).map(person).chain([warden()]).collect();
+        idp.accounts = (0..USERS).map(user_account).chain([warden()]).collect();
         idp.auto_login = Some(name_of(0));
     };
     Fleet::builder().heavy().idp_with(accounts).nginx()
@@ -104,11 +104,11 @@ impl Fleet {
     }
 }
 
-pub fn name_of(person: usize) -> String {
-    format!("person-{}", person % USERS)
+pub fn name_of(user: usize) -> String {
+    format!("person-{}", user % USERS)
 }
 
-fn person(number: usize) -> Account {
+fn user_account(number: usize) -> Account {
     let name = name_of(number);
     Account {
         claims: json!({"preferred_username": name, "email": format!("{name}@example.com"), "groups": ["/engineering/load"]}),

@@ -15,8 +15,8 @@ use vestibule::store::{
 };
 
 use super::steps::{
-    DEADLINE, Shared, any_shard, done, fresh, fresh_id, fresh_in, put, putting, receive, replacing, sequence, sequences, value,
-    within,
+    DEADLINE, SharedStore, any_shard, done, fresh, fresh_id, fresh_in, put, putting, receive, replacing, sequence, sequences,
+    value, within,
 };
 use crate::support::wait::{timed, until};
 
@@ -36,7 +36,7 @@ macro_rules! statements {
 }
 
 /// Runs all statements on this store one after the other: no other commits occur in a shard.
-pub async fn holds(store: Shared) {
+pub async fn holds(store: SharedStore) {
     within("the store to be ready", store.ready()).await;
     statements!(
         store,
@@ -80,13 +80,13 @@ async fn run_statement(name: &str, shown: impl Future<Output = ()>) {
     }
 }
 
-async fn a_record_that_was_never_written_is_absent(store: Shared) {
+async fn a_record_that_was_never_written_is_absent(store: SharedStore) {
     for kind in [RecordKind::Flow, RecordKind::User, RecordKind::Identity, RecordKind::Session] {
         assert_eq!(value(&store, &fresh(kind)).await, None);
     }
 }
 
-async fn a_record_is_read_with_the_version_of_its_commit(store: Shared) {
+async fn a_record_is_read_with_the_version_of_its_commit(store: SharedStore) {
     let every_byte: Vec<u8> = (0..=255).collect();
     for text in [&b""[..], b":", b"1:0011223344556677:x", b"\0\r\n$5\r\n", &every_byte] {
         let key = fresh(RecordKind::User);
@@ -98,7 +98,7 @@ async fn a_record_is_read_with_the_version_of_its_commit(store: Shared) {
     }
 }
 
-async fn a_large_record_is_read_back(store: Shared) {
+async fn a_large_record_is_read_back(store: SharedStore) {
     let (key, large) = (fresh(RecordKind::User), vec![0xA5; 100 * 1024]);
     let mut messages = store.invalidation_messages();
     let mut commit = putting(&key, &large);
@@ -108,7 +108,7 @@ async fn a_large_record_is_read_back(store: Shared) {
     assert!(receive(&mut messages, &[commit.token]).await[0].body == large);
 }
 
-async fn a_commit_whose_preconditions_hold_is_written_completely(store: Shared) {
+async fn a_commit_whose_preconditions_hold_is_written_completely(store: SharedStore) {
     let shard = any_shard();
     let [known, deleted, new, other] = [0; 4].map(|_| fresh_in(shard, RecordKind::Session));
     let version = put(&store, &known, b"one").await;
@@ -128,7 +128,7 @@ async fn a_commit_whose_preconditions_hold_is_written_completely(store: Shared) 
     assert_eq!(store.list(&index, None, 10).await.unwrap(), ["a", "b"]);
 }
 
-async fn a_conflict_writes_nothing_and_publishes_nothing(store: Shared) {
+async fn a_conflict_writes_nothing_and_publishes_nothing(store: SharedStore) {
     let shard = any_shard();
     let [known, absent, kept, unwritten] = [0; 4].map(|_| fresh_in(shard, RecordKind::User));
     let version = put(&store, &known, b"known").await;
@@ -163,7 +163,7 @@ async fn a_conflict_writes_nothing_and_publishes_nothing(store: Shared) {
     assert_eq!(first_message_after(&mut messages, shard, before).await.sequence, after);
 }
 
-async fn another_number_or_token_of_a_version_is_a_conflict(store: Shared) {
+async fn another_number_or_token_of_a_version_is_a_conflict(store: SharedStore) {
     let key = fresh(RecordKind::User);
     let right = put(&store, &key, b"value").await;
     let wrong = [
@@ -181,7 +181,7 @@ async fn another_number_or_token_of_a_version_is_a_conflict(store: Shared) {
     assert_eq!(value(&store, &key).await.as_deref(), Some(&b"new"[..]));
 }
 
-async fn a_deleted_record_is_absent(store: Shared) {
+async fn a_deleted_record_is_absent(store: SharedStore) {
     let key = fresh(RecordKind::Session);
     put(&store, &key, b"value").await;
     for _ in 0..2 {
@@ -195,7 +195,7 @@ async fn a_deleted_record_is_absent(store: Shared) {
     done(&store, &again).await;
 }
 
-async fn a_record_expires_after_its_lifetime_and_not_before(store: Shared) {
+async fn a_record_expires_after_its_lifetime_and_not_before(store: SharedStore) {
     const LIFE: Duration = Duration::from_millis(400);
     let shard = any_shard();
     let [short, lasting] = [0; 2].map(|_| fresh_in(shard, RecordKind::Flow));
@@ -215,7 +215,7 @@ async fn a_record_expires_after_its_lifetime_and_not_before(store: Shared) {
     done(&store, &again).await;
 }
 
-async fn a_write_replaces_the_lifetime(store: Shared) {
+async fn a_write_replaces_the_lifetime(store: SharedStore) {
     const LIFE: Duration = Duration::from_millis(200);
     let shard = any_shard();
     let [kept, recreated, clock] = [0; 3].map(|_| fresh_in(shard, RecordKind::Flow));
@@ -234,7 +234,7 @@ async fn a_write_replaces_the_lifetime(store: Shared) {
     }
 }
 
-async fn reencryption_keeps_version_and_lifetime(store: Shared) {
+async fn reencryption_keeps_version_and_lifetime(store: SharedStore) {
     const LIFE: Duration = Duration::from_secs(3);
     let shard = any_shard();
     let [short, lasting] = [0; 2].map(|_| fresh_in(shard, RecordKind::Flow));
@@ -263,7 +263,7 @@ async fn reencryption_keeps_version_and_lifetime(store: Shared) {
     assert_eq!(store.commit(&late).await, Ok(Err(Conflict)), "the record has changed");
 }
 
-async fn a_retried_operation_has_the_first_outcome_and_runs_once(store: Shared) {
+async fn a_retried_operation_has_the_first_outcome_and_runs_once(store: SharedStore) {
     let key = fresh(RecordKind::User);
     let mut messages = store.invalidation_messages();
     let mut commit = putting(&key, b"first");
@@ -283,7 +283,7 @@ async fn a_retried_operation_has_the_first_outcome_and_runs_once(store: Shared) 
     assert_eq!(messages_received.iter().map(|message| message.sequence).collect::<Vec<_>>(), [first, later, last]);
 }
 
-async fn there_are_64_sequences_and_a_commit_increments_its_own(store: Shared) {
+async fn there_are_64_sequences_and_a_commit_increments_its_own(store: SharedStore) {
     let before = sequences(&store).await;
     assert_eq!(before.len(), 64);
     let mut expected = before.clone();
@@ -296,7 +296,7 @@ async fn there_are_64_sequences_and_a_commit_increments_its_own(store: Shared) {
     assert_eq!(expected[0], before[0]);
 }
 
-async fn messages_of_a_shard_are_ordered_and_chained(store: Shared) {
+async fn messages_of_a_shard_are_ordered_and_chained(store: SharedStore) {
     const EACH: usize = 20;
     let shards: Vec<Shard> = Shard::all().step_by(9).collect();
     let before = sequences(&store).await;
@@ -317,7 +317,7 @@ async fn messages_of_a_shard_are_ordered_and_chained(store: Shared) {
 }
 
 /// Commits with binary messages; returns the body of each commit token.
-async fn publish_messages(store: Shared, shard: Shard, times: usize) -> Vec<(CommitToken, Vec<u8>)> {
+async fn publish_messages(store: SharedStore, shard: Shard, times: usize) -> Vec<(CommitToken, Vec<u8>)> {
     let mut sent = Vec::new();
     for _ in 0..times {
         let mut commit = putting(&fresh_in(shard, RecordKind::User), b"");
@@ -328,7 +328,7 @@ async fn publish_messages(store: Shared, shard: Shard, times: usize) -> Vec<(Com
     sent
 }
 
-async fn an_index_is_listed_in_order_and_page_by_page(store: Shared) {
+async fn an_index_is_listed_in_order_and_page_by_page(store: SharedStore) {
     let (index, mut ids) = (Index::new(any_shard(), fresh_id()), Vec::new());
     assert!(store.list(&index, None, 10).await.unwrap().is_empty());
     for number in 0..25 {
@@ -356,7 +356,7 @@ async fn an_index_is_listed_in_order_and_page_by_page(store: Shared) {
     assert_eq!(store.list(&index, None, 5).await.unwrap(), [&ids[..4], &ids[5..6]].concat());
 }
 
-async fn an_index_lives_as_long_as_its_longest_lived_member(store: Shared) {
+async fn an_index_lives_as_long_as_its_longest_lived_member(store: SharedStore) {
     let shard = any_shard();
     let (mixed, lasting) = (Index::new(shard, fresh_id()), Index::new(shard, fresh_id()));
     let (short, long) = (Ttl::For(Duration::from_secs(1)), Ttl::For(Duration::from_secs(5)));
@@ -379,7 +379,7 @@ async fn an_index_lives_as_long_as_its_longest_lived_member(store: Shared) {
     assert_eq!(store.list(&lasting, None, 9).await.unwrap(), ["a", "b", "c"]);
 }
 
-async fn indices_and_members_are_separate(store: Shared) {
+async fn indices_and_members_are_separate(store: SharedStore) {
     let shard = any_shard();
     let [one, other] = [0; 2].map(|_| Index::new(shard, fresh_id()));
     let mut commit = Commit::new(shard);
@@ -397,7 +397,7 @@ async fn indices_and_members_are_separate(store: Shared) {
     assert!(store.list(&other, None, 10).await.unwrap().is_empty());
 }
 
-async fn a_quota_is_shared_and_returns_the_time_until_its_reset(store: Shared) {
+async fn a_quota_is_shared_and_returns_the_time_until_its_reset(store: SharedStore) {
     let quota = Quota { limit: 10, window: Duration::from_secs(60) };
     let (key, other) = (fresh(RecordKind::Counter), fresh(RecordKind::Counter));
     let spent = join_all((0..30).map(|_| store.spend(&key, quota))).await;
@@ -415,7 +415,7 @@ async fn a_quota_is_shared_and_returns_the_time_until_its_reset(store: Shared) {
     assert_eq!(store.spend(&other, quota).await, Ok(QuotaUsage::Within { left: 9 }));
 }
 
-async fn a_quota_is_reset_after_its_window(store: Shared) {
+async fn a_quota_is_reset_after_its_window(store: SharedStore) {
     let quota = Quota { limit: 1, window: Duration::from_millis(300) };
     let key = fresh(RecordKind::Counter);
     assert_eq!(store.spend(&key, quota).await, Ok(QuotaUsage::Within { left: 0 }));
@@ -430,7 +430,7 @@ async fn a_quota_is_reset_after_its_window(store: Shared) {
     assert_eq!(left, 0);
 }
 
-async fn a_scan_returns_exactly_the_keys_of_its_kind(store: Shared) {
+async fn a_scan_returns_exactly_the_keys_of_its_kind(store: SharedStore) {
     // No other run_statement writes identities without expiry.
     let expected: BTreeSet<RecordKey> =
         Shard::all().flat_map(|shard| (0..10).map(move |_| fresh_in(shard, RecordKind::Identity))).collect();
@@ -447,7 +447,7 @@ async fn a_scan_returns_exactly_the_keys_of_its_kind(store: Shared) {
     assert!(users.iter().filter(|key| key.id.starts_with("}:identity:")).count() == 64);
 }
 
-async fn scan(store: &Shared, kind: RecordKind) -> BTreeSet<RecordKey> {
+async fn scan(store: &SharedStore, kind: RecordKind) -> BTreeSet<RecordKey> {
     let (mut found, mut cursor) = (BTreeSet::new(), Cursor::default());
     loop {
         let page = store.scan(kind, cursor).await.unwrap();
@@ -458,7 +458,7 @@ async fn scan(store: &Shared, kind: RecordKind) -> BTreeSet<RecordKey> {
     }
 }
 
-async fn of_50_commits_with_the_same_version_one_succeeds(store: Shared) {
+async fn of_50_commits_with_the_same_version_one_succeeds(store: SharedStore) {
     let key = fresh(RecordKind::User);
     let start = put(&store, &key, b"start").await;
     let commits: Vec<Commit> = (0..50u8).map(|number| replacing(&key, start, &[number])).collect();
@@ -470,10 +470,10 @@ async fn of_50_commits_with_the_same_version_one_succeeds(store: Shared) {
     assert_eq!(sequence(&store, key.shard).await.number, start.number + 1);
 }
 
-async fn of_50_consumers_of_a_record_one_succeeds(store: Shared) {
+async fn of_50_consumers_of_a_record_one_succeeds(store: SharedStore) {
     let key = fresh(RecordKind::Flow);
     put(&store, &key, b"waiting").await;
-    let take = async |store: Shared| {
+    let take = async |store: SharedStore| {
         let found = store.get(&key).await.unwrap().expect("a tombstone stays");
         let taken =
             found.ciphertext == b"waiting" && store.commit(&replacing(&key, found.version, b"taken")).await.unwrap().is_ok();
@@ -484,10 +484,10 @@ async fn of_50_consumers_of_a_record_one_succeeds(store: Shared) {
     assert_eq!(value(&store, &key).await.as_deref(), Some(&b"taken"[..]));
 }
 
-async fn versions_make_concurrent_counting_exact(store: Shared) {
+async fn versions_make_concurrent_counting_exact(store: SharedStore) {
     let key = fresh(RecordKind::User);
     put(&store, &key, &[0]).await;
-    let count = async |store: Shared| {
+    let count = async |store: SharedStore| {
         for _ in 0..10 {
             while !add_one(&store, &key).await {}
         }
@@ -496,13 +496,13 @@ async fn versions_make_concurrent_counting_exact(store: Shared) {
     assert_eq!(value(&store, &key).await, Some(vec![80]));
 }
 
-async fn add_one(store: &Shared, key: &RecordKey) -> bool {
+async fn add_one(store: &SharedStore, key: &RecordKey) -> bool {
     let found = store.get(key).await.unwrap().expect("no test deletes it");
     store.commit(&replacing(key, found.version, &[found.ciphertext[0] + 1])).await.unwrap().is_ok()
 }
 
 /// Runs each commit in a task.
-async fn commit_concurrently(store: &Shared, commits: &[Commit]) -> Vec<Result<Result<Sequence, Conflict>, Error>> {
+async fn commit_concurrently(store: &SharedStore, commits: &[Commit]) -> Vec<Result<Result<Sequence, Conflict>, Error>> {
     let tasks = commits.iter().cloned().map(|commit| {
         let store = Arc::clone(store);
         tokio::spawn(async move { store.commit(&commit).await })
@@ -520,6 +520,6 @@ async fn first_message_after(messages: &mut Receiver<InvalidationMessage>, shard
     }
 }
 
-async fn until_absent(store: &Shared, key: &RecordKey) {
+async fn until_absent(store: &SharedStore, key: &RecordKey) {
     until("the record to expire", DEADLINE, async || value(store, key).await.is_none().then_some(())).await;
 }

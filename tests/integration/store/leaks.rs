@@ -21,7 +21,7 @@ use crate::support::local_accounts::LOCAL_ACCOUNTS;
 use crate::support::local_accounts::{self, OTHER_PASSWORD, PASSWORD};
 use crate::support::pod::{Pod, PodOptions, key_ring};
 use crate::support::records::PREFIX;
-use crate::support::redis::{DumpedRecord, Options, Secured, Standalone, secured};
+use crate::support::redis::{DumpedRecord, Options, SecuredRedis, Standalone, secured};
 use crate::support::scratch::Scratch;
 use crate::support::steps::{ALICE, SESSION, at_provider};
 use crate::support::wait::until;
@@ -36,12 +36,12 @@ const WRONG: &str = "a wrong password/that somebody typed";
 const ADA: &str = "ada@example.com";
 
 /// All secrets of a pod's configuration: the first pod has them inline, the second one in files.
-struct Configured {
+struct ConfiguredSecrets {
     files: Scratch,
     assertion: String,
 }
 
-impl Configured {
+impl ConfiguredSecrets {
     fn new() -> Self {
         let (files, assertion) = (Scratch::new("secrets"), new_signing_key(SigningAlgorithm::Es256));
         files.write("redis", REDIS_PASSWORD);
@@ -105,7 +105,7 @@ impl Refusals {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_in_a_record_a_log_a_metric_or_a_refusal() {
-    let configured = Configured::new();
+    let configured = ConfiguredSecrets::new();
     let user = format!("--user vestibule on >{REDIS_PASSWORD} ~* &* +@all");
     let redis =
         Standalone::start(Options { arguments: user.split(' ').map(str::to_owned).collect(), ..Options::default() }).await;
@@ -148,7 +148,7 @@ async fn no_secret_is_in_a_record_a_log_a_metric_or_a_refusal() {
 
 /// Logins on both pods, one abandoned and one completed, and every refusal on the way.
 async fn run_logins(fleet: &Fleet, secrets: &mut Secrets, refusals: &mut Refusals) {
-    let mut people = Vec::new();
+    let mut browsers = Vec::new();
     for pod in [0, 1, 0] {
         let agent = Agent::new();
         let callback = start_login(fleet, pod, &agent, secrets).await;
@@ -161,17 +161,17 @@ async fn run_logins(fleet: &Fleet, secrets: &mut Secrets, refusals: &mut Refusal
         refusals.page(Agent::new().get(callback.as_str()).await);
         let cookie = agent.cookie("localhost", SESSION).expect("a session's cookie").value;
         secrets.add("session cookie", &cookie);
-        people.push(Browser { agent, cookie });
+        browsers.push(Browser { agent, cookie });
     }
     let target = start_login(fleet, 1, &Agent::new(), secrets).await;
     refusals.page(Agent::new().get(&target.as_str().replace("state=", "state=x")).await);
-    fleet.sign_out(1, &people[2]).await;
-    refusals.page(people[2].agent.get_with(&fleet.pods[0].check("/auth/nginx"), &as_nginx(&people[2].cookie)).await);
-    refusals.page(people[0].agent.post(&fleet.pods[0].public("/sso/logout"), &[("csrf", &people[0].cookie)]).await);
-    for secret in [parameter(&target, "state"), parameter(&target, "code"), people[0].cookie.clone()] {
+    fleet.sign_out(1, &browsers[2]).await;
+    refusals.page(browsers[2].agent.get_with(&fleet.pods[0].check("/auth/nginx"), &as_nginx(&browsers[2].cookie)).await);
+    refusals.page(browsers[0].agent.post(&fleet.pods[0].public("/sso/logout"), &[("csrf", &browsers[0].cookie)]).await);
+    for secret in [parameter(&target, "state"), parameter(&target, "code"), browsers[0].cookie.clone()] {
         send_misplaced_secret(&fleet.pods[1], &secret, refusals).await;
     }
-    use_keys(fleet, &people[0], secrets, refusals).await;
+    use_keys(fleet, &browsers[0], secrets, refusals).await;
 }
 
 async fn start_login(fleet: &Fleet, pod: usize, agent: &Agent, secrets: &mut Secrets) -> Url {
@@ -307,7 +307,7 @@ fn parameter(url: &Url, name: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_with_the_most_verbose_log_logs_no_password() {
-    let redis = Secured::start("the-first-password").await;
+    let redis = SecuredRedis::start("the-first-password").await;
     let (_ring, file) = key_ring();
     let mut options = PodOptions::new();
     options.store = vec![

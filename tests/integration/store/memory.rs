@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use vestibule::store::{Commit, CommitIntent, Error, Index, Precondition, RecordKind, Replication, SequenceEffect, Ttl};
 
 use super::steps::{
-    DEADLINE, Shared, any_shard, done, fresh, fresh_id, fresh_in, put, putting, receive, sequence, value, within,
+    DEADLINE, SharedStore, any_shard, done, fresh, fresh_id, fresh_in, put, putting, receive, sequence, value, within,
 };
 use crate::support::records::{connection, redis_store, start};
 use crate::support::redis::{Options, Standalone};
@@ -33,7 +33,7 @@ async fn a_full_server_that_does_not_know_script_flags_runs_revocations() {
     assert!(compiled.contains("errorstat_ERR:"), "the server has refused the flags: {compiled}");
 }
 
-async fn revokes_without_memory(redis: &Standalone, store: Shared) {
+async fn revokes_without_memory(redis: &Standalone, store: SharedStore) {
     within("the store to be ready", store.ready()).await;
     let shard = any_shard();
     let [user, session, flow] = [RecordKind::User, RecordKind::Session, RecordKind::Flow].map(|kind| fresh_in(shard, kind));
@@ -72,7 +72,7 @@ async fn revokes_without_memory(redis: &Standalone, store: Shared) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_reports_whether_it_has_free_memory() {
     let redis = Standalone::start(Options::default()).await;
-    let store = redis_store(&connection(&redis.url())) as Shared;
+    let store = redis_store(&connection(&redis.url())) as SharedStore;
     within("the store to be ready", store.ready()).await;
     assert!(store.has_free_memory().await, "there is no limit");
     for (limit, has_free_memory) in [("1", false), ("0", true), ("1", false), ("100gb", true)] {

@@ -1,9 +1,9 @@
 //! The log names the reason for which Redis cannot be used, once, and a pod becomes ready when the reason is gone.
 
 use crate::support::fleet::Fleet;
-use crate::support::pod::{Pod, PodOptions, Ready, key_ring};
+use crate::support::pod::{Pod, PodOptions, Readiness, key_ring};
 use crate::support::ports;
-use crate::support::redis::{Cluster, Options, Secured, SecuredOptions, Sentinel, Standalone, secured};
+use crate::support::redis::{Cluster, Options, SecuredOptions, SecuredRedis, Sentinel, Standalone, secured};
 use crate::support::scratch::Scratch;
 use crate::support::wait::until;
 
@@ -17,13 +17,13 @@ const NAMES: &str = "DNS:redis.example.com";
 /// A pod that uses this store, and its key ring.
 async fn start_pod(store: Vec<String>) -> (Pod, Scratch) {
     let (ring, file) = key_ring();
-    let mut options = PodOptions { store, ready: Ready::DontWait, ..PodOptions::new() };
+    let mut options = PodOptions { store, ready: Readiness::DontWait, ..PodOptions::new() };
     options.key_ring_file = Some(file);
     (Pod::start(options).await, ring)
 }
 
 /// The fields of `store` for this server.
-fn fields(redis: &Secured, further: &[&str]) -> Vec<String> {
+fn fields(redis: &SecuredRedis, further: &[&str]) -> Vec<String> {
     let mut fields = vec![
         format!("url: {}", redis.url()),
         format!("username: {}", secured::USER),
@@ -78,10 +78,10 @@ fn sentinel_service() -> &'static str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reason_of_each_rejected_certificate_is_logged() {
-    let redis = Secured::start(PASSWORD).await;
-    let misnamed = Secured::start_with(PASSWORD, SecuredOptions { names: NAMES, ..SecuredOptions::default() }).await;
+    let redis = SecuredRedis::start(PASSWORD).await;
+    let misnamed = SecuredRedis::start_with(PASSWORD, SecuredOptions { names: NAMES, ..SecuredOptions::default() }).await;
     let required = SecuredOptions { requires_client_certificate: true, ..SecuredOptions::default() };
-    let strict = Secured::start_with(PASSWORD, required).await;
+    let strict = SecuredRedis::start_with(PASSWORD, required).await;
     let foreign = strict.foreign_client_files();
     let [certificate, key] = [&foreign.certificate, &foreign.key].map(|file| file.display().to_string());
     let (certificate, key) = (format!("cert_file: {certificate}"), format!("key_file: {key}"));
@@ -100,7 +100,7 @@ async fn the_reason_of_each_rejected_certificate_is_logged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reason_of_each_refused_user_is_logged() {
-    let redis = Secured::start(PASSWORD).await;
+    let redis = SecuredRedis::start(PASSWORD).await;
     let without_user =
         fields(&redis, &[]).into_iter().filter(|line| !line.starts_with("username") && !line.starts_with("password"));
     expect(without_user.collect(), "no_credentials").await;
@@ -124,7 +124,7 @@ async fn a_server_that_repeats_the_password_in_its_error_puts_it_into_no_log() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replaced_client_certificate_is_used_and_the_recovery_is_logged() {
     let required = SecuredOptions { requires_client_certificate: true, ..SecuredOptions::default() };
-    let redis = Secured::start_with(PASSWORD, required).await;
+    let redis = SecuredRedis::start_with(PASSWORD, required).await;
     let (accepted, configured) = (redis.client_files(), redis.foreign_client_files());
     let [certificate, key] = [&configured.certificate, &configured.key].map(|file| file.display().to_string());
     let (mut pod, _ring) = start_pod(fields(&redis, &[&format!("cert_file: {certificate}"), &format!("key_file: {key}")])).await;
@@ -140,7 +140,7 @@ async fn a_replaced_client_certificate_is_used_and_the_recovery_is_logged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_announces_addresses_is_used_with_the_name_in_its_certificates() {
     let options = SecuredOptions { names: NAMES, is_cluster: true, ..SecuredOptions::default() };
-    let redis = Secured::start_with(PASSWORD, options).await;
+    let redis = SecuredRedis::start_with(PASSWORD, options).await;
     expect(fields(&redis, &[]), "tls_name_mismatch").await;
     expect(fields(&redis, &["tls_server_name: other.example.com"]), "tls_name_mismatch").await;
     let (mut pod, _ring) = start_pod(fields(&redis, &[&format!("tls_server_name: {NAME}")])).await;

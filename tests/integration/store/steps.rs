@@ -12,7 +12,7 @@ use vestibule::store::{
 
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-pub type Shared = Arc<dyn Store>;
+pub type SharedStore = Arc<dyn Store>;
 
 /// The first message of each of these commits, in order of arrival. Copies may arrive later from every primary.
 pub async fn receive(messages: &mut Receiver<InvalidationMessage>, wanted: &[CommitToken]) -> Vec<InvalidationMessage> {
@@ -31,23 +31,23 @@ pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| panic!("waited {deadline:?} in vain for {what}"))
 }
 
-pub async fn value(store: &Shared, key: &RecordKey) -> Option<Vec<u8>> {
+pub async fn value(store: &SharedStore, key: &RecordKey) -> Option<Vec<u8>> {
     store.get(key).await.unwrap().map(|found| found.ciphertext)
 }
 
-pub async fn done(store: &Shared, commit: &Commit) -> Sequence {
+pub async fn done(store: &SharedStore, commit: &Commit) -> Sequence {
     store.commit(commit).await.expect("the store is there").expect("what is expected holds")
 }
 
-pub async fn put(store: &Shared, key: &RecordKey, text: &[u8]) -> Sequence {
+pub async fn put(store: &SharedStore, key: &RecordKey, text: &[u8]) -> Sequence {
     done(store, &putting(key, text)).await
 }
 
-pub async fn sequence(store: &Shared, shard: Shard) -> Sequence {
+pub async fn sequence(store: &SharedStore, shard: Shard) -> Sequence {
     sequences(store).await[shard.index()]
 }
 
-pub async fn sequences(store: &Shared) -> Vec<Sequence> {
+pub async fn sequences(store: &SharedStore) -> Vec<Sequence> {
     store.sequences().await.into_iter().map(Result::unwrap).collect()
 }
 

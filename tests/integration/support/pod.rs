@@ -13,7 +13,7 @@ const START: Duration = Duration::from_secs(20);
 
 /// The state in which [`Pod::start`] returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ready {
+pub enum Readiness {
     Wait,
     DontWait,
 }
@@ -53,7 +53,7 @@ pub struct PodOptions {
     pub environment: Vec<(String, String)>,
     /// True by default: most tests create keys and users by a session through the JSON API, which is faster than the pages.
     pub session_writes: bool,
-    pub ready: Ready,
+    pub ready: Readiness,
 }
 
 pub struct Pod {
@@ -84,7 +84,7 @@ impl PodOptions {
             further: String::new(),
             environment: Vec::new(),
             session_writes: true,
-            ready: Ready::Wait,
+            ready: Readiness::Wait,
         }
     }
 
@@ -164,7 +164,7 @@ impl Pod {
         let config = scratch.write("config.yaml", &options.yaml(role_map.as_ref()));
         let child = spawn(&options, &config, &scratch);
         let mut pod = Self { child, options, config, http: owner_client(), scratch };
-        if pod.options.ready == Ready::Wait {
+        if pod.options.ready == Readiness::Wait {
             pod.wait_ready().await;
         }
         pod

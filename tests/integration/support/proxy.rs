@@ -65,12 +65,12 @@ struct PendingLosses {
 struct ScheduledEnd {
     words: Vec<u8>,
     left: usize,
-    when: When,
+    when: CutTime,
 }
 
 /// The moment at which all connections end: before a request reaches the server, or after the server has executed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
+pub enum CutTime {
     Before,
     After,
 }
@@ -115,7 +115,7 @@ impl FaultProxy {
     }
 
     /// Passes `left` requests that contain `words`; the next one ends all connections like [`FaultProxy::refuse`].
-    pub fn end_at(&self, words: &str, left: usize, when: When) {
+    pub fn end_at(&self, words: &str, left: usize, when: CutTime) {
         self.lock().end = Some(ScheduledEnd { words: words.as_bytes().to_vec(), left, when });
     }
 
@@ -289,11 +289,11 @@ impl ConnectionProxy {
                 seen.send_replace(Observation::DoomedRequest);
             }
             match self.end_of(chunk) {
-                Some(When::Before) => {
+                Some(CutTime::Before) => {
                     refuse(&self.switch);
                     return None;
                 }
-                Some(When::After) => drop(seen.send_replace(Observation::LastRequest)),
+                Some(CutTime::After) => drop(seen.send_replace(Observation::LastRequest)),
                 None => {}
             }
             to.write_all(chunk).await.ok()?;
@@ -396,7 +396,7 @@ impl ConnectionProxy {
     }
 
     /// The requested end, if it occurs at this request.
-    fn end_of(&self, chunk: &[u8]) -> Option<When> {
+    fn end_of(&self, chunk: &[u8]) -> Option<CutTime> {
         let mut losses = self.lock();
         let end = losses.end.as_mut().filter(|end| contains(chunk, &end.words))?;
         match end.left.checked_sub(1) {

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 pub use cluster::Cluster;
-pub use secured::{Secured, SecuredOptions};
+pub use secured::{SecuredOptions, SecuredRedis};
 pub use sentinel::Sentinel;
 
 use super::process::{Child, OnFailure};

@@ -54,20 +54,20 @@ pub fn login_address(pod: &Pod, rd: &str) -> String {
 }
 
 /// Signs in at the provider and returns the callback URL without opening it.
-pub async fn at_provider(idp: &Idp, agent: &Agent, page: Page, person: TestUser) -> Url {
-    let page = idp.sign_in(agent, page, person.name, person.password).await;
+pub async fn at_provider(idp: &Idp, agent: &Agent, page: Page, user: TestUser) -> Url {
+    let page = idp.sign_in(agent, page, user.name, user.password).await;
     page.location().unwrap_or_else(|| panic!("{}: no callback: {}", page.url, page.body))
 }
 
 /// Runs a login flow up to the callback URL.
-pub async fn until_callback(idp: &Idp, agent: &Agent, pod: &Pod, rd: &str, person: TestUser) -> Url {
+pub async fn until_callback(idp: &Idp, agent: &Agent, pod: &Pod, rd: &str, user: TestUser) -> Url {
     let page = begin(agent, pod, rd).await;
-    at_provider(idp, agent, page, person).await
+    at_provider(idp, agent, page, user).await
 }
 
 /// Runs a complete login flow on one pod.
-pub async fn sign_in(idp: &Idp, agent: &Agent, pod: &Pod, person: TestUser) -> String {
-    let callback = until_callback(idp, agent, pod, "/", person).await;
+pub async fn sign_in(idp: &Idp, agent: &Agent, pod: &Pod, user: TestUser) -> String {
+    let callback = until_callback(idp, agent, pod, "/", user).await;
     let page = agent.get(&at(pod, &callback)).await;
     assert_signed_in(&page);
     session_of(agent)

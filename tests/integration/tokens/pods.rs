@@ -33,7 +33,7 @@ async fn a_token_belongs_to_its_user_on_every_pod_and_is_refused_on_every_pod_wh
     let took = until_everywhere(&fleet.pods, "the token to be alice's", PATIENCE, async |pod| user(pod).await == alice).await;
     println!("known on three pods {took:?} after the sign-in");
     for (disabled, expected) in [(true, "401"), (false, alice.as_str())] {
-        fleet.change_user(&alice, |person| person.disabled = disabled).await;
+        fleet.change_user(&alice, |user| user.disabled = disabled).await;
         let took = until_everywhere(&fleet.pods, expected, PATIENCE, async |pod| user(pod).await == expected).await;
         println!("disabled {disabled}: seen on three pods after {took:?}");
     }

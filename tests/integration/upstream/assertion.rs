@@ -38,7 +38,7 @@ async fn an_upstream_verifies_assertions_and_refuses_requests_that_bypass_the_ga
     let fleet = fleet().await;
     let (upstream, nginx) = verifying(fleet).await;
     let (alice, bob, carol) = (fleet.signed_in(ALICE).await, fleet.signed_in(BOB).await, fleet.signed_in(CAROL).await);
-    let people = [
+    let users = [
         (
             alice,
             json!({"role": "proxy_admin", "teams": ["research"], "email": "alice@example.com", "preferred_username": "alice"}),
@@ -50,7 +50,7 @@ async fn an_upstream_verifies_assertions_and_refuses_requests_that_bypass_the_ga
         // carol's address is not verified.
         (carol, json!({"role": "internal_user_viewer", "teams": [], "preferred_username": "carol"})),
     ];
-    for (agent, mut expected) in people {
+    for (agent, mut expected) in users {
         let answer = ask(nginx.port(), "/vouched/x", &[("Cookie", &session_header(&agent))]).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         let (seen, session) = (answer.json(), agent.get(&fleet.url("/sso/session")).await.json());

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[tokio::test(flavor = "multi_thread")]
 async fn the_upstream_receives_a_credential_by_role_and_team() {
     let fleet = fleet().await;
-    let people = [fleet.session_header(ALICE).await, fleet.session_header(BOB).await, fleet.session_header(CAROL).await];
+    let users = [fleet.session_header(ALICE).await, fleet.session_header(BOB).await, fleet.session_header(CAROL).await];
     let (admins, all, data) =
         (json!("Bearer sk-upstream-for-admins"), json!("Bearer sk-upstream-for-all"), json!("Basic ZGF0YTp1cHN0cmVhbQ=="));
     let table = [
@@ -31,7 +31,7 @@ async fn the_upstream_receives_a_credential_by_role_and_team() {
         ("/none/../data/x", [&Value::Null; 3]),
     ];
     for (path, expected) in table {
-        for (cookie, expected) in people.iter().zip(expected) {
+        for (cookie, expected) in users.iter().zip(expected) {
             let seen = received(fleet, path, &[("Cookie", cookie)]).await;
             assert_eq!(&seen["authorization"], expected, "{path}: {seen}");
             assert_eq!(seen["cookie"], Value::Null, "{seen}");

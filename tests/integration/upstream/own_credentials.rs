@@ -12,14 +12,14 @@ use crate::support::raw_http::{self, Answer};
 use crate::support::steps::BOB;
 
 /// Credentials of one user: a live key, a revoked key, and the session's cookie.
-struct Own {
+struct OwnCredentials {
     live: String,
     revoked: String,
     session: String,
     cookie: String,
 }
 
-impl Own {
+impl OwnCredentials {
     async fn create(fleet: &Fleet) -> Self {
         let cookie = fleet.session_header(BOB).await;
         let session = cookie["vestibule=".len()..].to_owned();
@@ -61,7 +61,7 @@ fn untouched(answer: &Answer) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_header_passes_our_credential_on_paths_that_pass_the_clients_own() {
     let fleet = fleet().await;
-    let own = Own::create(fleet).await;
+    let own = OwnCredentials::create(fleet).await;
     for (path, cookie) in [("/open/x", "a=1"), ("/theirs/x", own.cookie.as_str())] {
         for name in CREDENTIAL_HEADERS {
             for value in own.tokens().into_iter().flat_map(spellings) {
@@ -84,7 +84,7 @@ async fn no_header_passes_our_credential_on_paths_that_pass_the_clients_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_doubled_header_with_our_credential_passes_neither_value() {
     let fleet = fleet().await;
-    let own = Own::create(fleet).await;
+    let own = OwnCredentials::create(fleet).await;
     for name in CREDENTIAL_HEADERS {
         for token in own.tokens() {
             for values in [["theirs", token], [token, "theirs"], [token, token]] {
@@ -105,7 +105,7 @@ async fn a_doubled_header_with_our_credential_passes_neither_value() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_authenticates_on_a_pass_rule_is_replaced_by_nothing() {
     let fleet = fleet().await;
-    let own = Own::create(fleet).await;
+    let own = OwnCredentials::create(fleet).await;
     let bearer = format!("bearer   {}", own.live);
     let seen = received(fleet, "/pass/x", &[("Authorization", &bearer)]).await;
     assert_eq!((&seen["authorization"], seen["x-auth-request-user"].is_string()), (&Value::Null, true), "{seen}");
@@ -121,7 +121,7 @@ async fn a_key_that_authenticates_on_a_pass_rule_is_replaced_by_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_spelling_of_our_cookies_passes() {
     let fleet = fleet().await;
-    let own = Own::create(fleet).await;
+    let own = OwnCredentials::create(fleet).await;
     let token = &own.session;
     let unusual = [
         format!("VESTIBULE={token}"),

@@ -143,7 +143,7 @@ pub fn faults_of_access_tokens() -> Vec<Case> {
         Case("another client's by RFC 9068", access_token(json!({"azp": null, "client_id": "other"})), "another client"),
         Case("another issuer's", access_token(json!({"iss": "https://evil.example.com"})), "iss is another issuer"),
         Case("of no issuer", access_token(json!({"iss": null})), "iss is missing"),
-        Case("another person's", access_token(json!({"sub": "eve"})), "another subject"),
+        Case("another user's", access_token(json!({"sub": "eve"})), "another subject"),
         Case("expired", access_token(json!({"exp": {"in": -600}})), "expired"),
         Case("without expiry", access_token(json!({"exp": null})), "exp is missing"),
         Case("not valid yet", access_token(json!({"nbf": {"in": 600}})), "not valid yet"),

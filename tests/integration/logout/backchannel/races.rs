@@ -3,14 +3,14 @@
 use futures::future::join_all;
 use serde_json::json;
 
-use super::{PATH, Scripted, answer, send};
+use super::{PATH, ScriptedFleet, answer, send};
 
 const ROUNDS: usize = 10;
 const CONCURRENT: usize = 12;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_concurrent_requests_with_one_token_on_three_pods_exactly_one_is_accepted() {
-    let site = Scripted::start().await;
+    let site = ScriptedFleet::start().await;
     for round in 0..ROUNDS {
         let sid = format!("s{round}");
         let session = site.sign_in(json!({"sub": "ada", "sid": sid})).await;
@@ -26,7 +26,7 @@ async fn of_concurrent_requests_with_one_token_on_three_pods_exactly_one_is_acce
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_tokens_for_one_session_are_all_accepted() {
-    let site = Scripted::start().await;
+    let site = ScriptedFleet::start().await;
     let session = site.sign_in(json!({"sub": "ada", "sid": "s1"})).await;
     let logouts = (0..CONCURRENT).map(|number| site.log_out(number, json!({"sid": "s1", "sub": "ada"})));
     for (status, _) in join_all(logouts).await {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{PATH, Scripted, answer, post, send};
+use super::{PATH, ScriptedFleet, answer, post, send};
 use crate::support::http_client;
 
 /// Faults of a logout token. The first ones are the negative plan of the certification of relying parties.
@@ -34,7 +34,7 @@ fn faults() -> Vec<(&'static str, Value)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_faulty_token_is_refused_by_every_pod_and_ends_no_session() {
-    let site = Scripted::start().await;
+    let site = ScriptedFleet::start().await;
     let session = site.sign_in(json!({"sub": "ada", "sid": "s1"})).await;
     for (number, (name, mut fault)) in faults().into_iter().enumerate() {
         let mut claims = json!({"sub": "ada", "sid": "s1"});
@@ -57,7 +57,7 @@ async fn a_faulty_token_is_refused_by_every_pod_and_ends_no_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_requests_are_refused_as_json() {
-    let site = Scripted::start_with(|builder| builder).await;
+    let site = ScriptedFleet::start_with(|builder| builder).await;
     let pod = site.fleet.pod(0);
     let token = site.token(json!({"claims": {"sid": "s1"}})).await;
     let long = "x".repeat(20_000);
@@ -85,7 +85,7 @@ async fn other_requests_are_refused_as_json() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_above_the_limit_get_429_with_retry_after() {
     let limits = "trusted_proxies: [127.0.0.0/8]\nrate_limits: {backchannel_logouts: 2}\n";
-    let site = Scripted::start_with(|builder| builder.yaml(limits)).await;
+    let site = ScriptedFleet::start_with(|builder| builder.yaml(limits)).await;
     let from = async |address: &str| {
         let token = site.token(json!({"claims": {"sid": "s1"}})).await;
         let request = http_client().post(site.fleet.pod(0).public(PATH)).header("x-forwarded-for", address);

@@ -10,11 +10,11 @@ use vestibule::store::{
 };
 
 use crate::store::steps::{
-    DEADLINE, Shared, any_shard, done, fresh, fresh_id, fresh_in, put, putting, receive, replacing, sequence, value,
+    DEADLINE, SharedStore, any_shard, done, fresh, fresh_id, fresh_in, put, putting, receive, replacing, sequence, value,
 };
 use crate::support::wait::until;
 
-pub async fn an_unsequenced_commit_advances_no_sequence_and_publishes_nothing(store: Shared) {
+pub async fn an_unsequenced_commit_advances_no_sequence_and_publishes_nothing(store: SharedStore) {
     let shard = any_shard();
     let [written, deleted] = [0; 2].map(|_| fresh_in(shard, RecordKind::Flow));
     put(&store, &deleted, b"old").await;
@@ -35,7 +35,7 @@ pub async fn an_unsequenced_commit_advances_no_sequence_and_publishes_nothing(st
     assert_eq!((message.sequence, message.previous, after.number), (after, before.token, before.number + 1));
 }
 
-pub async fn a_retried_unsequenced_commit_has_the_first_outcome_and_runs_once(store: Shared) {
+pub async fn a_retried_unsequenced_commit_has_the_first_outcome_and_runs_once(store: SharedStore) {
     let key = fresh(RecordKind::Flow);
     let capacity = capacity(key.shard, 2, Duration::from_secs(60));
     let mut commit = unsequenced(putting(&key, b"first"));
@@ -51,7 +51,7 @@ pub async fn a_retried_unsequenced_commit_has_the_first_outcome_and_runs_once(st
     done(&store, &other).await;
 }
 
-pub async fn a_retry_of_a_replaced_unsequenced_commit_is_a_conflict(store: Shared) {
+pub async fn a_retry_of_a_replaced_unsequenced_commit_is_a_conflict(store: SharedStore) {
     let key = fresh(RecordKind::Flow);
     let mut commit = unsequenced(putting(&key, b"first"));
     commit.preconditions = vec![(key.clone(), Precondition::Absent)];
@@ -61,7 +61,7 @@ pub async fn a_retry_of_a_replaced_unsequenced_commit_is_a_conflict(store: Share
     assert_eq!(value(&store, &key).await.as_deref(), Some(&b"later"[..]));
 }
 
-pub async fn sequenced_and_unsequenced_commits_read_each_others_versions(store: Shared) {
+pub async fn sequenced_and_unsequenced_commits_read_each_others_versions(store: SharedStore) {
     let key = fresh(RecordKind::Flow);
     let one = put(&store, &key, b"sequenced").await;
     let two = done(&store, &unsequenced(replacing(&key, one, b"unsequenced"))).await;
@@ -77,7 +77,7 @@ pub async fn sequenced_and_unsequenced_commits_read_each_others_versions(store: 
     assert_eq!(store.commit(&last).await, Ok(Err(Conflict)), "a commit that only deletes does not know its retry");
 }
 
-pub async fn a_commit_beyond_the_capacity_writes_nothing(store: Shared) {
+pub async fn a_commit_beyond_the_capacity_writes_nothing(store: SharedStore) {
     let shard = any_shard();
     let capacity = capacity(shard, 3, Duration::from_secs(60));
     let enter = |key: &Key| {
@@ -106,10 +106,10 @@ pub async fn a_commit_beyond_the_capacity_writes_nothing(store: Shared) {
     }
 }
 
-pub async fn concurrent_commits_do_not_exceed_the_capacity(store: Shared) {
+pub async fn concurrent_commits_do_not_exceed_the_capacity(store: SharedStore) {
     let shard = any_shard();
     let capacity = capacity(shard, 10, Duration::from_secs(60));
-    let enter = async |store: Shared| {
+    let enter = async |store: SharedStore| {
         let mut commit = unsequenced(putting(&fresh_in(shard, RecordKind::Flow), b"value"));
         commit.capacity = Some(capacity.clone());
         usize::from(store.commit(&commit).await.is_ok())
@@ -118,7 +118,7 @@ pub async fn concurrent_commits_do_not_exceed_the_capacity(store: Shared) {
     assert_eq!(entered, 10);
 }
 
-pub async fn capacity_is_released_and_expires(store: Shared) {
+pub async fn capacity_is_released_and_expires(store: SharedStore) {
     let key = fresh(RecordKind::Flow);
     let (lasting, short) = (capacity(key.shard, 1, Duration::from_secs(60)), capacity(key.shard, 1, Duration::from_millis(300)));
     for (capacity, is_released) in [(lasting, true), (short, false)] {

@@ -13,25 +13,25 @@ pub struct Browser {
 
 impl Fleet {
     /// Opens the path at the public URL, signs in if the identity provider requests it, and returns the final page.
-    pub async fn open(&self, agent: &Agent, path: &str, person: TestUser) -> Page {
+    pub async fn open(&self, agent: &Agent, path: &str, user: TestUser) -> Page {
         let page = agent.get(&self.url(path)).await;
         let issuer = self.idp().issuer().to_owned();
         let page = agent.follow_until(page, |to| to.as_str().starts_with(&issuer)).await;
-        let callback = self.idp().sign_in(agent, page, person.name, person.password).await;
+        let callback = self.idp().sign_in(agent, page, user.name, user.password).await;
         agent.follow(callback).await
     }
 
     /// A browser that is newly signed in at the public URL.
-    pub async fn signed_in(&self, person: TestUser) -> Agent {
+    pub async fn signed_in(&self, user: TestUser) -> Agent {
         let agent = Agent::new();
-        let page = self.open(&agent, &self.login_path("/vestibule/"), person).await;
-        assert!(page.body.contains("<title>Your account "), "{}: {}: {}", person.name, page.url, page.body);
+        let page = self.open(&agent, &self.login_path("/vestibule/"), user).await;
+        assert!(page.body.contains("<title>Your account "), "{}: {}: {}", user.name, page.url, page.body);
         agent
     }
 
     /// The cookie header of a browser that is newly signed in at the public URL.
-    pub async fn session_header(&self, person: TestUser) -> String {
-        session_header(&self.signed_in(person).await)
+    pub async fn session_header(&self, user: TestUser) -> String {
+        session_header(&self.signed_in(user).await)
     }
 
     /// Signs alice in; all requests go to this pod.

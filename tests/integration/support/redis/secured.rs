@@ -17,7 +17,7 @@ const ADMINISTRATOR: [&str; 2] = ["administrator", "the-tests-own"];
 /// The documented permissions: the product's keys and channels, no administration.
 const RIGHTS: &str = "~vestibule:* &vestibule:* +@all -@admin -@dangerous +info";
 
-pub struct Secured {
+pub struct SecuredRedis {
     port: u16,
     child: Child,
     scratch: Scratch,
@@ -40,7 +40,7 @@ impl Default for SecuredOptions {
     }
 }
 
-impl Secured {
+impl SecuredRedis {
     /// Starts the server with `password` in the password file and in the server.
     pub async fn start(password: &str) -> Self {
         Self::start_with(password, SecuredOptions::default()).await
@@ -102,7 +102,7 @@ impl Secured {
         self.scratch.path().join("password")
     }
 
-    /// Makes the server accept only this password and closes the connections of its user. [`Secured::write_password_file`]
+    /// Makes the server accept only this password and closes the connections of its user. [`SecuredRedis::write_password_file`]
     /// changes the file.
     pub fn change_password(&self, password: &str) {
         self.cli(&["ACL", "SETUSER", USER, "resetpass", &format!(">{password}")]);

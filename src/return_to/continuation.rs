@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::return_to::ReturnTarget;
+use super::ReturnTarget;
 
 /// The action after a successful login flow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,10 +14,8 @@ use governor::{
 };
 use moka::{policy::EvictionPolicy, sync::Cache};
 
-use crate::{
-    client_address::{ClientAddress, ClientNetwork},
-    clock::Clock,
-};
+use super::{ClientAddress, ClientNetwork};
+use crate::clock::Clock;
 
 /// Pairs of activity and address that are counted at a time. Beyond them, the least recently used pair is dropped.
 const MAX_BUCKETS: u64 = 50_000;

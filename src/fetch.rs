@@ -1,0 +1,11 @@
+//! Values from outside of the process: refreshed in the background, read once for concurrent callers, or watched in files.
+
+mod error_chain;
+mod files;
+mod refreshing;
+mod single_flight;
+
+pub use error_chain::causes;
+pub use files::FileWatch;
+pub use refreshing::{FetchedValue, ON_DEMAND, RefreshingValue, SHORTEST_INTERVAL};
+pub use single_flight::{SharedLookup, SingleFlight};
