@@ -1,4 +1,4 @@
-//! Matches whole texts against patterns in which `*` stands for any run of characters and `?` for one character.
+//! Matches whole texts against patterns in which `*` matches any run of characters and `?` one character.
 //!
 //! A match is linear in the text. The characters before the first `*` and after the last one are compared in place.
 //! Each run between two stars is searched from the end of the run before it by a bit-parallel automaton (Shift-And),

@@ -1,6 +1,6 @@
 //! Defines the store's contract: sharded records, atomic commits and invalidation messages.
 //!
-//! Records are spread over 64 shards, each of which is one hash tag in Redis. Records that must change together are in one
+//! Records are spread over 64 shards. A shard is one hash tag in Redis. Records that must change together are in one
 //! shard and change in one [`Commit`]. The commit also advances the shard's [`Sequence`] and publishes an
 //! [`InvalidationMessage`], so that a crash cannot separate a write from its message. Commits of records that no pod caches,
 //! such as login flows, are unsequenced: they advance no sequence and send no message.

@@ -1,6 +1,6 @@
 //! Removes the characters of a password that those before them predict, so that only the rest counts for its strength.
 //!
-//! zxcvbn adds up the parts of a password that it recognizes. A repeated short unit, interleaved sequences (`aabbccdd`,
+//! zxcvbn adds up the parts that it detects in a password. A repeated short unit, interleaved sequences (`aabbccdd`,
 //! `a1b2c3d4`) and walks over neighboring columns of a keyboard (`1qaz2wsx3edc`) all consist of many parts.
 
 /// The rows of a keyboard in the order of their keys. A column leans to the right, as its keys do.

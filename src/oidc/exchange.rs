@@ -107,7 +107,7 @@ impl OpenIdConnectProvider {
     /// Returns the time of the user's authentication, which is as recent as the login requires.
     fn authenticated_at(&self, id_token: &IdToken, flow: &LoginFlow, now: Timestamp) -> Result<Option<Timestamp>, AuthTimeError> {
         match authentication_time(&id_token.claims, flow.max_age, now)? {
-            // The provider was told not to ask the user.
+            // The request did not allow the provider to ask the user.
             None if flow.is_silent => Ok(None),
             None if self.registration.config.trust_login_time => Ok(Some(now)),
             None if flow.max_age.is_some() => Err(AuthTimeError::Claim(JwtError::Missing("auth_time"))),

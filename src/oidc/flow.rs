@@ -68,7 +68,7 @@ pub struct LoginFlow {
     pub verifier: String,
     /// The maximum time since the user's authentication, if it is limited.
     pub max_age: Option<Duration>,
-    /// True if the provider was told to ask the user nothing.
+    /// True if the request did not allow the provider to ask the user (`prompt=none`).
     pub is_silent: bool,
     pub continuation: Continuation,
 }

@@ -66,7 +66,7 @@ pub struct GrantExplanation {
     pub role: Option<String>,
     pub rule: Option<GrantRule>,
     pub line: Option<u64>,
-    /// The missing source because of which the role map refuses the user.
+    /// The source whose absence makes the role map refuse the user.
     pub refused_for_missing: Option<String>,
     pub teams: Vec<TeamGrant>,
     /// Values that matched and are not teams.

@@ -6,9 +6,9 @@ use std::fmt;
 use super::Claims;
 use crate::json::Value;
 
-/// A dot path into nested claims: `resource_access.litellm.roles`. `[]` after a name stands for each
-/// entry of a list of objects: `groups[].name`. A step `*` stands for each member of an object, and a
-/// last step `{}` for its keys. A backslash escapes a dot, a bracket, a brace, a star and itself:
+/// A dot path into nested claims: `resource_access.litellm.roles`. `[]` after a name selects each
+/// entry of a list of objects: `groups[].name`. A step `*` selects each member of an object, and a
+/// last step `{}` its keys. A backslash escapes a dot, a bracket, a brace, a star and itself:
 /// `https://example\.com/roles`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimPath {

@@ -22,7 +22,7 @@ pub struct Explanation {
     pub rule: Option<RuleName>,
     /// The line of the rule; `None` for the default role.
     pub line: Option<u64>,
-    /// The missing source because of which the role map denies access.
+    /// The source whose absence makes the role map deny access.
     pub refused_for_missing: Option<Source>,
     pub teams: Vec<RuleGrant>,
     /// Matching values that name no team, because a header cannot carry them or the limit was reached.

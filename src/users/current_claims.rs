@@ -46,8 +46,8 @@ impl ClaimsMaxAge {
         }
     }
 
-    /// The precision of recorded times of verification, of which whole seconds are kept. It is less for short sessions, whose
-    /// claims expire early.
+    /// The precision of recorded times of verification, in whole seconds. It is finer for short sessions, whose claims expire
+    /// early.
     pub fn precision(&self) -> Duration {
         let shortest = self.providers.values().copied().fold(self.sessions.min(self.keys), Duration::min);
         LONGEST_PRECISION.min(shortest / 10)

@@ -47,7 +47,7 @@ impl KeyRingFleet {
     }
 
     /// Runs the command; returns whether it was complete, and its outputs.
-    fn rewrap(&self) -> (bool, String, String) {
+    fn re_encrypt(&self) -> (bool, String, String) {
         let config = self.fleet.pod(0).config_file().to_string_lossy();
         let output = vestibule(&["key-ring", "re-encrypt", "--config", &config]);
         let text = |bytes| String::from_utf8(bytes).expect("text");
@@ -72,15 +72,15 @@ impl KeyRingFleet {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_rewrap_the_old_key_can_be_removed_and_only_sessions_end() {
+async fn after_re_encryption_the_old_key_can_be_removed_and_only_sessions_end() {
     let site = KeyRingFleet::new().await;
     let (old, new) = (site.old_key(), random_key());
     site.ring(&[&new, &old]).await;
     assert_eq!(site.fleet.passing(&site.admin.cookie).await, 3, "a rotation ends no session");
 
-    let (done, output, complaints) = site.rewrap();
+    let (done, output, complaints) = site.re_encrypt();
     assert!(done && complaints.is_empty() && !output.starts_with("re-encrypted: 0;"), "{output}{complaints}");
-    let (done, output, _) = site.rewrap();
+    let (done, output, _) = site.re_encrypt();
     assert!(done && output.starts_with("re-encrypted: 0; "), "the second run has nothing to do: {output}");
 
     // No request was sent since; pods encrypt with the old key for three more minutes.
@@ -92,7 +92,7 @@ async fn after_a_rewrap_the_old_key_can_be_removed_and_only_sessions_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_rewrap_records_of_a_removed_key_are_errors_with_their_cause_until_the_key_is_restored() {
+async fn without_re_encryption_records_of_a_removed_key_are_errors_with_their_cause_until_the_key_is_restored() {
     let site = KeyRingFleet::new().await;
     let (old, new) = (site.old_key(), random_key());
     site.ring(&[&new, &old]).await;
@@ -105,7 +105,7 @@ async fn without_a_rewrap_records_of_a_removed_key_are_errors_with_their_cause_u
     }
     let log = site.fleet.pod(1).log();
     assert!(log.contains(UNKNOWN_KEY), "{log}");
-    let (done, _, complaints) = site.rewrap();
+    let (done, _, complaints) = site.re_encrypt();
     assert!(
         !done && complaints.contains(UNKNOWN_KEY) && complaints.contains("keep the old keys in the key ring"),
         "{complaints}"

@@ -10,7 +10,7 @@ mod slow;
 use crate::support::pod::{Pod, PodOptions, ProviderSection};
 use crate::support::raw_http::{self, Answer};
 
-/// Stands for a secret in the requests.
+/// The secret in the requests.
 const SECRET_MARKER: &str = "hush-hush-hush";
 
 #[derive(Debug, Clone, Copy)]

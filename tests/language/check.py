@@ -1,4 +1,5 @@
-"""Checks the wording rules of CONTRIBUTING.md: sentence starts, type names, glossary terms and Markdown line lengths.
+"""Checks the wording rules of CONTRIBUTING.md: sentence starts, type names, glossary terms and Markdown line lengths. Also checks
+the size of files, and the imports between modules (`modules.py`).
 
 `python3 -B tests/language/check.py` prints the figures and every violation, and exits with status 1 when a limit is exceeded.
 """
@@ -9,15 +10,15 @@ import sys
 from pathlib import Path
 from typing import Iterator, NamedTuple
 
+import modules
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # Relative clauses in the place of a subject make a reader look for the noun. Questions may begin with these words.
 FORBIDDEN_START = re.compile(r"(?:what|whether|who|whoever|whose|whom|where|which)\b", re.IGNORECASE)
-MAX_SHARE_OF_SENTENCES = 0.01
-MAX_SHARE_OF_TYPES = 0.01
 MAX_COLUMNS = 120
-# Names of types that several files define, for example `Key` of the store and of a JWK Set. New types need a name of their own.
-MAX_REPEATED_TYPES = 14
+MAX_LINES = 500
+RUST = ("src/*.rs", "tests/*.rs", "benches/*.rs", "examples/*.rs")
 
 # Words that end a type's name and name no thing. Words in "ed" and "able" are found by their ending.
 NOT_A_NOUN = frozenset(
@@ -26,7 +27,7 @@ NOT_A_NOUN = frozenset(
     Such Taken Them Then They Thing To Told Understood Unknown Was What When Whether Which Who Whole Whom Whose Why With Written Wrong""".split()
 )
 NOUNS_BY_ENDING = frozenset("Bed Embed Feed Need Seed Speed Shed Variable Table Cable Listing Mapping Ring Setting String Timing".split())
-NOUN_PHRASES = frozenset({"SignIn"})
+NOUN_PHRASE = re.compile(r"SignIn$")
 
 
 class Violation(NamedTuple):
@@ -37,6 +38,7 @@ class Violation(NamedTuple):
 class Term(NamedTuple):
     pattern: re.Pattern[str]
     instead: str
+    is_for_code: bool
 
 
 def tracked(*patterns: str) -> list[Path]:
@@ -88,9 +90,9 @@ def is_bad_start(sentence: str) -> bool:
 
 
 def check_comments() -> tuple[list[Violation], int]:
-    """Violations and the number of sentences in the comments of `src`."""
+    """Violations and the number of sentences in the comments of the code."""
     violations, total = [], 0
-    for path in tracked("src/*.rs"):
+    for path in tracked(*RUST):
         for line, block in comment_blocks(path.read_text()):
             for sentence in sentences(block):
                 total += 1
@@ -99,24 +101,37 @@ def check_comments() -> tuple[list[Violation], int]:
     return violations, total
 
 
+def check_words_of_code(terms: list[Term]) -> list[Violation]:
+    """Glossary terms in the comments of the code and in the names of functions and tests."""
+    violations = []
+    for path in tracked(*RUST):
+        text = path.read_text()
+        names = [(text.count("\n", 0, match.start()) + 1, match[1].replace("_", " ")) for match in re.finditer(r"\bfn (\w+)", text)]
+        for line, words in [*((line, without_code(block)) for line, block in comment_blocks(text)), *names]:
+            for term in terms:
+                if term.is_for_code and (match := term.pattern.search(words)):
+                    violations.append(Violation(f"{relative(path)}:{line}", f'"{match.group(0)}": write {term.instead}'))
+    return violations
+
+
 def last_word(name: str) -> str:
     return re.findall(r"[A-Z][a-z0-9]*", name)[-1] if re.search(r"[A-Z]", name) else name
 
 
 def names_no_thing(name: str) -> bool:
-    word = last_word(name)
-    if name in NOUN_PHRASES:
+    if NOUN_PHRASE.search(name):
         return False
+    word = last_word(name)
     if word == name and name.endswith("ing"):
         return name not in NOUNS_BY_ENDING
     return word in NOT_A_NOUN or word not in NOUNS_BY_ENDING and len(word) > 3 and word.endswith(("ed", "able", "ible"))
 
 
 def check_types() -> tuple[list[Violation], int]:
-    """Type names that are participles, adjectives, pronouns or prepositions, and the number of types in `src`."""
+    """Type names that are participles, adjectives, pronouns or prepositions, and the number of types."""
     declaration = re.compile(r"^\s*(?:pub(?:\([^)]*\))? )?(?:struct|enum|trait|type) ([A-Z]\w*)", re.MULTILINE)
     violations, total = [], 0
-    for path in tracked("src/*.rs"):
+    for path in tracked(*RUST):
         text = path.read_text()
         for match in declaration.finditer(text):
             # Associated types carry the names of other people's traits.
@@ -129,12 +144,21 @@ def check_types() -> tuple[list[Violation], int]:
     return violations, total
 
 
-def repeated_types() -> list[str]:
-    """Names of types that several files of `src` define, tests aside."""
-    declaration = re.compile(r"^(?:pub(?:\([^)]*\))? )?(?:struct|enum|trait) ([A-Z]\w*)", re.MULTILINE)
-    files = [path for path in tracked("src/*.rs") if "tests" not in path.parts and path.name != "tests.rs"]
-    names = [name for path in files for name in set(declaration.findall(path.read_text()))]
-    return sorted({name for name in names if names.count(name) > 1})
+def repeated_types(files: dict[str, str]) -> list[Violation]:
+    """Names that several files of `src` give to a type or an alias, tests aside. One name has one meaning."""
+    declaration = re.compile(r"^(?:pub(?:\([^)]*\))? )?(?:struct|enum|trait|union|type) ([A-Z]\w*)", re.MULTILINE)
+    places: dict[str, list[str]] = {}
+    for file, text in files.items():
+        if not re.search(r"(?:^|/)tests(?:/|\.rs$)", file):
+            for name in sorted(set(declaration.findall(text))):
+                places.setdefault(name, []).append(file)
+    return [Violation("src", f"{name}: {', '.join(found)}") for name, found in sorted(places.items()) if len(found) > 1]
+
+
+def check_lengths() -> list[Violation]:
+    """Files of code that are too long for one job."""
+    lengths = [(relative(path), path.read_text().count("\n")) for path in tracked(*RUST)]
+    return [Violation(name, f"{length} lines") for name, length in lengths if length > MAX_LINES]
 
 
 def load_glossary() -> list[Term]:
@@ -142,8 +166,9 @@ def load_glossary() -> list[Term]:
     for line in (Path(__file__).parent / "glossary.tsv").read_text().splitlines():
         if not line or line.startswith("#"):
             continue
-        pattern, instead = line.split("\t")
-        terms.append(Term(re.compile(rf"(?<![\w`/_.-])(?:{pattern})(?![\w`/_-])", re.IGNORECASE), instead))
+        pattern, instead, *scope = line.split("\t")
+        pattern = re.compile(rf"(?<![\w`/_.-])(?:{pattern})(?![\w`/_-])", re.IGNORECASE)
+        terms.append(Term(pattern, instead, is_for_code=scope != ["prose"]))
     return terms
 
 
@@ -251,25 +276,27 @@ def report(title: str, violations: list[Violation]) -> None:
 def main() -> int:
     comments, sentence_count = check_comments()
     types, type_count = check_types()
-    prose, wrapping = check_prose(load_glossary()), check_wrapping()
-    repeated = repeated_types()
-    sentence_share, type_share = len(comments) / max(sentence_count, 1), len(types) / max(type_count, 1)
-    failed = []
-    if sentence_share >= MAX_SHARE_OF_SENTENCES:
-        failed.append(("sentences in comments that begin with What, Whether, Who, Where or Which:", comments))
-    if type_share >= MAX_SHARE_OF_TYPES:
-        failed.append(("types that are named by a participle, an adjective or a pronoun:", types))
-    if len(repeated) > MAX_REPEATED_TYPES:
-        failed.append(("types with one name in several files:", [Violation("src", name) for name in repeated]))
-    if prose:
-        failed.append(("wording in documents and messages:", prose))
-    if wrapping:
-        failed.append((f"Markdown lines of more than {MAX_COLUMNS} columns:", wrapping))
-    for title, violations in failed:
-        report(title, violations)
-    print(f"language: {len(comments)} of {sentence_count} comment sentences ({sentence_share:.1%}), {len(types)} of {type_count} types "
-          f"({type_share:.1%}), {len(repeated)} type names in several files, {len(prose)} places in prose, {len(wrapping)} long Markdown lines")
-    return 1 if failed else 0
+    terms = load_glossary()
+    words, prose, wrapping, lengths = check_words_of_code(terms), check_prose(terms), check_wrapping(), check_lengths()
+    repeated = repeated_types(modules.sources())
+    imports, summary = modules.check()
+    rules = [
+        ("sentences in comments that begin with What, Whether, Who, Where or Which:", comments),
+        ("types that are named by a participle, an adjective or a pronoun:", types),
+        ("types with one name in several files:", repeated),
+        ("words in comments and names of functions:", words),
+        ("wording in documents and messages:", prose),
+        (f"Markdown lines of more than {MAX_COLUMNS} columns:", wrapping),
+        ("imports between modules (ARCHITECTURE.md):", [Violation("modules", text) for text in imports]),
+    ]
+    for title, violations in rules:
+        if violations:
+            report(title, violations)
+    print(f"language: {len(comments)} of {sentence_count} comment sentences ({len(comments) / sentence_count:.1%}), {len(types)} of "
+          f"{type_count} types ({len(types) / type_count:.1%}), {len(repeated)} type names in several files, {len(words)} words in "
+          f"code, {len(prose)} places in prose, {len(wrapping)} long Markdown lines, {len(lengths)} long files")
+    print(summary)
+    return 1 if any(violations for _, violations in rules) else 0
 
 
 if __name__ == "__main__":

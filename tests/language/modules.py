@@ -1,4 +1,5 @@
-"""Compares the imports between the top-level modules of `src` with the section "Allowed imports" of ARCHITECTURE.md.
+"""Compares the top-level modules of `src` and the imports between them with the table "Modules, in reading order" and the section
+"Allowed imports" of ARCHITECTURE.md.
 
 Code that is only compiled for tests does not count.
 """
@@ -109,6 +110,13 @@ def read_allowed(document: str) -> dict[str, set[str]]:
     return allowed
 
 
+def read_described(document: str) -> list[str]:
+    """The modules in the table of their jobs."""
+    section = document.split("\n## Modules, in reading order\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE)
+    return [module for row in rows for module in re.findall(r"`(\w+)`", row)]
+
+
 def reachable(edges: dict[str, set[str]], start: str) -> set[str]:
     found, waiting = set(), list(edges.get(start, ()))
     while waiting:
@@ -131,7 +139,10 @@ def check_imports(files: dict[str, str], document: str) -> tuple[list[str], str]
     actual: dict[str, set[str]] = {module: set() for module in modules}
     for importer, imported, _ in imports:
         actual[importer].add(imported)
+    described = read_described(document)
     violations = [f"module {module} is not in the list" for module in sorted(modules - set(allowed))]
+    violations += [f"module {module} is not in the table" for module in sorted(modules - set(described))]
+    violations += [f"there is no module {module}, which the table names" for module in sorted(set(described) - modules)]
     violations += [f"there is no module {module}" for module in sorted((set(allowed) | set().union(*allowed.values())) - modules)]
     violations += [
         f"src/{file}: {importer} -> {imported} is not allowed"

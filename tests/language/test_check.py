@@ -36,8 +36,15 @@ class Types(unittest.TestCase):
     def test_participles_adjectives_and_pronouns_name_no_thing(self):
         for bad in ["Told", "Serving", "SignedIn", "Unavailable", "By", "KeysOf", "What", "BlockReady"]:
             self.assertTrue(check.names_no_thing(bad), bad)
-        for good in ["Session", "KeyRestrictions", "RevocationNotice", "SignIn", "RoutingTable", "Seed", "Metered2Store"]:
+        for good in ["Session", "KeyRestrictions", "RevocationNotice", "SignIn", "RoutingTable", "Seed", "Metered2Store", "ExpectedSignIn"]:
             self.assertFalse(check.names_no_thing(good), good)
+
+    def test_a_name_of_two_types_is_found_in_any_form_and_tests_are_left_out(self):
+        files = {
+            "a.rs": "pub struct Store;\nstruct Key;\n", "b.rs": "    struct Key;\n", "c/d.rs": "pub(super) type Store = u8;\nenum Kind {}\n",
+            "c/tests.rs": "struct Kind;\n", "tests/e.rs": "enum Key {}\n",
+        }
+        self.assertEqual(check.repeated_types(files), [check.Violation("src", "Store: a.rs, c/d.rs")])
 
 
 class Prose(unittest.TestCase):
@@ -70,8 +77,13 @@ class Prose(unittest.TestCase):
         found = lambda text: any(term.pattern.search(text) for term in terms)
         for bad in ["the epoch moves", "Whoever asks", "sealed anew", "a child key"]:
             self.assertTrue(found(bad), bad)
-        for good in ["session_epoch", "allow-epoch", "a reading list", "grandchildrens"]:
+        for good in ["session_epoch", "allow-epoch", "a reading list", "grandchildrens", "proof of possession"]:
             self.assertFalse(found(good), good)
+
+    def test_words_with_another_meaning_in_code_are_only_looked_for_in_prose(self):
+        terms = {term.instead: term for term in check.load_glossary()}
+        self.assertFalse(terms['"single flight"'].is_for_code)
+        self.assertTrue(terms['"again"'].is_for_code)
 
 
 if __name__ == "__main__":

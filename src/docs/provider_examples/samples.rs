@@ -44,7 +44,7 @@ pub struct SignIn {
 #[serde(deny_unknown_fields)]
 pub struct ExpectedSignIn {
     pub role: Option<String>,
-    /// The missing source because of which the user is refused.
+    /// The source whose absence makes the role map refuse the user.
     pub refused_for_missing: Option<String>,
     pub teams: Vec<String>,
     pub email: Option<String>,

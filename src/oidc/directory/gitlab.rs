@@ -11,7 +11,7 @@ const GROUP_IDS: &str = "group_ids";
 
 const HEADERS: &[(&str, &str)] = &[("accept", "application/json")];
 
-/// Only groups of which the user is a member (at least as guest), and not all that the user can see. With keyset pagination no
+/// Only groups that the user is a member of (at least as guest), and not all that the user can see. With keyset pagination no
 /// group is skipped if another one is deleted meanwhile.
 const QUERY: &[(&str, &str)] =
     &[("min_access_level", "10"), ("per_page", "100"), ("pagination", "keyset"), ("order_by", "name"), ("sort", "asc")];

@@ -13,7 +13,7 @@ const GROUPS: &str = "groups";
 const GROUP_IDS: &str = "group_ids";
 const HEADERS: &[(&str, &str)] = &[("accept", "application/json")];
 
-/// The groups of which the user is a direct member. The user's id in the API is `sub`.
+/// The groups that the user is a direct member of. The user's id in the API is `sub`.
 pub(super) fn groups(api: &Url, subject: &str) -> GroupListing {
     let query = [("userKey", subject), ("maxResults", "200"), ("fields", "kind,nextPageToken,groups(id,email)")];
     let url = endpoint(api, "/admin/directory/v1/groups", &query);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     principal::{Claims, IdentityClaims},
     secret::Digest,
-    store::{Key, Kind, Record, Records, Ttl},
+    store::{Record, RecordKey, RecordKind, Records, Ttl},
 };
 
 pub(super) struct KnownClaims {
@@ -28,7 +28,7 @@ pub(super) struct DirectoryRecord {
 }
 
 impl Record for DirectoryRecord {
-    const KIND: Kind = Kind::DirectoryClaims;
+    const KIND: RecordKind = RecordKind::DirectoryClaims;
 }
 
 impl KnownClaims {
@@ -57,8 +57,8 @@ impl KnownClaims {
         }
     }
 
-    fn key(&self, identity: &IdentityClaims) -> Key {
+    fn key(&self, identity: &IdentityClaims) -> RecordKey {
         let digest = Digest::of_parts(&["directory", &self.provider, &identity.issuer, &identity.subject]);
-        Key::of_digest(Kind::DirectoryClaims, &digest)
+        RecordKey::of_digest(RecordKind::DirectoryClaims, &digest)
     }
 }

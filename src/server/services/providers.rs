@@ -8,7 +8,7 @@ use super::{secret_cell, watch};
 use crate::{
     clock::Clock,
     config::Config,
-    files::FileWatch,
+    fetch::FileWatch,
     metrics::Metrics,
     oidc::{DirectoryKind, DirectoryResources, Provider, ProviderSettings, Providers, ServiceAccountKey},
     secret::{ConfiguredSecret, SecretCell},

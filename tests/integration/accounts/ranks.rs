@@ -29,7 +29,7 @@ struct Target {
     role: &'static str,
     /// The invitation of another user with the same role.
     for_role: String,
-    /// The invitation of the user, with which whoever accepts it sets the user's password.
+    /// The invitation of the user. Its acceptance sets the user's password.
     for_user: String,
 }
 

@@ -90,7 +90,7 @@ async fn an_incomplete_search_says_so() {
             .is_some_and(|text| text.contains("Only the first 2,000 users were searched")),
         "{explanation:?}"
     );
-    let by_id = post(pod, admin, EXPLAIN, json!({"user_id": told_id(&search(&format!("q={}", email(1))).await)})).await;
+    let by_id = post(pod, admin, EXPLAIN, json!({"user_id": first_user_id(&search(&format!("q={}", email(1))).await)})).await;
     assert_eq!((by_id.status(), &by_id.json()["is_cut"]), (200, &json!(false)), "an id is unique");
 
     check_page(&fleet, &alice.agent).await;
@@ -108,6 +108,6 @@ async fn check_page(fleet: &Fleet, admin: &Agent) {
     }
 }
 
-fn told_id(found: &Value) -> Value {
+fn first_user_id(found: &Value) -> Value {
     found["people"][0]["user_id"].clone()
 }

@@ -1,4 +1,4 @@
-//! Each page of the product in light and dark, on a desktop and on a narrow phone.
+//! Each page of the product in light and dark, on a desktop and on a small phone.
 
 use super::assert_views;
 use crate::support::fleet::Fleet;

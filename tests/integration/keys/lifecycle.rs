@@ -202,7 +202,7 @@ async fn concurrent_creations_on_three_pods_respect_the_limit_of_keys() {
     let by = Auth::Session(&session);
     let tries = join_all((0..12).map(|number| call(&fleet.pods[number % 3], by, Method::POST, KEYS, Some(json!({}))))).await;
     for reply in tries.iter().filter(|reply| reply.status() != 201) {
-        // A request with too many conflicts is told to try again.
+        // The answer to a request with too many conflicts is that the client may try again.
         assert!([409, 503].contains(&reply.status()), "{reply:?}");
     }
     let mut created_count = tries.iter().filter(|reply| reply.status() == 201).count();

@@ -79,8 +79,8 @@ async fn a_post_from_another_site_is_refused_even_with_the_right_token() {
     assert_still_signed_in(fleet, &agent).await;
 }
 
-/// Browsers without `Sec-Fetch-Site`, and those without `Origin`, send the token. So do those that send `Origin: null` from a
-/// page without a referrer, like ours.
+/// The token is sent by browsers without `Sec-Fetch-Site`, by those without `Origin`, and by those that send `Origin: null` from
+/// a page without a referrer, like ours.
 #[tokio::test(flavor = "multi_thread")]
 async fn older_browsers_can_sign_out() {
     let fleet = Fleet::shared().await;

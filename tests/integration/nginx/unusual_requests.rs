@@ -4,7 +4,7 @@ use crate::support::fleet::Fleet;
 use crate::support::raw_http::{self, Answer};
 use crate::support::steps::ALICE;
 
-/// Request line and headers; `{}` stands for nginx's port.
+/// Request line and headers; `{}` is replaced by nginx's port.
 const ODD: &[(&str, &[&str])] = &[
     ("GET / HTTP/1.1", &["Host: evil.example"]),
     ("GET / HTTP/1.1", &["Host: LOCALHOST"]),

@@ -20,7 +20,7 @@ use crate::support::wait::{pass, until};
 const LOGINS: usize = 600;
 /// A process encrypts with the first key of a ring after it has had the key for this long.
 const ENCRYPTS_AFTER: Duration = Duration::from_secs(180);
-/// Users who sign in between the last rewrap and the removal.
+/// Users who sign in between the last re-encryption and the removal.
 const SINCE: usize = 6;
 const READ_AGAIN: &str = "key ring reloaded";
 
@@ -88,7 +88,7 @@ async fn a_key_ring_that_reaches_pods_one_after_another_ends_no_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rewrap_under_load_makes_the_old_key_removable_and_only_sessions_end() {
+async fn re_encryption_under_load_makes_the_old_key_removable_and_only_sessions_end() {
     let (size, share) = (Size::from_environment(), Size::from_environment().of(LOGINS) / 4);
     let (old, new) = (random_key(), random_key());
     let (_ring, file) = key_ring();
@@ -111,7 +111,7 @@ async fn a_rewrap_under_load_makes_the_old_key_removable_and_only_sessions_end()
     }
     load.wait_for_logins(share).await;
     ledger.phase("sealed anew");
-    println!("{}", rewrap(&fleet.pods[0]));
+    println!("{}", re_encrypt(&fleet.pods[0]));
     load.wait_for_logins(share).await;
     load.end().await;
     fleet.print_statistics().await;
@@ -119,8 +119,8 @@ async fn a_rewrap_under_load_makes_the_old_key_removable_and_only_sessions_end()
     ledger.print_and_assert();
 
     // Until the new key encrypts, new records have the old key again.
-    println!("and what was written since: {}", rewrap(&fleet.pods[1]));
-    assert!(rewrap(&fleet.pods[2]).starts_with("re-encrypted: 0; "), "something was left");
+    println!("and what was written since: {}", re_encrypt(&fleet.pods[1]));
+    assert!(re_encrypt(&fleet.pods[2]).starts_with("re-encrypted: 0; "), "something was left");
     // By now each pod has cached records of the new key, or reads them when it looks these users up; one has just started.
     fleet.pods[2].restart().await;
     fleet.wait_for_providers().await;
@@ -147,7 +147,7 @@ async fn a_rewrap_under_load_makes_the_old_key_removable_and_only_sessions_end()
 }
 
 /// The output of the successful command.
-fn rewrap(pod: &Pod) -> String {
+fn re_encrypt(pod: &Pod) -> String {
     let output = vestibule(&["key-ring", "re-encrypt", "--config", &pod.config_file().to_string_lossy()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text").trim_end().to_owned()

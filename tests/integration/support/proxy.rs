@@ -156,7 +156,7 @@ impl FaultProxy {
 
     /// True if no connection is left, shortly after [`FaultProxy::refuse`].
     pub fn is_idle(&self) -> bool {
-        // Each connection holds a receiver of the state, and so does the acceptor.
+        // Each connection and the acceptor hold a receiver of the state.
         self.state.receiver_count() <= 1
     }
 

@@ -98,7 +98,7 @@ pub async fn until_closed(port: u16, parts: &[&[u8]]) -> Vec<Answer> {
     result.unwrap_or_else(|_| panic!("not closed in {CLOSED:?}: {}", parts.concat().escape_ascii()))
 }
 
-/// Parses answers with a content length or without a body. An answer to HEAD cannot be told apart from the next answer.
+/// Parses answers with a content length or without a body. An answer to HEAD cannot be distinguished from the next answer.
 fn answers(mut received: &[u8]) -> Vec<Answer> {
     let mut answers = Vec::new();
     while let Some(head) = received.windows(4).position(|window| window == b"\r\n\r\n") {

@@ -27,7 +27,7 @@ fn check_parts_form_the_input(text: &str, request: &CheckRequest<'_>) {
 }
 
 /// URL parsers find a name or an IPv6 address. They may read digits as an IPv4 address in another notation; such a name reaches
-/// the same server that nginx was told.
+/// the same server that nginx was asked for.
 fn check_other_parsers_read_the_same_host(text: &str, request: &CheckRequest<'_>) {
     let Ok(read) = Url::parse(text) else { return };
     assert_eq!((read.username(), read.password()), ("", None), "{text:?}");
