@@ -26,7 +26,7 @@ pub use manager::{Manager, ManagerCredential};
 pub use path_lists::{MAX_PATTERN_BYTES, MAX_PATTERNS};
 pub use record::{ApiKey, Pointer, SecretStatus};
 pub use restrictions::{CombinedRestrictions, Restrictions, is_alias};
-pub use secret::{KeySecret, PREFIX, PresentedKey};
+pub use secret::{KeySecret, PresentedKey};
 
 use std::{sync::Arc, time::Duration};
 

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The prefix of every key, as clients of LLM APIs expect it.
-pub const PREFIX: &str = "sk-";
+const PREFIX: &str = "sk-";
 
 const RANDOM_LEN: usize = 32;
 const CHECKSUM_LEN: usize = 4;
@@ -69,6 +69,13 @@ impl fmt::Debug for KeySecret {
 impl PresentedKey {
     /// The number of characters of every key.
     pub const TEXT_LEN: usize = TEXT_LEN;
+
+    pub const PREFIX: &str = PREFIX;
+
+    /// True if the text can only be an API key, which may be malformed.
+    pub fn has_prefix(text: &[u8]) -> bool {
+        text.starts_with(PREFIX.as_bytes())
+    }
 
     /// `None` if the text cannot be an API key of Vestibule.
     pub fn parse(text: &str) -> Option<Self> {

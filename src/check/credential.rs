@@ -5,7 +5,7 @@ use std::{fmt, str, sync::Arc};
 use super::OwnCredentials;
 use crate::{
     access::{CredentialSource, CredentialSources},
-    api_keys::{PREFIX, PresentedKey},
+    api_keys::PresentedKey,
     bearer_tokens::Jwt,
     metrics::{CacheResult, CredentialLabel, LookupLabel, Metrics},
     principal::CredentialKind,
@@ -108,7 +108,7 @@ impl CredentialParser {
     }
 
     fn parse_header<'a>(&self, text: &'a str) -> Result<Credential<'a>, CredentialError> {
-        if text.starts_with(PREFIX) {
+        if PresentedKey::has_prefix(text.as_bytes()) {
             return PresentedKey::parse(text).map(Credential::ApiKey).ok_or_else(|| {
                 self.metrics.cache_lookup(LookupLabel::Key, CacheResult::Forged);
                 CredentialError::MalformedApiKey
@@ -213,7 +213,7 @@ fn bearer_token(value: &[u8]) -> Option<&[u8]> {
 /// True for the form of our credentials, which some clients send without a scheme. Any other word is a scheme (RFC 9110, section
 /// 11.4).
 fn is_credential(value: &[u8]) -> bool {
-    str::from_utf8(value).is_ok_and(|text| text.starts_with(PREFIX) || Jwt::parse(text).is_some())
+    str::from_utf8(value).is_ok_and(|text| PresentedKey::has_prefix(value) || Jwt::parse(text).is_some())
 }
 
 fn parse_text(value: &[u8]) -> Result<&str, CredentialError> {

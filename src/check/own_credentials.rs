@@ -13,7 +13,7 @@ use base64::{
 use percent_encoding::percent_decode;
 
 use crate::{
-    api_keys::{PREFIX, PresentedKey},
+    api_keys::PresentedKey,
     secret::{KeyRing, OpaqueToken, TokenKind, has_onboarding_token},
 };
 
@@ -83,7 +83,7 @@ fn ends(word: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 fn has_api_key(text: &[u8]) -> bool {
     let is_key = |text: &[u8]| str::from_utf8(text).is_ok_and(|text| PresentedKey::parse(text).is_some());
-    text.windows(PresentedKey::TEXT_LEN).any(|window| window.starts_with(PREFIX.as_bytes()) && is_key(window))
+    text.windows(PresentedKey::TEXT_LEN).any(|window| PresentedKey::has_prefix(window) && is_key(window))
 }
 
 /// Decodes each word that is long enough to contain a credential.

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::api_keys::PresentedKey;
+
 /// The length of the longest ids and digests in paths.
 const LONGEST: usize = 64;
 
@@ -25,7 +27,7 @@ fn is_safe(segment: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let begins = |mark: &str| segment.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark));
     let looks_random = segment.len() >= LONG && segment.bytes().any(|byte| byte.is_ascii_uppercase());
-    segment.len() <= LONGEST && segment.bytes().all(is_plain) && !looks_random && !begins("sk-") && !begins("eyJ")
+    segment.len() <= LONGEST && segment.bytes().all(is_plain) && !looks_random && !begins(PresentedKey::PREFIX) && !begins("eyJ")
 }
 
 #[cfg(test)]

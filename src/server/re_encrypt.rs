@@ -29,7 +29,7 @@ pub struct ReEncryptionReport {
 
 /// Re-encrypts the store's records with the primary key of the configured ring. It can be repeated and interrupted.
 pub async fn re_encrypt(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<ReEncryptionReport> {
-    if matches!(config.store, config::Store::Memory) {
+    if matches!(config.store, config::StoreConfig::Memory) {
         bail!("the memory store has no stored records to re-encrypt");
     }
     let connection = services::StoreConnection::open(config, clock).await?;
