@@ -47,14 +47,15 @@ PARTS = [
     Part("build-first-version", "tests/versions/build.sh || [ $? = 3 ]", ("lint",)),
     Part("build", f"{CARGO} test --locked --no-run", ("build-first-version",)),
     Part("helm", "tests/cluster/build.sh helm", ("api-server",), background=True),
-    Part("build-release", f"{CARGO} build --locked --release --bin vestibule", ("build",), background=True),
+    # Beside the unit tests and before the integration tests: beside those it takes ten times as long, and slows them down.
+    Part("build-release", f"{CARGO} build --locked --release --bin vestibule", ("build",)),
     Part("node", '[ -n "$TEST_KUBECONFIG" ] || ! tests/cluster/can.sh || tests/cluster/build.sh node', ("helm", "peers"),
          background=True),
     Part("unit", f"{CARGO} test --locked --lib --bins --examples --test properties && {CARGO} test --locked --doc",
          ("build",)),
     Part("integration", f"RUST_TEST_THREADS={THREADS} {CARGO} test --locked --test integration",
-         ("unit", "peers", "litellm", "api-server")),
-    Part("versions", "tests/versions/run.sh --if-possible", ("unit", "peers")),
+         ("unit", "build-release", "peers", "litellm", "api-server")),
+    Part("versions", "tests/versions/run.sh --if-possible", ("unit", "build-release", "peers")),
     Part("readme", f"{MAKE} test-readme", ("build-release", "peers")),
     Part("chart", f"{MAKE} test-chart", ("build", "helm", "peers")),
     # Last and alone: it measures how many requests fail while pods are replaced, and takes both cores.
