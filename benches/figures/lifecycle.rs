@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::bench_fleet::{BenchFleet, binary, check, cookie};
 use super::integration::support::owner_client;
-use super::integration::support::pod::{Pod, PodOptions, Ready};
+use super::integration::support::pod::{Pod, PodOptions, Readiness};
 use super::users::SignedInUsers;
 use super::wrk;
 
@@ -36,7 +36,7 @@ pub async fn measure(bench: &BenchFleet) {
 async fn starts(options: impl Fn() -> PodOptions) -> Vec<Duration> {
     let (http, mut times) = (owner_client(), Vec::new());
     for _ in 0..STARTS {
-        let options = PodOptions { ready: Ready::DontWait, ..options() };
+        let options = PodOptions { ready: Readiness::DontWait, ..options() };
         let ready = format!("http://127.0.0.1:{}/readyz", options.ports[2]);
         let began = Instant::now();
         let _pod = Pod::start(options).await;

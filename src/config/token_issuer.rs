@@ -257,6 +257,7 @@ impl RawTokenIssuer {
         earlier: &mut EarlierIssuers,
     ) -> Option<IssuerSettings> {
         let fits = reject(section, &OPEN_ID_CONNECT_ONLY);
+        let review = self.review(section);
         if section.is_given("audiences") {
             self.audiences.check(section, context);
         } else {
@@ -271,9 +272,8 @@ impl RawTokenIssuer {
         earlier.kubernetes = true;
         let algorithms = self.algorithms?;
         check_algorithms(section, &algorithms)?;
-        let review = self.review(section)?;
         fits?;
-        let kind = IssuerKind::Kubernetes(KubernetesSettings { review, additional_issuers: additional_issuers? });
+        let kind = IssuerKind::Kubernetes(KubernetesSettings { review: review?, additional_issuers: additional_issuers? });
         Some(IssuerSettings {
             id: String::new(),
             provider: None,

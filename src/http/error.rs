@@ -189,7 +189,7 @@ impl Failure {
     pub fn render(self, site: &Site, id: &RequestId) -> HttpResponse {
         let PageText { id: message, mut values, quote, actions } =
             self.page.unwrap_or_else(|| PageText::of(requests::UNEXPECTED_PAGE));
-        values.push(("contact", Value::from(site.contact.as_str())));
+        values.push(("contact", TextValue::from(site.contact.as_str())));
         let part = |name: &str| text(&format!("{message}-{name}"), &values);
         let body = pages::render(&ErrorPage {
             frame: Frame::of(&site.brand),

@@ -3,7 +3,7 @@
 use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use actix_web::{
-    HttpMessage, HttpRequest, HttpResponse,
+    HttpMessage, HttpRequest,
     body::BoxBody,
     dev::{Payload, ServiceRequest, ServiceResponse},
     error::{InternalError, PayloadError},
@@ -139,7 +139,7 @@ fn complete(headers: &mut HeaderMap, opener: OpenerPolicy, id: &RequestId) {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::{App, middleware::from_fn, test as actix, web};
+    use actix_web::{App, HttpResponse, middleware::from_fn, test as actix, web};
 
     use super::*;
 

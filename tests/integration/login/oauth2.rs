@@ -138,7 +138,7 @@ async fn only_configured_scopes_and_parameters_are_sent() {
 async fn an_email_address_is_passed_on_only_if_the_answer_says_verified_or_the_provider_is_trusted() {
     let fleet = hub(|_| (), &["email_field: contact.mail"]).await;
     let with = |contact: Value, further: Value| {
-        let mut answer = user(ALICE, 583_231, "free");
+        let mut answer = github_user(ALICE, 583_231, "free");
         answer["contact"] = contact;
         answer["email"] = further["email"].clone();
         answer["email_verified"] = further["email_verified"].clone();
@@ -199,7 +199,7 @@ async fn the_subject_alone_identifies_a_user() {
     fleet.idp().set_github_user("alice", json!({"id": "583231", "login": "renamed"})).await;
     let renamed = checked(&fleet, ALICE).await;
     assert_eq!((identity(&renamed, "user"), identity(&renamed, "preferred-username")), (alice.as_str(), "renamed"));
-    fleet.idp().set_github_user("alice", user(ALICE, 583_299, "free")).await;
+    fleet.idp().set_github_user("alice", github_user(ALICE, 583_299, "free")).await;
     assert_ne!(identity(&checked(&fleet, ALICE).await, "user"), alice);
 }
 

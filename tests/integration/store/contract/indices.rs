@@ -7,7 +7,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 use vestibule::store::{Commit, Cursor, Index, Quota, QuotaUsage, RecordKey, RecordKind, Shard, Ttl};
 
-use crate::store::steps::{DEADLINE, SharedStore, any_shard, done, fresh, fresh_id, fresh_in, put};
+use crate::store::steps::{DEADLINE, SharedStore, any_shard, done, fresh, fresh_id, fresh_in};
 use crate::support::wait::until;
 
 pub async fn an_index_is_listed_in_order_and_page_by_page(store: SharedStore) {

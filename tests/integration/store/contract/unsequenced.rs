@@ -80,7 +80,7 @@ pub async fn sequenced_and_unsequenced_commits_read_each_others_versions(store: 
 pub async fn a_commit_beyond_the_capacity_writes_nothing(store: SharedStore) {
     let shard = any_shard();
     let capacity = capacity(shard, 3, Duration::from_secs(60));
-    let enter = |key: &Key| {
+    let enter = |key: &RecordKey| {
         let mut commit = unsequenced(putting(key, b"value"));
         commit.capacity = Some(capacity.clone());
         commit
