@@ -17,7 +17,10 @@ mod throttle;
 pub use service_account::ServiceAccountKey;
 pub use settings::{DirectoryKind, DirectorySettings, EntraCredential, LookupCondition};
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use openidconnect::AccessToken;
 
@@ -117,7 +120,8 @@ impl Directory {
         if let Some(remaining) = self.holds.remaining(&holder, self.clock.monotonic()) {
             return Err(DirectoryError::Held(remaining));
         }
-        let requested = tokio::time::timeout(TIME_LIMIT, self.request_claims(identity, user_token)).await;
+        let ends = self.clock.monotonic() + TIME_LIMIT;
+        let requested = tokio::time::timeout(TIME_LIMIT, self.request_claims(identity, user_token, ends)).await;
         let claims = requested.unwrap_or(Err(DirectoryError::Time(TIME_LIMIT)));
         if let Err(DirectoryError::Throttled(retry_after)) = claims {
             self.holds.hold(holder, retry_after, self.clock.monotonic());
@@ -130,24 +134,29 @@ impl Directory {
         &self,
         identity: &IdentityClaims,
         user_token: Option<&AccessToken>,
+        ends: Instant,
     ) -> Result<Claims, DirectoryError> {
         let Some(application) = &self.application else {
-            return self.request_with(identity, user_token.ok_or(DirectoryError::NoAccessToken)?).await;
+            return self.request_with(identity, user_token.ok_or(DirectoryError::NoAccessToken)?, ends).await;
         };
         let token = application.get().await?;
-        match self.request_with(identity, &token).await {
+        match self.request_with(identity, &token, ends).await {
             // The token may have been revoked before its end.
             Err(error) if error.is_unauthorized() => {
                 application.discard(&token);
-                self.request_with(identity, &application.get().await?).await
+                self.request_with(identity, &application.get().await?, ends).await
             }
             outcome => outcome,
         }
     }
 
-    async fn request_with(&self, identity: &IdentityClaims, token: &AccessToken) -> Result<Claims, DirectoryError> {
+    async fn request_with(
+        &self,
+        identity: &IdentityClaims,
+        token: &AccessToken,
+        ends: Instant,
+    ) -> Result<Claims, DirectoryError> {
         let listings = self.settings.kind.listings(&self.settings.api_url, identity)?;
-        let ends = self.clock.monotonic() + TIME_LIMIT;
         let mut lookup = GroupLookup::new(&self.http, &self.settings.api_url, token, self.clock.as_ref(), ends);
         for listing in &listings {
             lookup.read_all(listing).await?;

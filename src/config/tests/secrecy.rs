@@ -51,6 +51,10 @@ fn a_providers_secret_is_not_echoed(#[case] fields: &str) {
 #[case("http_proxy: http://user:hunter2-very-secret@proxy.example.com:3128")]
 #[case("http_proxy: user:hunter2-very-secret@proxy.example.com:3128")]
 #[case("providers: [{http_proxy: 'http://hunter2-very-secret@proxy'}]")]
+#[case("providers: [{directory: {kind: google, service_account: hunter2-very-secret}}]")]
+#[case(
+    "providers: [{directory: {kind: google, service_account: '{\"type\": \"service_account\", \"client_email\": \"a@b\", \"private_key\": \"hunter2-very-secret\"}'}}]"
+)]
 #[case("key_ring: hunter2-very-secret")]
 #[case("key_ring: |\n  hunter2-very-secret\n  hunter2-very-secret")]
 #[case("key_ring: [hunter2-very-secret]")]

@@ -586,6 +586,26 @@ async fn a_failed_token_request_fails_the_look_up(#[case] status: u16, #[case] b
     }
 }
 
+proptest::proptest! {
+    #[test]
+    fn a_page_of_any_json_is_read_or_refused(body in crate::json::arbitrary_text(), wrapped in crate::json::arbitrary_text()) {
+        let api = Url::parse("https://api.example.com").unwrap();
+        let identity = identity(json!({"oid": "a"}));
+        let lists = [
+            entra_id::own_groups(&api),
+            entra_id::groups_of(&api, &identity).unwrap(),
+            google::groups(&api, "a"),
+            gitlab::groups(&api),
+        ];
+        let bodies = [body, format!(r#"{{"value": [{wrapped}], "groups": [{wrapped}], "nextPageToken": "a"}}"#), format!("[{wrapped}]")];
+        for (listing, body) in lists.iter().chain(&github::organizations_and_teams(&api)).flat_map(|list| bodies.iter().map(move |body| (list, body))) {
+            let page = (listing.read)(&openidconnect::http::Response::new(body.clone().into_bytes()), &listing.url);
+            let groups = page.map(|page| page.groups).unwrap_or_default();
+            proptest::prop_assert!(groups.iter().flatten().all(|(claim, value)| listing.claims.contains(claim) && !value.is_empty()));
+        }
+    }
+}
+
 #[tokio::test]
 async fn errors_contain_neither_tokens_nor_the_user() {
     for dialect in [EntraUser, EntraClient, Google, GitHub, GitLab] {

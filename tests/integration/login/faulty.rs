@@ -2,6 +2,7 @@
 
 mod cases;
 mod directory;
+mod directory_kinds;
 mod key_sets;
 mod metadata;
 mod settings;
