@@ -1,7 +1,7 @@
 # Every command of the project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help peers llm cluster fmt lint check test soak fuzz bench demo docs image chart test-versions test-readme test-chart test-kubernetes test-images audit
+.PHONY: help peers llm cluster fmt lint check test soak fuzz bench demo docs image chart test-versions test-readme first-build test-chart test-kubernetes test-images audit
 CARGO ?= cargo
 TARGET ?= return_to
 FUZZ_SECONDS ?= 60
@@ -67,6 +67,9 @@ test-versions: peers ## run the first tagged version and the current one on the 
 test-readme: peers ## run the first example of README
 	$(CARGO) build --locked --release
 	$(CARGO) test --locked --test integration -- --ignored --exact browser::readme::the_readmes_first_example_works_unchanged
+
+first-build: ## measure the first build of a new user, from `cargo run --release` in a clean clone to the printed link
+	@python3 -B tests/first_build.py
 
 test-chart: peers ## lint, render and install the chart, and compare it with the binary and the documentation
 	@tests/cluster/build.sh helm

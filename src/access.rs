@@ -276,7 +276,7 @@ impl AccessRule {
         if !self.teams.is_empty() && !self.teams.iter().any(|team| is_member(team)) {
             return Err(Requirement::Team);
         }
-        if !self.reads(credential) || (!self.credentials.is_empty() && !self.credentials.contains(&credential)) {
+        if !self.can_read(credential) || (!self.credentials.is_empty() && !self.credentials.contains(&credential)) {
             return Err(Requirement::Credential);
         }
         Ok(())
@@ -284,7 +284,7 @@ impl AccessRule {
 
     /// True if the rule reads a source of this kind of credential. The credential may have been found where only the rule
     /// of another interpretation reads: a session cookie must not open a path that accepts keys in headers alone.
-    fn reads(&self, credential: CredentialKind) -> bool {
+    fn can_read(&self, credential: CredentialKind) -> bool {
         let holds = |source| (source == CredentialSource::Session) == (credential == CredentialKind::Session);
         CredentialSource::ALL.into_iter().any(|source| holds(source) && self.read.contains(source))
     }
@@ -353,13 +353,13 @@ impl<'a> MatchedRules<'a> {
         match (caller, configured) {
             (Caller::Anonymous, _) => &PASSTHROUGH,
             (Caller::Authenticated, Some(configured)) => configured,
-            (Caller::Authenticated, None) if self.reads_authorization(caller) => &NONE,
+            (Caller::Authenticated, None) if self.can_read_authorization(caller) => &NONE,
             (Caller::Authenticated, None) => &PASSTHROUGH,
         }
     }
 
     /// True if the `Authorization` header of the client was read. It may hold a credential of Vestibule then.
-    pub fn reads_authorization(&self, caller: Caller) -> bool {
+    pub fn can_read_authorization(&self, caller: Caller) -> bool {
         caller == Caller::Authenticated && self.credential_sources().contains(CredentialSource::Authorization)
     }
 

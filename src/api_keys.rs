@@ -93,7 +93,7 @@ pub struct KeyParameters {
 
 impl KeyParameters {
     pub fn may_manage_users(&self) -> bool {
-        self.manage_users && self.restrictions.allow_managing_users()
+        self.manage_users && self.restrictions.can_manage_users()
     }
 }
 

@@ -250,7 +250,7 @@ impl AuthenticatedCredential {
 
     fn authorize_path(&self, paths: &PathResult<'_>) -> Result<(), DenialReason> {
         match self {
-            Self::ApiKey(key) if !key.restrictions.allow_path(paths) => Err(DenialReason::KeyRestriction),
+            Self::ApiKey(key) if !key.restrictions.can_access_path(paths) => Err(DenialReason::KeyRestriction),
             _ => Ok(()),
         }
     }
@@ -308,7 +308,7 @@ impl<'a> Route<'a> {
     }
 
     fn allows(&self, grant: &Grant) -> bool {
-        self.restrictions.allow(grant) && self.rule.is_none_or(|rule| rule.allows(grant))
+        self.restrictions.allows(grant) && self.rule.is_none_or(|rule| rule.allows(grant))
     }
 }
 

@@ -108,7 +108,7 @@ impl TrustedProxies {
     /// Returns the client's address if a trusted proxy reports it, also if the address is that of a trusted proxy: a node that
     /// forwards connections may have one. Without a report all clients would share the address of the proxy.
     pub fn reported_client(&self, peer: ClientAddress, forwarded_for: &[&[u8]]) -> Option<ClientAddress> {
-        let is_client = !self.0.is_empty() && !self.trusts(peer);
+        let is_client = !self.0.is_empty() && !self.is_trusted(peer);
         if is_client { Some(peer) } else { self.farthest_hop(peer, forwarded_for) }
     }
 
@@ -118,14 +118,14 @@ impl TrustedProxies {
         let mut farthest = None;
         for hop in hops {
             match ClientAddress::parse_hop(hop) {
-                Some(address) if self.trusts(farthest.unwrap_or(peer)) => farthest = Some(address),
+                Some(address) if self.is_trusted(farthest.unwrap_or(peer)) => farthest = Some(address),
                 _ => break,
             }
         }
         farthest
     }
 
-    fn trusts(&self, address: ClientAddress) -> bool {
+    fn is_trusted(&self, address: ClientAddress) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }
 }

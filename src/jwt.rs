@@ -109,7 +109,7 @@ impl JwtError {
     }
 
     /// True if the issuer may have rotated its keys since the last fetch, with a new key id, the same key id or none.
-    pub fn suggests_newer_keys(self) -> bool {
+    pub fn can_be_fixed_by_newer_keys(self) -> bool {
         matches!(self, Self::NoMatchingKey | Self::Signature)
     }
 }

@@ -215,7 +215,7 @@ impl Inner {
     /// Updates `last_seen` of a session in the background, if it is due.
     fn touch_session(self: &Arc<Self>, signed_in: &UserSession, digest: Digest) {
         let session = Arc::clone(&signed_in.session);
-        if !self.settings.limits.wants_touch(session.last_seen(), self.clock.now())
+        if !self.settings.limits.is_touch_due(session.last_seen(), self.clock.now())
             || !self.may_touch(&session.last_use, session.shard)
         {
             return;

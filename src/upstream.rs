@@ -82,8 +82,8 @@ impl UpstreamCredentialPolicy {
                 (UpstreamHeaders::with_authorization(Authorization::Passthrough), UpstreamCredentialLabel::Pass)
             }
             UpstreamCredential::Static(name) => {
-                let reads_authorization = rules.is_none_or(|rules| rules.reads_authorization(caller));
-                let client = if reads_authorization { Authorization::Remove } else { Authorization::Passthrough };
+                let can_read_authorization = rules.is_none_or(|rules| rules.can_read_authorization(caller));
+                let client = if can_read_authorization { Authorization::Remove } else { Authorization::Passthrough };
                 self.choose_static(name, principal.map(|principal| &principal.grant), client)
             }
             UpstreamCredential::Assertion => match self.assertions.as_ref().zip(principal) {

@@ -13,7 +13,7 @@ impl PathSets {
 
     /// True if every set has every interpretation of the path. Lower-case variants are not checked, because a pattern that
     /// matches a path also matches it in lower case.
-    pub fn all_contain(&self, interpretations: &PathInterpretations<'_>) -> bool {
+    pub fn is_path_in_all(&self, interpretations: &PathInterpretations<'_>) -> bool {
         let is_in_all = |path: &str| {
             let active = path.strip_prefix('/').map(|text| self.0.read(text));
             active.is_some_and(|active| self.0.matching_sets(&active).len() == self.0.number_of_sets())
@@ -29,7 +29,7 @@ mod tests {
     fn are_in_all(sets: &[&[&str]], path: &str) -> bool {
         let sets: Vec<Vec<_>> =
             sets.iter().map(|set| set.iter().map(|pattern| PathPattern::parse(pattern).unwrap()).collect()).collect();
-        PathInterpretations::of(path).is_ok_and(|paths| PathSets::new(&sets).all_contain(&paths))
+        PathInterpretations::of(path).is_ok_and(|paths| PathSets::new(&sets).is_path_in_all(&paths))
     }
 
     #[test]

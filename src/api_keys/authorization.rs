@@ -28,7 +28,7 @@ impl Keys {
     /// Finds a key that the manager may restrict and revoke.
     pub(super) async fn find_managed(&self, manager: &Manager<'_>, id: KeyId) -> Result<ManagedKey, KeysError> {
         let stored = self.get(id).await?.ok_or(KeysError::NotFound)?;
-        if stored.value.user == manager.user && manager.holds(&stored.value) {
+        if stored.value.user == manager.user && manager.has_access_to(&stored.value) {
             return Ok(ManagedKey { stored, owner: OwnerPrecondition(None) });
         }
         let owner = self.authorize_administrator(manager, &stored.value.user).await.map_err(|error| match error {
@@ -46,7 +46,7 @@ impl Keys {
         let managed = self.find_managed(manager, id).await?;
         match manager.by {
             ManagerCredential::Session => Ok(managed),
-            _ if manager.holds(&managed.stored.value) => Ok(managed),
+            _ if manager.has_access_to(&managed.stored.value) => Ok(managed),
             _ => Err(KeysError::NotFound),
         }
     }
@@ -67,7 +67,7 @@ impl Keys {
                 Err(error) => return Err(error),
             },
         };
-        Ok(move |key: &ApiKey| lists_all || manager.holds(key))
+        Ok(move |key: &ApiKey| lists_all || manager.has_access_to(key))
     }
 
     /// Reads a user whose keys the manager may manage as an administrator.

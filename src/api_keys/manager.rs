@@ -89,7 +89,7 @@ impl Manager<'_> {
     }
 
     /// True if the key belongs to the manager, or is the presented key or derived from it.
-    pub(super) fn holds(&self, key: &ApiKey) -> bool {
+    pub(super) fn has_access_to(&self, key: &ApiKey) -> bool {
         match self.by {
             ManagerCredential::Session => key.user == self.user,
             ManagerCredential::Key(own) => key.id == own.id || key.ancestors.contains(&own.id),

@@ -124,7 +124,7 @@ impl ApiKey {
 
     /// True if the key may manage users under its present restrictions.
     pub fn may_manage_users(&self) -> bool {
-        self.manage_users && self.restrictions.iter().all(Restrictions::allow_managing_users)
+        self.manage_users && self.restrictions.iter().all(Restrictions::can_manage_users)
     }
 
     pub fn has_expired(&self, now: Timestamp) -> bool {

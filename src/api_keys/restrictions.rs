@@ -55,7 +55,7 @@ impl Restrictions {
 
     /// True if a key with these restrictions may manage users. A restriction of teams or paths forbids it, since users are not
     /// confined to them.
-    pub(super) fn allow_managing_users(&self) -> bool {
+    pub(super) fn can_manage_users(&self) -> bool {
         self.teams.is_none() && self.paths.is_empty()
     }
 }
@@ -89,10 +89,10 @@ impl CombinedRestrictions {
 
     /// True if the restrictions allow every interpretation of the path. A path without a valid interpretation is allowed only
     /// if no path is restricted.
-    pub fn allow_path(&self, paths: &Result<PathInterpretations<'_>, PathError>) -> bool {
+    pub fn can_access_path(&self, paths: &Result<PathInterpretations<'_>, PathError>) -> bool {
         match &self.paths {
             PathRestrictions::None => true,
-            PathRestrictions::Sets(sets) => paths.as_ref().is_ok_and(|paths| sets.all_contain(paths)),
+            PathRestrictions::Sets(sets) => paths.as_ref().is_ok_and(|paths| sets.is_path_in_all(paths)),
             PathRestrictions::TooLarge => false,
         }
     }
@@ -180,22 +180,22 @@ mod tests {
             restrictions(None, None, &["/v1", "/v1/*", "/v1/a/b"]),
         ]);
         let paths = PathInterpretations::of(path);
-        assert_eq!(combined.allow_path(&paths), permitted);
-        assert!(CombinedRestrictions::of(&[Restrictions::default()]).allow_path(&paths));
+        assert_eq!(combined.can_access_path(&paths), permitted);
+        assert!(CombinedRestrictions::of(&[Restrictions::default()]).can_access_path(&paths));
     }
 
     #[test]
     fn invalid_patterns_allow_no_path() {
         let paths = PathInterpretations::of("/v1");
-        assert!(!CombinedRestrictions::of(&[restrictions(None, None, &["no slash"])]).allow_path(&paths));
-        assert!(CombinedRestrictions::of(&[restrictions(None, None, &["no slash", "/v1"])]).allow_path(&paths));
+        assert!(!CombinedRestrictions::of(&[restrictions(None, None, &["no slash"])]).can_access_path(&paths));
+        assert!(CombinedRestrictions::of(&[restrictions(None, None, &["no slash", "/v1"])]).can_access_path(&paths));
     }
 
     #[test]
     fn several_keys_of_a_chain_are_combined() {
         let keys = [vec![restrictions(None, None, &["/v1/**"])], vec![], vec![restrictions(Some("team"), None, &["/*/a"])]];
         let combined = CombinedRestrictions::of(keys.iter().flatten());
-        let allows = |path| combined.allow_path(&PathInterpretations::of(path));
+        let allows = |path| combined.can_access_path(&PathInterpretations::of(path));
         assert!(allows("/v1/a") && !allows("/v1/b") && !allows("/v2/a"));
         assert_eq!(combined.grant(&RoleMap::default(), &owner(Some("proxy_admin"), &[])).role, Some(Role::new("team")));
     }
@@ -208,6 +208,9 @@ mod tests {
         assert!(!within.are_too_large());
         let combined = CombinedRestrictions::of(&all);
         assert!(combined.are_too_large());
-        assert!(!combined.allow_path(&PathInterpretations::of("/1/1")) && !combined.allow_path(&PathInterpretations::of("/%")));
+        assert!(
+            !combined.can_access_path(&PathInterpretations::of("/1/1"))
+                && !combined.can_access_path(&PathInterpretations::of("/%"))
+        );
     }
 }

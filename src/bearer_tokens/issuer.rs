@@ -185,10 +185,12 @@ impl Issuer {
         let keys = self.keys().await?;
         match self.verify_by(&keys, token, now) {
             // The keys may have been rotated since the last fetch, even with the same id or without an id.
-            Err(TokenRefusal::Jwt(refused)) if refused.suggests_newer_keys() => match self.keys.fetch_newer_than(&keys).await {
-                Some(newer) => Ok((Arc::clone(&newer), self.verify_by(&newer, token, now)?)),
-                None => Err(TokenRefusal::from(refused).into()),
-            },
+            Err(TokenRefusal::Jwt(refused)) if refused.can_be_fixed_by_newer_keys() => {
+                match self.keys.fetch_newer_than(&keys).await {
+                    Some(newer) => Ok((Arc::clone(&newer), self.verify_by(&newer, token, now)?)),
+                    None => Err(TokenRefusal::from(refused).into()),
+                }
+            }
             result => Ok((keys, result?)),
         }
     }

@@ -109,7 +109,7 @@ impl AudienceClaim {
 }
 
 impl RequiredClaim {
-    pub fn holds(&self, claims: &Claims) -> bool {
+    pub fn is_met_by(&self, claims: &Claims) -> bool {
         self.claim.single_value(claims).is_some_and(|value| value == self.value)
     }
 }

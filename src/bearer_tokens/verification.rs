@@ -184,7 +184,7 @@ fn check_claims(claims: &Claims, expected: &IssuerExpectation<'_>) -> Result<(),
     if claims.contains_key("cnf") {
         return Err(TokenRefusal::Bound);
     }
-    if expected.required.iter().all(|required| required.holds(claims)) { Ok(()) } else { Err(TokenRefusal::RequiredClaim) }
+    if expected.required.iter().all(|required| required.is_met_by(claims)) { Ok(()) } else { Err(TokenRefusal::RequiredClaim) }
 }
 
 /// True if the token has the claim that only access tokens have. Without such a claim, an audience that signs users in shows an

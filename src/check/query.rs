@@ -125,7 +125,7 @@ impl RouteRestrictions {
 
     /// True if the grant has one of the roles and one of the teams, as far as the lists restrict them. The named route is
     /// evaluated with the role map.
-    pub fn allow(&self, grant: &Grant) -> bool {
+    pub fn allows(&self, grant: &Grant) -> bool {
         let by_role = self.roles.as_ref().is_none_or(|roles| {
             let role = grant.role.as_ref();
             role.is_some_and(|role| roles.iter().any(|allowed| allowed == role.as_str()))
@@ -314,7 +314,7 @@ mod tests {
         let grant =
             Grant { role: role.map(Role::new), teams: teams.iter().copied().map(Team::new).collect(), ..Grant::default() };
         let restrictions = CheckQuery::parse(query).unwrap().restrictions;
-        assert_eq!(restrictions.allow(&grant), expected);
+        assert_eq!(restrictions.allows(&grant), expected);
     }
 
     proptest! {
@@ -323,7 +323,7 @@ mod tests {
             if let Ok(CheckQuery { restrictions, .. }) = CheckQuery::parse(&query) {
                 let has_parameter = query.bytes().any(|byte| byte != b'&');
                 prop_assert_eq!(restrictions != RouteRestrictions::default(), has_parameter);
-                prop_assert_eq!(restrictions.allow(&Grant::default()), !has_parameter);
+                prop_assert_eq!(restrictions.allows(&Grant::default()), !has_parameter);
             }
         }
     }

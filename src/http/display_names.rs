@@ -53,7 +53,7 @@ pub(super) fn identity_json(identity: &IdentityClaims) -> Value {
 }
 
 /// True if the user's name, email, role or subject contains the text.
-pub(super) fn mentions(UserSummary { user, grant, .. }: &UserSummary, checker: &Checker, text: &str) -> bool {
+pub(super) fn is_match(UserSummary { user, grant, .. }: &UserSummary, checker: &Checker, text: &str) -> bool {
     let identity = checker.identity(&user.id, &user.identities, grant);
     let subjects: Vec<&str> = user.identities.iter().map(|identity| identity.subject.as_str()).collect();
     let words = format!("{} {} {} {}", identity.preferred_username, identity.email, identity.role, subjects.join(" "));

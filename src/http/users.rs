@@ -3,7 +3,7 @@
 pub(super) mod json;
 pub(super) mod page;
 
-use super::{Services, display_names::mentions};
+use super::{Services, display_names::is_match};
 use crate::{
     administration::{AdministrationError, UserSummary},
     users::Administrator,
@@ -36,7 +36,7 @@ async fn list(services: &Services, query: &str, after: Option<&str>, limit: usiz
             Ok(UserList { users, next, is_cut: false })
         }
         text => {
-            let found = administration.search(text, limit, |known| mentions(known, checker, text)).await?;
+            let found = administration.search(text, limit, |known| is_match(known, checker, text)).await?;
             Ok(UserList { users: found.users, next: None, is_cut: found.is_cut })
         }
     }

@@ -121,7 +121,7 @@ mod tests {
         Records::new(Arc::new(MemoryStore::new(Arc::clone(&clock))), Arc::new(KeyRing::ephemeral(clock)), "")
     }
 
-    async fn granted(records: &Records, account: &Digest, device: Option<&str>, address: Option<&str>) -> bool {
+    async fn is_granted(records: &Records, account: &Digest, device: Option<&str>, address: Option<&str>) -> bool {
         let address = address.map(|address| address.parse::<IpAddr>().unwrap().into());
         let tried = Attempt::new(records.ring(), *account, &Origin { device, address });
         spend(records, &tried).await.unwrap() == AttemptDecision::Granted
@@ -134,20 +134,20 @@ mod tests {
         let (ada, bob) = (Digest::of(b"ada"), Digest::of(b"bob"));
         let device = device_cookie(records.ring(), &ada);
         for _ in 0..UNKNOWN_BROWSERS_QUOTA.limit {
-            assert!(granted(&records, &ada, None, None).await);
+            assert!(is_granted(&records, &ada, None, None).await);
         }
-        assert!(!granted(&records, &ada, None, None).await);
+        assert!(!is_granted(&records, &ada, None, None).await);
         let other_device = device_cookie(records.ring(), &bob);
         for forged in ["", "x", &other_device, &device[1..]] {
-            assert!(!granted(&records, &ada, Some(forged), None).await);
+            assert!(!is_granted(&records, &ada, Some(forged), None).await);
         }
         for _ in 0..DEVICE_QUOTA.limit {
-            assert!(granted(&records, &ada, Some(&device), None).await);
+            assert!(is_granted(&records, &ada, Some(&device), None).await);
         }
-        assert!(!granted(&records, &ada, Some(&device), None).await, "then it counts as an unknown browser");
-        assert!(granted(&records, &bob, None, None).await);
+        assert!(!is_granted(&records, &ada, Some(&device), None).await, "then it counts as an unknown browser");
+        assert!(is_granted(&records, &bob, None, None).await);
         clock.advance(UNKNOWN_BROWSERS_QUOTA.window);
-        assert!(granted(&records, &ada, None, None).await);
+        assert!(is_granted(&records, &ada, None, None).await);
     }
 
     #[tokio::test]
@@ -155,12 +155,12 @@ mod tests {
         let records = records(&ManualClock::new());
         for number in 0..ADDRESS_QUOTA.limit {
             let account = Digest::of(&number.to_be_bytes());
-            assert!(granted(&records, &account, None, Some("2001:db8::1")).await);
+            assert!(is_granted(&records, &account, None, Some("2001:db8::1")).await);
         }
         let next = Digest::of(b"next");
-        assert!(!granted(&records, &next, None, Some("2001:db8::ffff:1")).await, "the same network");
+        assert!(!is_granted(&records, &next, None, Some("2001:db8::ffff:1")).await, "the same network");
         for other in [Some("2001:db8:0:1::1"), Some("192.0.2.1"), Some("::ffff:192.0.2.1"), None] {
-            assert!(granted(&records, &next, None, other).await);
+            assert!(is_granted(&records, &next, None, other).await);
         }
     }
 
@@ -169,11 +169,11 @@ mod tests {
         let records = records(&ManualClock::new());
         let ada = Digest::of(b"ada");
         for _ in 0..ADDRESS_AND_ACCOUNT_QUOTA.limit {
-            assert!(granted(&records, &ada, None, Some("192.0.2.1")).await);
+            assert!(is_granted(&records, &ada, None, Some("192.0.2.1")).await);
         }
         for _ in 0..2 * UNKNOWN_BROWSERS_QUOTA.limit {
-            assert!(!granted(&records, &ada, None, Some("192.0.2.1")).await);
+            assert!(!is_granted(&records, &ada, None, Some("192.0.2.1")).await);
         }
-        assert!(granted(&records, &ada, None, Some("192.0.2.2")).await);
+        assert!(is_granted(&records, &ada, None, Some("192.0.2.2")).await);
     }
 }

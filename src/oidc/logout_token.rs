@@ -71,7 +71,7 @@ impl OpenIdConnectProvider {
         self.ensure_ready().await?;
         let metadata = self.metadata()?;
         match verify(token, &self.token_expectation(&metadata), clock.now()) {
-            Err(LogoutTokenError::Jwt(error)) if error.suggests_newer_keys() => {
+            Err(LogoutTokenError::Jwt(error)) if error.can_be_fixed_by_newer_keys() => {
                 let newer = self.fetch_newer_than(&metadata).await.ok_or(error)?;
                 verify(token, &self.token_expectation(&newer), clock.now())
             }

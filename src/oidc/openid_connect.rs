@@ -42,7 +42,7 @@ struct Endpoints {
     /// RP-Initiated Logout 1.0.
     end_session: Option<Url>,
     /// RFC 9207: the provider sends `iss` in the callback.
-    sends_issuer: bool,
+    has_issuer_parameter: bool,
     offers_only_post: bool,
 }
 
@@ -98,8 +98,8 @@ impl OpenIdConnectProvider {
     }
 
     /// True if the provider announces that it sends `iss` in every callback (RFC 9207).
-    pub(super) fn sends_issuer(&self) -> bool {
-        self.refreshing.last().is_some_and(|metadata| metadata.endpoints.sends_issuer)
+    pub(super) fn has_issuer_parameter(&self) -> bool {
+        self.refreshing.last().is_some_and(|metadata| metadata.endpoints.has_issuer_parameter)
     }
 
     /// Requests the metadata if there is none yet, and waits for it for a limited time.
@@ -175,7 +175,15 @@ impl Metadata {
 impl Endpoints {
     fn from_settings(configured: &ManualEndpoints) -> Self {
         let ManualEndpoints { authorization, token, jwks } = configured.clone();
-        Self { authorization, token, jwks, userinfo: None, end_session: None, sends_issuer: false, offers_only_post: false }
+        Self {
+            authorization,
+            token,
+            jwks,
+            userinfo: None,
+            end_session: None,
+            has_issuer_parameter: false,
+            offers_only_post: false,
+        }
     }
 
     fn from_document(document: &DiscoveryDocument) -> Result<Self, DiscoveryError> {
@@ -187,7 +195,7 @@ impl Endpoints {
             jwks: document.required_endpoint("jwks_uri")?,
             userinfo: document.optional_endpoint("userinfo_endpoint"),
             end_session: document.optional_endpoint("end_session_endpoint"),
-            sends_issuer: document.is_true("authorization_response_iss_parameter_supported"),
+            has_issuer_parameter: document.is_true("authorization_response_iss_parameter_supported"),
             offers_only_post: offers("client_secret_post") && !offers("client_secret_basic"),
         })
     }

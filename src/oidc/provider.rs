@@ -174,7 +174,7 @@ impl Provider {
     pub fn accepts_issuer(&self, iss: Option<&str>) -> bool {
         match (&self.protocol, iss) {
             (Protocol::OpenIdConnect(protocol), Some(iss)) => iss == protocol.settings.issuer,
-            (Protocol::OpenIdConnect(protocol), None) => !protocol.sends_issuer(),
+            (Protocol::OpenIdConnect(protocol), None) => !protocol.has_issuer_parameter(),
             (Protocol::OAuth2(_), _) => true,
         }
     }

@@ -98,7 +98,7 @@ impl OpenIdConnectProvider {
         };
         // The keys may have been rotated since the last fetch, so they are fetched once more.
         let (metadata, verified) = match verify(&metadata) {
-            Err(IdTokenError::Jwt(error)) if error.suggests_newer_keys() => {
+            Err(IdTokenError::Jwt(error)) if error.can_be_fixed_by_newer_keys() => {
                 let newer = self.fetch_newer_than(&metadata).await.ok_or(IdTokenError::Jwt(error))?;
                 let verified = verify(&newer)?;
                 (newer, verified)

@@ -119,7 +119,7 @@ impl PasswordChangeForm {
     }
 
     /// True if the whole form must be filled in again, so that its first field gets the focus.
-    fn begins_again(&self) -> bool {
+    fn is_emptied(&self) -> bool {
         self.problem.is_some() && !self.is_new_refused()
     }
 

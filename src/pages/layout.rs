@@ -54,7 +54,7 @@ impl Frame {
         STYLE.href()
     }
 
-    pub(super) fn invites(&self) -> bool {
+    pub(super) fn can_invite(&self) -> bool {
         self.nav.as_ref().is_some_and(|nav| nav.invites)
     }
 

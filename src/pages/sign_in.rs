@@ -98,7 +98,7 @@ impl PasswordForm {
     }
 
     /// The providers' button has the focus if it comes first. An email that was typed before needs no focus.
-    fn begins_with_email(&self, providers: &[ProviderLink]) -> bool {
+    fn has_focus_on_email(&self, providers: &[ProviderLink]) -> bool {
         self.email.is_empty() && (providers.is_empty() || self.problem.is_some())
     }
 }

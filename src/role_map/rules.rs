@@ -53,7 +53,7 @@ impl Rules {
         for identity in identities {
             self.index.visit(identity, |rules, _| {
                 let better = rules.iter().take_while(|number| **number < best);
-                let matches = |number: &&RoleRuleNumber| self.rules[**number as usize].further_conditions_match(identity);
+                let matches = |number: &&RoleRuleNumber| self.rules[**number as usize].is_match_of_further_conditions(identity);
                 best = better.copied().find(|number| matches(&number)).unwrap_or(best);
             });
         }
@@ -93,7 +93,7 @@ impl Rule {
         self.matches_provider(identity) && self.conditions.iter().all(|condition| condition.matches(identity))
     }
 
-    fn further_conditions_match(&self, identity: &IdentityClaims) -> bool {
+    fn is_match_of_further_conditions(&self, identity: &IdentityClaims) -> bool {
         self.conditions[1..].iter().all(|condition| condition.matches(identity))
     }
 }

@@ -88,7 +88,7 @@ impl Store for MemoryStore {
         if let Some(done) = inner.earlier_outcome(commit) {
             return Ok(Ok(done));
         }
-        if !inner.holds(commit) {
+        if !inner.has_met_preconditions(commit) {
             return Ok(Err(Conflict));
         }
         if commit.capacity.as_ref().is_some_and(|capacity| inner.is_full(capacity)) {
@@ -174,7 +174,7 @@ impl MemoryState {
         }
     }
 
-    fn holds(&self, commit: &Commit) -> bool {
+    fn has_met_preconditions(&self, commit: &Commit) -> bool {
         commit.all_preconditions().all(|(key, expected)| {
             let version = self.records.get(key).map(|entry| entry.value.version);
             match expected {

@@ -119,7 +119,7 @@ impl Limits {
         self.idle / 10
     }
 
-    pub fn wants_touch(&self, last_seen: Timestamp, now: Timestamp) -> bool {
+    pub fn is_touch_due(&self, last_seen: Timestamp, now: Timestamp) -> bool {
         since(last_seen, now) >= self.touch_after()
     }
 }
@@ -164,8 +164,8 @@ mod tests {
     #[test]
     fn last_seen_is_updated_after_a_tenth_of_the_idle_timeout() {
         let start = SystemClock.now();
-        assert!(!LIMITS.wants_touch(start, at(9, start)));
-        assert!(LIMITS.wants_touch(start, at(10, start)));
+        assert!(!LIMITS.is_touch_due(start, at(9, start)));
+        assert!(LIMITS.is_touch_due(start, at(10, start)));
     }
 
     #[test]

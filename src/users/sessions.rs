@@ -136,7 +136,7 @@ impl Users {
         };
         let now = self.clock.now();
         // Another pod may have updated it.
-        if !self.limits.wants_touch(session.last_seen, now) {
+        if !self.limits.is_touch_due(session.last_seen, now) {
             return Ok(Some(session.last_seen));
         }
         session.last_seen = now;

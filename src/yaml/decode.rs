@@ -119,7 +119,7 @@ impl Decoder {
         let entries = match node.value {
             NodeValue::Map(entries) => entries,
             NodeValue::Broken => return None,
-            _ if is_null && !self.refuses_null() => Vec::new(),
+            _ if is_null && !self.is_null_refused() => Vec::new(),
             _ => {
                 self.mistakes.push(Mistake::new(path, node.place, "must be a map of fields, such as `{name: value}`"));
                 return None;
@@ -131,7 +131,7 @@ impl Decoder {
         value
     }
 
-    fn refuses_null(&self) -> bool {
+    fn is_null_refused(&self) -> bool {
         self.purpose == Purpose::Decode(NullFields::Refused)
     }
 
@@ -422,7 +422,7 @@ impl Section<'_> {
 
     fn single(&mut self, path: String, node: Node) -> Option<ScalarText> {
         let wrong = match node.value {
-            NodeValue::Scalar(_) if node.is_null() && self.decoder.refuses_null() => "has no value; write one, or quote it",
+            NodeValue::Scalar(_) if node.is_null() && self.decoder.is_null_refused() => "has no value; write one, or quote it",
             NodeValue::Scalar(scalar) => return Some(ScalarText { text: scalar.text, place: node.place }),
             NodeValue::Map(_) => "must be a single value, not a map",
             NodeValue::Seq(_) => "must be a single value, not a list",
@@ -455,7 +455,7 @@ impl Section<'_> {
         };
         let entry = self.entries.remove(index);
         let is_null = entry.value.is_null();
-        if is_null && self.decoder.refuses_null() {
+        if is_null && self.decoder.is_null_refused() {
             self.seen.push((name, entry.place));
             self.complain(name, NO_VALUE);
             return None;

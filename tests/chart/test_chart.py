@@ -104,16 +104,16 @@ class EveryValuesFile(unittest.TestCase):
                 self.assertEqual((status, said), (0, "the configuration is valid\n"))
 
     def test_the_rendered_role_map_is_valid(self):
-        judged = 0
+        rendered = 0
         for values in self.each():
             with self.subTest(values.name):
                 config_maps = pick(objects_of(values), "ConfigMap")
                 texts = {name: text for one in config_maps for name, text in one["data"].items()}
                 if "roles.yaml" in texts:
-                    judged += 1
+                    rendered += 1
                     status, said = binary.check_role_map(texts["roles.yaml"], read_yaml(texts["vestibule.yaml"])[0])
                     self.assertEqual(status, 0, said)
-        self.assertGreater(judged, 1)
+        self.assertGreater(rendered, 1)
 
     def test_a_restricted_namespace_admits_every_pod(self):
         for values in self.each():

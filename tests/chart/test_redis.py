@@ -178,8 +178,8 @@ store:
                     pod.kill()
                     pod.wait()
             said = Path(folder, "log").read_text()
-            for hazard in ("maxmemory-policy", "append-only"):
-                self.assertNotIn(hazard, said)
+            for warning in ("maxmemory-policy", "append-only"):
+                self.assertNotIn(warning, said)
 
     def test_the_cluster_recovers_when_all_addresses_change_at_once(self):
         for node in self.cluster.nodes:

@@ -23,13 +23,13 @@ const AUDIENCE: &str = "upstream-under-test";
 /// alice is a proxy_admin of the team research, bob an internal_user of research and data, carol has the default role and no
 /// team.
 const ACCESS: &str = r#"access:
-  - {hosts: [vouched.example.com], upstream_credential: assertion}
+  - {hosts: [asserted.example.com], upstream_credential: assertion}
   - {paths: [/open/**], allow: anyone}
   - {paths: [/open-with-key/**], allow: anyone, upstream_credential: litellm}
   - {paths: [/none/**], upstream_credential: none}
   - {paths: [/pass/**], upstream_credential: pass}
   - {paths: [/data/**], upstream_credential: data}
-  - {paths: [/vouched/**], upstream_credential: assertion}
+  - {paths: [/asserted/**], upstream_credential: assertion}
   - {paths: [/theirs/**], read: [session], upstream_credential: pass}
   - {paths: [/some/**], read: [x-api-key, session]}
   - {paths: [/subscription/**], read: [x-litellm-api-key], upstream_credential: proxied}

@@ -27,7 +27,7 @@ ROLE_MAP = {
         {"paths": ["/engineers/**"], "roles": ["proxy_admin"]},
         {"paths": ["/nobody/**"], "allow": "nobody"},
         {"paths": ["/theirs/**"], "read": ["session"], "upstream_credential": "pass"},
-        {"paths": ["/vouched/**"], "upstream_credential": "assertion"},
+        {"paths": ["/asserted/**"], "upstream_credential": "assertion"},
         {"paths": ["/**"]},
     ],
 }
@@ -208,7 +208,7 @@ class Controller:
             self.assertEqual([value for value in received.get("cookie", []) if value], ["other=kept"] if person else [])
 
     def test_clients_cannot_send_an_identity_assertion(self):
-        received = self.received(self.ask("/vouched/page", ALICE, x_vestibule_assertion="forged"))
+        received = self.received(self.ask("/asserted/page", ALICE, x_vestibule_assertion="forged"))
         (assertion,) = received["x-vestibule-assertion"]
         header, claims = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in assertion.split(".")[:2])
         self.assertEqual((claims["iss"], claims["aud"], claims["preferred_username"], claims["role"], claims["teams"]),

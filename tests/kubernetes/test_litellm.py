@@ -167,10 +167,10 @@ class BesideLiteLlm(Case):
             logged = logs.text() + "".join(self.door.logs(pod, "upstream") for pod in self.door.pods())
             crashed = logs.has_crash()
         self.say(f"a roll of LiteLLM's pods: {end['counts']} in {end['seconds']:.0f} s")
-        self.judge(end["counts"], failed, logged, crashed)
+        self.assert_outcome(end["counts"], failed, logged, crashed)
         self.assertEqual(len(self.door.pods()), 3)
 
-    def judge(self, counts, failed, logged, crashed):
+    def assert_outcome(self, counts, failed, logged, crashed):
         good = {"chat 200", "stream 200", "login done", "check after login 200"}
         self.assertLessEqual(good, set(counts))
         # Three starts of LiteLLM slow down a small machine, so requests that time out with 503 are accepted.

@@ -15,7 +15,7 @@ class Rollouts(UnderLoad):
 
     def test_an_upgrade_of_all_pods_loses_no_request(self):
         def upgrade():
-            self.door.values["config"]["contact"] = f"desk {secrets.token_hex(2)}"
+            self.door.values["config"]["contact"] = f"help desk {secrets.token_hex(2)}"
             self.door.upgrade()
 
         self.under_load("helm upgrade", lambda: self.rolled(upgrade))

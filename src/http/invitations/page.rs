@@ -98,7 +98,7 @@ impl<'a> InvitationsRequest<'a> {
     async fn render(&self, status: StatusCode, state: InvitationsPageState<'_>) -> PageResult {
         let admin = &self.admin;
         let listed = self.accounts.invitations(state.after, PAGE_SIZE).await.map_err(|error| admin.fail(&error))?;
-        let again = self.granted(state.email).await.map_err(|error| admin.fail(&error))?;
+        let again = self.find_grant(state.email).await.map_err(|error| admin.fail(&error))?;
         let next_href = listed.next.map(|id| next_href(PLACE, &id.to_string()));
         let lines = listed.invitations.into_iter().map(async |invitation| self.line(invitation).await);
         let view = InvitationsPage {
@@ -115,7 +115,7 @@ impl<'a> InvitationsRequest<'a> {
     }
 
     /// The role and teams of the account's last invitation, where the page was opened to invite its user again.
-    async fn granted(&self, email: Option<&str>) -> Result<Option<AccountGrant>, AdministrationError> {
+    async fn find_grant(&self, email: Option<&str>) -> Result<Option<AccountGrant>, AdministrationError> {
         let Some(email) = email.and_then(normal_email) else { return Ok(None) };
         match self.admin.services.administration.get_by_email(&email).await {
             Ok(known) => Ok(known.user.local_account().map(AccountGrant::of)),

@@ -80,7 +80,7 @@ fn paths_and_teams_of_the_whole_chain_apply_and_a_copy_counts_once() {
     assert_eq!(granted.key.restrictions.len(), 2, "the copy is the restriction of the ancestor");
     assert_eq!(granted.evaluation.grant.teams, [Team::new("a")]);
     for (path, allowed) in [("/v1/chat/x", true), ("/v1/models", false), ("/ui/", false)] {
-        assert_eq!(granted.restrictions.allow_path(&PathInterpretations::of(path)), allowed, "{path}");
+        assert_eq!(granted.restrictions.can_access_path(&PathInterpretations::of(path)), allowed, "{path}");
     }
 }
 

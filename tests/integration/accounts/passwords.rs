@@ -160,7 +160,7 @@ async fn known_browsers_invited_users_and_sessions_are_served_while_unknown_clie
             turned_away.fetch_add(usize::from(reply.status() == 503), Ordering::Relaxed);
         }
     };
-    let residents = async {
+    let known_users = async {
         let device = format!("vestibule-device={}", ada.device);
         until("the queue to be full", AT_ONCE, async || (turned_away.load(Ordering::Relaxed) > UNKNOWN_CLIENTS).then_some(()))
             .await;
@@ -172,7 +172,7 @@ async fn known_browsers_invited_users_and_sessions_are_served_while_unknown_clie
         assert_eq!(post(pod, ada.auth(), "/vestibule/api/password", change).await.status(), 200, "a signed-in user");
         done.store(true, Ordering::Relaxed);
     };
-    tokio::join!(residents, join_all((0..UNKNOWN_CLIENTS).map(unknown_client)));
+    tokio::join!(known_users, join_all((0..UNKNOWN_CLIENTS).map(unknown_client)));
     println!("{} attempts of unknown clients were refused", turned_away.get_mut());
 }
 

@@ -38,8 +38,8 @@ async fn clocks_that_are_90_seconds_off_end_no_session_and_accept_no_ended_one()
         assert!((off_by.as_secs() - expected).abs() <= 5, "{off_by:?} in the place of {expected} s");
     }
     let ledger = Arc::new(Ledger::new("clocks 90 s ahead and 90 s behind"));
-    let residents = fleet.cached_users().await;
-    let load = Load::start(&fleet, &ledger, &residents);
+    let cached_users = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &cached_users);
     load.wait_for_logins(Size::from_environment().of(LOGINS)).await;
     load.end().await;
     fleet.print_statistics().await;

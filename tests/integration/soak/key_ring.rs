@@ -42,8 +42,8 @@ async fn a_key_ring_that_reaches_pods_one_after_another_ends_no_session() {
         .start()
         .await;
     let ledger = Arc::new(Ledger::new("a key ring rotated while it is used"));
-    let residents = fleet.cached_users().await;
-    let load = Load::start(&fleet, &ledger, &residents);
+    let cached_users = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &cached_users);
     load.wait_for_logins(share).await;
     for (number, (_, file)) in rings.iter().enumerate() {
         ledger.phase(&format!("pod {number} has the new key"));
@@ -72,12 +72,12 @@ async fn a_key_ring_that_reaches_pods_one_after_another_ends_no_session() {
         // The restarted pod has read the last key ring at its start.
         until_logged(pod, READ_AGAIN, if number == 0 { 1 } else { 2 }).await;
     }
-    assert_no_user_is_created_again(&fleet, &residents).await;
+    assert_no_user_is_created_again(&fleet, &cached_users).await;
     rings.iter().for_each(|(_, file)| write(file, &[&new, &old]));
-    for resident in residents.iter() {
+    for cached_user in cached_users.iter() {
         until("the old key to be back on every pod", PATIENCE, async || {
             for pod in &fleet.pods {
-                for credential in [&resident.session, &resident.key] {
+                for credential in [&cached_user.session, &cached_user.key] {
                     (credential.status_on(&fleet.http, pod).await == 200).then_some(())?;
                 }
             }
@@ -96,9 +96,9 @@ async fn re_encryption_under_load_makes_the_old_key_removable_and_only_sessions_
     let redis = Cluster::start().await;
     let mut fleet = builder().pods(3).store_at(redis.url()).config(|pod| pod.key_ring_file = Some(file.clone())).start().await;
     let ledger = Arc::new(Ledger::new("everything sealed anew while it is used"));
-    let residents = fleet.cached_users().await;
-    let known = user_id(&fleet, &residents[0].name).await;
-    let load = Load::start(&fleet, &ledger, &residents);
+    let cached_users = fleet.cached_users().await;
+    let known = user_id(&fleet, &cached_users[0].name).await;
+    let load = Load::start(&fleet, &ledger, &cached_users);
     load.wait_for_logins(share).await;
     ledger.phase("every pod has the new key");
     write(&file, &[&new, &old]);
@@ -125,8 +125,8 @@ async fn re_encryption_under_load_makes_the_old_key_removable_and_only_sessions_
     fleet.pods[2].restart().await;
     fleet.wait_for_providers().await;
     let mut since = Vec::new();
-    for resident in residents.iter().take(SINCE) {
-        since.push(Credential::Session(sign_in(&fleet, &resident.name).await));
+    for cached_user in cached_users.iter().take(SINCE) {
+        since.push(Credential::Session(sign_in(&fleet, &cached_user.name).await));
     }
     let edits_read = |pod: &Pod| pod.log().matches(READ_AGAIN).count();
     let before: Vec<usize> = fleet.pods.iter().map(edits_read).collect();
@@ -138,12 +138,12 @@ async fn re_encryption_under_load_makes_the_old_key_removable_and_only_sessions_
         for session in &since {
             assert_eq!(session.status_on(&fleet.http, pod).await, 200, "a session of the new key ended");
         }
-        for resident in residents.iter() {
-            assert_eq!(resident.key.status_on(&fleet.http, pod).await, 200, "a key was lost");
-            assert_eq!(resident.session.status_on(&fleet.http, pod).await, 401, "its session token is bound to the old key");
+        for cached_user in cached_users.iter() {
+            assert_eq!(cached_user.key.status_on(&fleet.http, pod).await, 200, "a key was lost");
+            assert_eq!(cached_user.session.status_on(&fleet.http, pod).await, 401, "its session token is bound to the old key");
         }
     }
-    assert_eq!(user_id(&fleet, &residents[0].name).await, known, "a known user was created again");
+    assert_eq!(user_id(&fleet, &cached_users[0].name).await, known, "a known user was created again");
 }
 
 /// The output of the successful command.
@@ -168,16 +168,16 @@ async fn sign_in(fleet: &Fleet, name: &str) -> String {
 }
 
 /// A record of a missing key is an error with its cause, and never treated as absent.
-async fn assert_no_user_is_created_again(fleet: &Fleet, residents: &[CachedUser]) {
+async fn assert_no_user_is_created_again(fleet: &Fleet, cached_users: &[CachedUser]) {
     for pod in &fleet.pods {
-        for resident in residents {
-            assert_eq!(resident.session.status_on(&fleet.http, pod).await, 401, "its session token is bound to the missing key");
-            assert_eq!(resident.key.status_on(&fleet.http, pod).await, 503, "the owner of the key cannot be read");
+        for cached_user in cached_users {
+            assert_eq!(cached_user.session.status_on(&fleet.http, pod).await, 401, "its session token is bound to the missing key");
+            assert_eq!(cached_user.key.status_on(&fleet.http, pod).await, 503, "the owner of the key cannot be read");
         }
     }
     let ledger = Ledger::new("sign-ins without the key");
     let visitor = Visitor::new(fleet.nginx().info(), &ledger);
-    let back = visitor.until_callback(&residents[0].name).await;
+    let back = visitor.until_callback(&cached_users[0].name).await;
     let callback = back.location().expect("the provider sends them back");
     let page = visitor.agent.get(callback.as_str()).await;
     assert!(page.status >= 500, "{}: {}", page.status, page.body);

@@ -36,7 +36,7 @@ pub struct Load {
 struct SharedLoad {
     site: Arc<GatewayInfo>,
     ledger: Arc<Ledger>,
-    residents: Arc<[CachedUser]>,
+    cached_users: Arc<[CachedUser]>,
     /// Login flows that were started, and that were completed.
     begun: AtomicUsize,
     done: AtomicUsize,
@@ -47,11 +47,11 @@ struct SharedLoad {
 
 impl Load {
     /// Runs until [`Load::end`].
-    pub fn start(fleet: &Fleet, ledger: &Arc<Ledger>, residents: &Arc<[CachedUser]>) -> Self {
+    pub fn start(fleet: &Fleet, ledger: &Arc<Ledger>, cached_users: &Arc<[CachedUser]>) -> Self {
         let shared = Arc::new(SharedLoad {
             site: Arc::clone(fleet.nginx().info()),
             ledger: Arc::clone(ledger),
-            residents: Arc::clone(residents),
+            cached_users: Arc::clone(cached_users),
             begun: AtomicUsize::new(0),
             done: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
@@ -120,13 +120,13 @@ impl SharedLoad {
 
     async fn check_constantly(self: Arc<Self>, kind: Kind) {
         let (http, mut ticks) = (http_client(), pace());
-        for resident in self.residents.iter().cycle() {
+        for cached_user in self.cached_users.iter().cycle() {
             if self.is_stopped() {
                 return;
             }
             ticks.tick().await;
-            let credential = if kind == Kind::Key { &resident.key } else { &resident.session };
-            self.check_valid(&http, kind, credential, &resident.name, None).await;
+            let credential = if kind == Kind::Key { &cached_user.key } else { &cached_user.session };
+            self.check_valid(&http, kind, credential, &cached_user.name, None).await;
         }
     }
 

@@ -46,8 +46,8 @@ async fn slow_and_incomplete_replies_of_redis_end_no_session(
         .start()
         .await;
     let ledger = Arc::new(Ledger::new(&format!("{what}, {command_timeout}")));
-    let residents = fleet.cached_users().await;
-    let load = Load::start(&fleet, &ledger, &residents);
+    let cached_users = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &cached_users);
     load.wait_for_logins(share).await;
 
     ledger.phase(what);
@@ -71,8 +71,8 @@ async fn pods_without_the_invalidation_channel_refuse_ended_sessions_within_the_
     let redis = Cluster::start_behind_proxies().await;
     let fleet = builder().pods(3).store_at(redis.url()).start().await;
     let ledger = Arc::new(Ledger::new("pods that hear no notices"));
-    let residents = fleet.cached_users().await;
-    let load = Load::start(&fleet, &ledger, &residents);
+    let cached_users = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &cached_users);
     load.wait_for_logins(share / 4).await;
     ledger.phase("the invalidation channel cut");
     let flushed = async |pod: &Pod| pod.metric("vestibule_cache_flushes_total", &[]).await;

@@ -38,9 +38,9 @@ async fn an_outage_of_redis_ends_no_session_and_needs_no_restart() {
     let mut redis = Cluster::start_persistent().await;
     let fleet = builder().pods(3).store_at(redis.url()).yaml(settings(grace)).start().await;
     let ledger = Arc::new(Ledger::new(&format!("Redis away for {away:?}, served for {grace:?}")).with_grace(grace));
-    let residents = fleet.cached_users().await;
-    let known = residents[0].session.clone();
-    let load = Load::start(&fleet, &ledger, &residents);
+    let cached_users = fleet.cached_users().await;
+    let known = cached_users[0].session.clone();
+    let load = Load::start(&fleet, &ledger, &cached_users);
     load.wait_for_logins(share).await;
 
     ledger.phase("Redis away");
@@ -81,18 +81,18 @@ async fn an_emptied_redis_ends_all_sessions_and_users_can_sign_in_again() {
     let mut redis = Cluster::start().await;
     let fleet = builder().pods(3).store_at(redis.url()).yaml(settings(grace)).start().await;
     let ledger = Arc::new(Ledger::new("before Redis is emptied"));
-    let residents = fleet.cached_users().await;
-    let load = Load::start(&fleet, &ledger, &residents);
+    let cached_users = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &cached_users);
     load.wait_for_logins(share).await;
     load.end().await;
     ledger.print_and_assert();
 
     let outage_start = kill(&mut redis);
-    assert_served_for_the_grace_period(&fleet, &residents, &outage_start, (grace, away)).await;
+    assert_served_for_the_grace_period(&fleet, &cached_users, &outage_start, (grace, away)).await;
     redis.restart_all().await;
     let back = Instant::now();
     let served =
-        join_all(fleet.pods.iter().map(|pod| checks_that_passed_after_the_outage(&fleet.http, pod, &residents, back))).await;
+        join_all(fleet.pods.iter().map(|pod| checks_that_passed_after_the_outage(&fleet.http, pod, &cached_users, back))).await;
     println!("emptied: every pod refuses all old sessions {:.1?} after Redis was complete", back.elapsed());
     println!("checks that passed after that, of each pod: {served:?}");
 
@@ -104,7 +104,7 @@ async fn an_emptied_redis_ends_all_sessions_and_users_can_sign_in_again() {
     fleet.print_statistics().await;
     ledger.print_and_assert();
     for pod in &fleet.pods {
-        for credential in residents.iter().flat_map(|resident| [&resident.session, &resident.key]) {
+        for credential in cached_users.iter().flat_map(|cached_user| [&cached_user.session, &cached_user.key]) {
             assert_eq!(credential.status_on(&fleet.http, pod).await, 401, "a session from before the outage was served");
         }
     }
@@ -125,14 +125,14 @@ fn kill(redis: &mut Cluster) -> OutageStart {
 /// Cached users are served within the grace period and get 503 after it; they are never signed out.
 async fn assert_served_for_the_grace_period(
     fleet: &Fleet,
-    residents: &[CachedUser],
+    cached_users: &[CachedUser],
     start: &OutageStart,
     (grace, away): (Duration, Duration),
 ) {
     let (mut served, mut unavailable) = (0, 0);
     while start.until.elapsed() < away {
-        for (pod, resident) in fleet.pods.iter().flat_map(|pod| residents.iter().map(move |resident| (pod, resident))) {
-            for credential in [&resident.session, &resident.key] {
+        for (pod, cached_user) in fleet.pods.iter().flat_map(|pod| cached_users.iter().map(move |cached_user| (pod, cached_user))) {
+            for credential in [&cached_user.session, &cached_user.key] {
                 let began = start.until.elapsed();
                 match credential.status_on(&fleet.http, pod).await {
                     200 if began <= grace => served += 1,
@@ -151,13 +151,13 @@ async fn assert_served_for_the_grace_period(
 async fn checks_that_passed_after_the_outage(
     http: &reqwest::Client,
     pod: &Pod,
-    residents: &[CachedUser],
+    cached_users: &[CachedUser],
     back: Instant,
 ) -> usize {
     let mut served = 0;
     until("everybody to be refused", PATIENCE, async || {
         let mut refused = 0;
-        let credentials: Vec<&Credential> = residents.iter().flat_map(|resident| [&resident.session, &resident.key]).collect();
+        let credentials: Vec<&Credential> = cached_users.iter().flat_map(|cached_user| [&cached_user.session, &cached_user.key]).collect();
         for credential in &credentials {
             let began = back.elapsed();
             match credential.status_on(http, pod).await {

@@ -19,8 +19,8 @@ async fn killed_stopped_and_replaced_pods_lose_no_login_and_end_no_session() {
     let redis = Cluster::start().await;
     let mut fleet = builder().pods(3).store_at(redis.url()).start().await;
     let ledger = Arc::new(Ledger::new("pods killed, stopped and replaced"));
-    let residents = fleet.cached_users().await;
-    let load = Load::start(&fleet, &ledger, &residents);
+    let cached_users = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &cached_users);
     let share = size.of(LOGINS) / 8;
     load.wait_for_logins(share).await;
 

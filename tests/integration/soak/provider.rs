@@ -70,8 +70,8 @@ async fn a_failing_provider_does_not_affect_logins_at_other_providers() {
     let known = async |pod: &Pod| pod.metric("vestibule_provider_ready", &[]).await == 3.0;
     until_everywhere(&fleet.pods, "all providers to be known", PATIENCE, known).await;
     let ledger = Arc::new(Ledger::new("a provider that fails, beside one that doesn't"));
-    let residents = fleet.cached_users().await;
-    let load = Load::start(&fleet, &ledger, &residents);
+    let cached_users = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &cached_users);
     load.wait_for_logins(share).await;
 
     for (what, fault) in [
@@ -123,8 +123,8 @@ async fn abandoned_login_flows_take_bounded_memory_and_affect_nobody() {
     let redis = Cluster::start().await;
     let fleet = builder().pods(3).store_at(redis.url()).start().await;
     let ledger = Arc::new(Ledger::new(&format!("{started} logins that nobody finishes")));
-    let residents = fleet.cached_users().await;
-    let load = Load::start(&fleet, &ledger, &residents);
+    let cached_users = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &cached_users);
     load.wait_for_logins(size.of(LOGINS) / 4).await;
     let (memory, store) = (pod_memory(&fleet).await, redis_memory(&redis).await);
 

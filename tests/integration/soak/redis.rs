@@ -36,14 +36,14 @@ async fn failed_primaries_and_moved_slots_end_no_session_that_redis_kept() {
     let mut redis = Cluster::start().await;
     let fleet = builder().pods(3).store_at(redis.url()).start().await;
     let ledger = Arc::new(Ledger::new("primaries killed, handed over and resharded"));
-    let residents = fleet.cached_users().await;
-    let load = Load::start(&fleet, &ledger, &residents);
+    let cached_users = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &cached_users);
     let share = size.of(LOGINS) / 6;
     load.wait_for_logins(share).await;
     let mut killed = Vec::new();
 
     for primary in redis.primaries().await {
-        fleet.check_everywhere(&residents).await;
+        fleet.check_everywhere(&cached_users).await;
         ledger.phase(&format!("the primary of shard {} killed", killed.len()));
         ledger.excuse(Excuse::StoreAway);
         let (slots, at) = (redis.slots_of(primary).await, Instant::now());

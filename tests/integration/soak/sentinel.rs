@@ -32,8 +32,8 @@ async fn a_failed_primary_behind_sentinel_ends_no_session(#[case] what: &str, #[
         .start()
         .await;
     let ledger = Arc::new(Ledger::new(&format!("Sentinel: {what}")));
-    let residents = fleet.cached_users().await;
-    let load = Load::start(&fleet, &ledger, &residents);
+    let cached_users = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &cached_users);
     load.wait_for_logins(share).await;
 
     ledger.phase(what);

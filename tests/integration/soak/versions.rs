@@ -24,8 +24,8 @@ async fn a_rolling_update_and_rollback_end_no_session() {
     let as_first = |pod: &mut PodOptions| (pod.binary, pod.gateway_secret) = (first.clone(), None);
     let mut fleet = builder().pods(3).store_at(redis.url()).check_url(CheckUrl::Plain).config(as_first).start().await;
     let ledger = Arc::new(Ledger::new("the first version replaced by the present one, and back"));
-    let residents = fleet.cached_users().await;
-    let load = Load::start(&fleet, &ledger, &residents);
+    let cached_users = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &cached_users);
     load.wait_for_logins(share).await;
     let (old, new) = (version(&fleet, 0).await, built_binary());
     for (way, binary) in [("replaced", new.as_path()), ("taken back", first.as_path())] {

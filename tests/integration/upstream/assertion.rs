@@ -51,7 +51,7 @@ async fn an_upstream_verifies_assertions_and_refuses_requests_that_bypass_the_ga
         (carol, json!({"role": "internal_user_viewer", "teams": [], "preferred_username": "carol"})),
     ];
     for (agent, mut expected) in users {
-        let answer = ask(nginx.port(), "/vouched/x", &[("Cookie", &session_header(&agent))]).await;
+        let answer = ask(nginx.port(), "/asserted/x", &[("Cookie", &session_header(&agent))]).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         let (seen, session) = (answer.json(), agent.get(&fleet.url("/sso/session")).await.json());
         let mut claims = seen["payload"].clone();
@@ -71,7 +71,7 @@ async fn an_upstream_verifies_assertions_and_refuses_requests_that_bypass_the_ga
     }
     let forged = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290In0.";
     for headers in [&[][..], &[("x-vestibule-assertion", forged)]] {
-        assert_eq!(ask(upstream.port(), "/vouched/x", headers).await.status, 401, "around the gateway");
+        assert_eq!(ask(upstream.port(), "/asserted/x", headers).await.status, 401, "around the gateway");
     }
 }
 
@@ -81,7 +81,7 @@ async fn an_assertion_names_the_api_key_and_is_valid_until_it_expires() {
     let (_, nginx) = verifying(fleet).await;
     let cookie = fleet.session_header(BOB).await;
     let key = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({"user_role": "customer"})).await;
-    let answer = ask(nginx.port(), "/vouched/x", &[("x-api-key", &key.key)]).await;
+    let answer = ask(nginx.port(), "/asserted/x", &[("x-api-key", &key.key)]).await;
     let claims = answer.json()["payload"].clone();
     assert_eq!((&claims["key_id"], &claims["role"]), (&json!(key.id), &json!("customer")), "{claims}");
 }
@@ -102,7 +102,7 @@ async fn a_clients_own_assertion_never_reaches_the_upstream() {
 async fn an_assertion_is_signed_once_for_many_checks() {
     let fleet = fleet().await;
     let (cookie, pod) = (fleet.session_header(CAROL).await, &fleet.pods[1]);
-    let headers = [("x-original-url", "http://localhost/vouched/x"), ("x-original-method", "GET"), ("cookie", cookie.as_str())];
+    let headers = [("x-original-url", "http://localhost/asserted/x"), ("x-original-method", "GET"), ("cookie", cookie.as_str())];
     let ask = async || send_to_check(pod, "GET", "/auth/nginx", &headers).await.one("x-vestibule-assertion").to_owned();
     let signed = pod.metric("vestibule_assertions_signed_total", &[]).await;
     for _ in 0..200 {
@@ -138,7 +138,7 @@ async fn keys_are_published_on_every_pod_and_rotated_without_a_restart() {
     // The new key signs once every pod can have published it; unit tests cover that with a test clock.
     let cookie = fleet.session_header(ALICE).await;
     let (_, nginx) = verifying(fleet).await;
-    let answer = ask(nginx.port(), "/vouched/x", &[("Cookie", &cookie)]).await;
+    let answer = ask(nginx.port(), "/asserted/x", &[("Cookie", &cookie)]).await;
     assert_eq!(answer.json()["protectedHeader"]["kid"], at_start["keys"][0]["kid"], "{answer:?}");
     for pod in &fleet.pods {
         assert!(!pod.log().contains("PRIVATE"), "a private key is logged");

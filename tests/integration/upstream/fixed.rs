@@ -129,7 +129,7 @@ async fn authorization_is_in_the_answer_and_empty_unless_a_credential_is_sent_or
         assert_eq!(passed, expected.is_empty(), "{path}: {answer:?}");
     }
     for (path, headers, status) in
-        [("/x", &[][..], 401), ("/x", &[OWN], 401), ("/closed/x", &[signed_in], 403), ("/vouched/x", &[], 401)]
+        [("/x", &[][..], 401), ("/x", &[OWN], 401), ("/closed/x", &[signed_in], 403), ("/asserted/x", &[], 401)]
     {
         let answer = check(fleet, "?echo=true", path, headers).await;
         assert_eq!(answer.status, status, "{path}");

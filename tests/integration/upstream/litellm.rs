@@ -154,11 +154,11 @@ async fn litellm_verifies_assertions_with_the_documented_handler_and_refuses_oth
         [("VESTIBULE_JWKS_URL", keys_at.as_str()), ("VESTIBULE_ISSUER", &issuer), ("VESTIBULE_AUDIENCE", super::AUDIENCE)];
     let handler = Handler { module: &documented_handler(), environment: &environment };
     let litellm = LiteLlm::start_with(own_key(), Some(handler)).await;
-    let nginx = fleet.nginx_of(&["localhost", "vouched.example.com"], litellm.port()).await;
+    let nginx = fleet.nginx_of(&["localhost", "asserted.example.com"], litellm.port()).await;
     let session = session_of(&fleet.signed_in(BOB).await);
     let key = create_key(&fleet.pods[0], Auth::Session(&session), json!({})).await;
     let ask = async |port: u16, name: &str, value: &str| {
-        let headers = [("Host", "vouched.example.com"), ("Accept", "application/json"), (name, value)];
+        let headers = [("Host", "asserted.example.com"), ("Accept", "application/json"), (name, value)];
         raw_http::send(port, "GET", "/v1/models", &headers).await.status
     };
     assert_eq!(ask(nginx.port(), "x-api-key", &key.key).await, 200);
@@ -178,7 +178,7 @@ async fn litellm_verifies_assertions_with_the_documented_handler_and_refuses_oth
 
 /// The assertion of a pod for an API key.
 async fn checked(pod: &Pod, key: &str) -> String {
-    let headers = [("x-original-url", "http://localhost/vouched/x"), ("x-original-method", "GET"), ("x-api-key", key)];
+    let headers = [("x-original-url", "http://localhost/asserted/x"), ("x-original-method", "GET"), ("x-api-key", key)];
     send_to_check(pod, "GET", "/auth/nginx", &headers).await.one("x-vestibule-assertion").to_owned()
 }
 

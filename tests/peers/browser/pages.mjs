@@ -1,4 +1,4 @@
-// Takes a screenshot of each page in light and in dark, on a desktop and on a narrow phone, and lists the violations that
+// Takes a screenshot of each page in light and in dark, on a desktop and on a small phone, and lists the violations that
 // axe-core finds.
 //
 //   node pages.mjs <base-url> <base-url-without-providers> <provider> <user> <password> <artifacts-dir>
