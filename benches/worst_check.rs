@@ -64,7 +64,7 @@ fn evaluate(path: &str, key: &CombinedRestrictions, rules: Option<&AccessRules>)
         (Ok(paths), Some(rules)) => rules.match_interpretations(&request, paths).is_ok(),
         _ => true,
     };
-    key.allow_path(&paths) && matched
+    key.can_access_path(&paths) && matched
 }
 
 /// Rules of a large company: mostly prefixes, and wildcards in all positions.

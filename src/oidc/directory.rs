@@ -112,7 +112,7 @@ impl Directory {
     fn report(&self, error: &DirectoryError, keeps_last_claims: bool) {
         self.metrics.directory_lookup(&self.provider, error.outcome());
         let (provider, directory, reason) = (&self.provider, self.settings.kind.name(), error.reason());
-        tracing::warn!(provider, directory, reason, %error, keeps_last_claims, "directory look-up failed");
+        tracing::warn!(provider, directory, reason, %error, keeps_last_claims, "directory lookup failed");
     }
 
     async fn look_up(&self, identity: &IdentityClaims, user_token: Option<&AccessToken>) -> Result<Claims, DirectoryError> {

@@ -7,7 +7,7 @@ use crate::support::fleet::Fleet;
 use crate::support::idp::{Account, IdpOptions};
 use crate::support::{artifacts, browser, repository};
 
-const PICTURES: [&str; 3] = ["keys", "people", "role-map"];
+const PICTURES: [&str; 3] = ["keys", "users", "role-map"];
 const SCHEMES: [&str; 2] = ["light", "dark"];
 
 /// The shell commands of the first section of README that has any.

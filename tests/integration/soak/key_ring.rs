@@ -171,7 +171,11 @@ async fn sign_in(fleet: &Fleet, name: &str) -> String {
 async fn assert_no_user_is_created_again(fleet: &Fleet, cached_users: &[CachedUser]) {
     for pod in &fleet.pods {
         for cached_user in cached_users {
-            assert_eq!(cached_user.session.status_on(&fleet.http, pod).await, 401, "its session token is bound to the missing key");
+            assert_eq!(
+                cached_user.session.status_on(&fleet.http, pod).await,
+                401,
+                "its session token is bound to the missing key"
+            );
             assert_eq!(cached_user.key.status_on(&fleet.http, pod).await, 503, "the owner of the key cannot be read");
         }
     }

@@ -131,7 +131,8 @@ async fn assert_served_for_the_grace_period(
 ) {
     let (mut served, mut unavailable) = (0, 0);
     while start.until.elapsed() < away {
-        for (pod, cached_user) in fleet.pods.iter().flat_map(|pod| cached_users.iter().map(move |cached_user| (pod, cached_user))) {
+        for (pod, cached_user) in fleet.pods.iter().flat_map(|pod| cached_users.iter().map(move |cached_user| (pod, cached_user)))
+        {
             for credential in [&cached_user.session, &cached_user.key] {
                 let began = start.until.elapsed();
                 match credential.status_on(&fleet.http, pod).await {
@@ -157,7 +158,8 @@ async fn checks_that_passed_after_the_outage(
     let mut served = 0;
     until("everybody to be refused", PATIENCE, async || {
         let mut refused = 0;
-        let credentials: Vec<&Credential> = cached_users.iter().flat_map(|cached_user| [&cached_user.session, &cached_user.key]).collect();
+        let credentials: Vec<&Credential> =
+            cached_users.iter().flat_map(|cached_user| [&cached_user.session, &cached_user.key]).collect();
         for credential in &credentials {
             let began = back.elapsed();
             match credential.status_on(http, pod).await {

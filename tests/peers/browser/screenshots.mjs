@@ -99,7 +99,7 @@ await runScenario('mouse', { base, check, artifacts: directory }, run, async (si
   await administrator.unfold('Disable');
   await administrator.submit(/^Disable /);
   await administrator.go('Users');
-  await shoot(administrator, 'people');
+  await shoot(administrator, 'users');
 
   const user = await signInWithProvider(site, users[1]);
   await createKeys(user);

@@ -18,7 +18,7 @@ use crate::support::steps::{assert_not_signed_in, assert_signed_in, at, begin, c
 use crate::support::wait;
 
 const FIRST_PAGE: &str = "/v1.0/me/transitiveMemberOf/microsoft.graph.group";
-const FAILED_LOOKUP: &str = "directory look-up failed";
+const FAILED_LOOKUP: &str = "directory lookup failed";
 
 /// The group on the third page grants the role. Users without it have the default role.
 const RULES: &str = "rules:

@@ -19,7 +19,7 @@ export async function roleMap(administrator) {
   await administrator.sees(`Result for ${ADMINISTRATOR.email}`);
   await administrator.sees('Granted by the invitation.');
   await administrator.sees('Allowed');
-  await administrator.inspect('role-map-person');
+  await administrator.inspect('role-map-user');
 
   await administrator.go('Role map');
   await administrator.unfold('Or paste claims');

@@ -54,7 +54,7 @@ async function inviteLowerAdministrator(administrator) {
   await oscar.follow(ADMINISTRATOR.email);
   await oscar.sees('This user has a higher role than you.');
   expect(await oscar.page.locator('main form').count() === 0, 'no action');
-  await oscar.inspect('person-above');
+  await oscar.inspect('user-above');
   await oscar.go('Invitations');
   const roles = await oscar.field('Role').evaluate(({ options }) => [...options].map(({ label }) => label));
   expect(!roles.includes('proxy_admin') && roles.includes('org_admin'), `no higher role in the list: ${roles}`);

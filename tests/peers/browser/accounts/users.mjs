@@ -8,7 +8,7 @@ import { bearer } from './site.mjs';
 
 export async function users(administrator, ada) {
   await administrator.go('Users');
-  await administrator.inspect('people');
+  await administrator.inspect('users');
   await searchUsers(administrator);
   await openOwnAccount(administrator);
   await disableUser(administrator, ada);
@@ -26,7 +26,7 @@ async function searchUsers(administrator) {
   };
   await search('no such user');
   await administrator.sees('No user matches no such user.');
-  await administrator.inspect('people-none-found');
+  await administrator.inspect('users-none-found');
   await administrator.follow('Show all users');
   await search('ADA@');
   expect(await administrator.page.locator('.row').count() === 1, 'one user to be found');
@@ -37,7 +37,7 @@ async function openOwnAccount(administrator) {
   await administrator.follow(ADMINISTRATOR.email);
   await administrator.heading(ADMINISTRATOR.email);
   await administrator.sees('This is your own account.');
-  await administrator.inspect('person-oneself');
+  await administrator.inspect('user-oneself');
 }
 
 async function openUser(administrator, action) {
@@ -50,14 +50,14 @@ async function disableUser(administrator, ada) {
   const { authRequest } = administrator.site;
   const cookie = await ada.cookie();
   await openUser(administrator, 'Disable');
-  await administrator.inspect('person');
+  await administrator.inspect('user');
   await administrator.submit(`Disable ${ADA.email}`);
   for (const credential of [{ cookie }, bearer(ada.key)]) {
     expect((await authRequest('/v1/models', credential)).status === 401, 'session and key to end at once');
   }
   await administrator.heading(`${ADA.email} Disabled`);
   await administrator.sees('No sessions');
-  await administrator.inspect('person-disabled');
+  await administrator.inspect('user-disabled');
   await administrator.go('Users');
   await administrator.row(ADA.email).getByText('Disabled').waitFor();
 
@@ -71,7 +71,7 @@ async function disableUser(administrator, ada) {
 
 async function enableUser(administrator, ada) {
   await openUser(administrator, 'Enable');
-  await administrator.inspect('person-enable');
+  await administrator.inspect('user-enable');
   await administrator.submit(`Enable ${ADA.email}`);
   await administrator.heading(ADA.email);
   expect((await administrator.site.authRequest('/v1/models', bearer(ada.key))).status === 401, 'the ended key to stay invalid');
@@ -105,7 +105,7 @@ async function deleteUser(administrator, ada) {
   const cookie = await ada.cookie();
   await openUser(administrator, 'Delete');
   const address = administrator.page.url();
-  await administrator.inspect('person-delete');
+  await administrator.inspect('user-delete');
   await administrator.submit(`Delete ${ADA.email}`);
   await administrator.heading('Users');
   await administrator.seesNot(ADA.email);
@@ -114,7 +114,7 @@ async function deleteUser(administrator, ada) {
   }
   await administrator.open(address);
   await administrator.heading('User not found');
-  await administrator.inspect('person-gone');
+  await administrator.inspect('user-gone');
   await ada.open('/sso/login');
   await fillSignIn(ada, ADA.email, ADA.password);
   await ada.submit('Sign in');
