@@ -176,8 +176,8 @@ impl BearerPrincipal {
     }
 
     /// The user who has signed in with the token's identity; `None` for an unregistered subject.
-    pub fn registered_user(&self) -> Option<&CachedUser> {
-        self.user.as_deref()
+    pub fn registered_user(&self) -> Option<&Arc<CachedUser>> {
+        self.user.as_ref()
     }
 
     /// The time at which the token was issued, if it has `iat`.

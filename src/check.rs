@@ -6,6 +6,7 @@ mod api_key;
 mod credential;
 mod decision;
 mod evaluation;
+mod overdue;
 mod own_credentials;
 mod query;
 
@@ -25,12 +26,14 @@ use crate::{
         AccessRules, CredentialSources, MatchError, MatchedRules, PathError, PathInterpretations, RouteRule, UnmetRequirement,
     },
     bearer_tokens::{BearerError, BearerPrincipal, BearerTokens, Jwt, UnregisteredSubjects},
-    principal::{CredentialKind, Evaluation, Grant, IdentityClaims, IdentityHeaders, Role},
+    claims_refresh::ClaimsRefresher,
+    principal::{CredentialKind, Evaluation, Grant, IdentityClaims, IdentityHeaders, ProviderSubject, Role},
     principal_cache::{LookupError, Principals, RestrictedGrant, UserSession},
     role_map::{CurrentRoleMap, RoleMap, RoleMaps},
     upstream::UpstreamCredentialPolicy,
     users::SessionToken,
 };
+use overdue::{Authentication, OverdueClaims};
 
 /// An authenticated user or workload, with its grant under the current role map.
 pub struct AuthenticatedPrincipal {
@@ -76,6 +79,7 @@ pub struct Checker {
     upstream: Arc<UpstreamCredentialPolicy>,
     evaluator: Evaluator,
     credentials: CredentialParser,
+    refresher: Arc<ClaimsRefresher>,
 }
 
 impl Checker {
@@ -86,8 +90,9 @@ impl Checker {
         upstream: Arc<UpstreamCredentialPolicy>,
         evaluator: Evaluator,
         credentials: CredentialParser,
+        refresher: Arc<ClaimsRefresher>,
     ) -> Self {
-        Self { principals, tokens, role_maps, upstream, evaluator, credentials }
+        Self { principals, tokens, role_maps, upstream, evaluator, credentials, refresher }
     }
 
     /// Parses the credentials that this checker authenticates.
@@ -171,12 +176,26 @@ impl Checker {
         in_force: &CurrentRoleMap,
         credential: ParsedCredential<'_>,
     ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
+        let credential = match credential {
+            Ok(Some(credential)) => credential,
+            Ok(None) => return Err(AuthenticationFailure::NoCredential.into()),
+            Err(error) => return Err(AuthenticationFailure::Unusable(error).into()),
+        };
+        match self.try_authenticate(in_force, credential).await? {
+            Authentication::Done(principal) => Ok(principal),
+            Authentication::Overdue(claims) => Box::pin(self.wait_for_refresh(in_force, credential, claims)).await,
+        }
+    }
+
+    async fn try_authenticate(
+        &self,
+        in_force: &CurrentRoleMap,
+        credential: Credential<'_>,
+    ) -> Result<Authentication, AuthenticationError> {
         match credential {
-            Ok(None) => Err(AuthenticationFailure::NoCredential.into()),
-            Ok(Some(Credential::Session(token))) => self.authenticate_session(in_force, &token).await,
-            Ok(Some(Credential::ApiKey(key))) => self.authenticate_key(in_force, key).await,
-            Ok(Some(Credential::Jwt(jwt))) => self.authenticate_jwt(in_force, jwt).await,
-            Err(error) => Err(AuthenticationFailure::Unusable(error).into()),
+            Credential::Session(token) => self.authenticate_session(in_force, &token).await,
+            Credential::ApiKey(key) => self.authenticate_key(in_force, key).await,
+            Credential::Jwt(jwt) => self.authenticate_jwt(in_force, jwt).await,
         }
     }
 
@@ -184,12 +203,16 @@ impl Checker {
         &self,
         in_force: &CurrentRoleMap,
         token: &SessionToken<'_>,
-    ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
+    ) -> Result<Authentication, AuthenticationError> {
         let (signed_in, evaluation) = self.find_session(in_force, token).await?.ok_or(AuthenticationFailure::UnknownSession)?;
         if self.needs_verification(&signed_in, &evaluation) {
             return Err(AuthenticationFailure::ExpiredClaims.into());
         }
-        Ok(AuthenticatedPrincipal { evaluation, credential: AuthenticatedCredential::Session(signed_in) })
+        if self.needs_refresh(&signed_in, &evaluation) {
+            return Ok(OverdueClaims { user: signed_in.user, session: Some((signed_in.session, token.digest())) }.into());
+        }
+        self.refresher.request_for_session(&signed_in, token.digest());
+        Ok(AuthenticatedPrincipal { evaluation, credential: AuthenticatedCredential::Session(signed_in) }.into())
     }
 
     /// Loads a session with its user. The user may have no role, or claims that have expired.
@@ -200,6 +223,12 @@ impl Checker {
     /// True if the session authenticates nobody until its provider has verified the identity again.
     pub fn needs_verification(&self, signed_in: &UserSession, evaluation: &Evaluation) -> bool {
         self.evaluator.needs_verification(evaluation, &signed_in.session)
+    }
+
+    /// True if the session authenticates nobody until a refresh has verified its identity.
+    pub fn needs_refresh(&self, signed_in: &UserSession, evaluation: &Evaluation) -> bool {
+        let is_own = |expired: &ProviderSubject| signed_in.session.is_of(&expired.provider, &expired.subject);
+        evaluation.expired_identities.iter().any(|expired| expired.is_refreshable && is_own(expired))
     }
 
     async fn find_session(
@@ -213,19 +242,24 @@ impl Checker {
         Ok((!has_ended).then_some((signed_in, evaluation)))
     }
 
-    async fn authenticate_jwt(
-        &self,
-        in_force: &CurrentRoleMap,
-        jwt: Jwt<'_>,
-    ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
-        match self.tokens.authenticate(jwt).await {
-            Ok(bearer) => Ok(AuthenticatedPrincipal {
-                evaluation: self.evaluator.evaluate_token(in_force, &bearer).ok_or(AuthenticationFailure::SuspendedToken)?,
-                credential: AuthenticatedCredential::Jwt(bearer),
-            }),
-            Err(BearerError::Refused(reason)) => Err(AuthenticationFailure::Token(reason).into()),
-            Err(BearerError::Unavailable(cause)) => Err(AuthenticationError::Unavailable(cause.into())),
+    async fn authenticate_jwt(&self, in_force: &CurrentRoleMap, jwt: Jwt<'_>) -> Result<Authentication, AuthenticationError> {
+        let bearer = match self.tokens.authenticate(jwt).await {
+            Ok(bearer) => bearer,
+            Err(BearerError::Refused(reason)) => return Err(AuthenticationFailure::Token(reason).into()),
+            Err(BearerError::Unavailable(cause)) => return Err(AuthenticationError::Unavailable(cause.into())),
+        };
+        let Some(evaluation) = self.evaluator.evaluate_token(in_force, &bearer) else {
+            return match bearer.registered_user() {
+                Some(user) if self.evaluator.is_token_refreshable(&bearer) => {
+                    Ok(OverdueClaims { user: Arc::clone(user), session: None }.into())
+                }
+                _ => Err(AuthenticationFailure::SuspendedToken.into()),
+            };
+        };
+        if let Some(user) = bearer.registered_user() {
+            self.refresher.request(user);
         }
+        Ok(AuthenticatedPrincipal { evaluation, credential: AuthenticatedCredential::Jwt(bearer) }.into())
     }
 
     /// Builds the identity that administrators see.

@@ -24,6 +24,7 @@ pub mod pages;
 pub mod access;
 pub mod bearer_tokens;
 pub mod check;
+pub mod claims_refresh;
 pub mod explain;
 pub mod gateway;
 pub mod principal;

@@ -12,7 +12,7 @@ use crate::{
         BeginFlowError, BrowserBinding, EncryptedTarget, ExchangeError, FlowLimit, LoginFlow, LoginFlows, PresentedFlow,
         Provider, ProviderNotReadyError, Providers, RequiredAuthentication, TakeError, VerifiedIdentity,
     },
-    principal::{IdentityClaims, Source},
+    principal::Source,
     return_to::{Continuation, ReturnTarget},
     secret::{Digest, OpaqueToken},
     store,
@@ -291,9 +291,7 @@ impl Login {
                 let flow = callback.state.as_deref().map(flow_id).unwrap_or_default();
                 self.open_session(verified, flow, requested, browser).await.map(LoginEffect::SessionOpened)
             }
-            Continuation::Link { user, .. } => {
-                self.link(user, &verified.identity, browser).await.map(|()| LoginEffect::IdentityLinked)
-            }
+            Continuation::Link { user, .. } => self.link(user, &verified, browser).await.map(|()| LoginEffect::IdentityLinked),
         }
     }
 
@@ -305,9 +303,9 @@ impl Login {
         browser: &CallbackBrowser,
     ) -> Result<OpaqueToken, FailureReason> {
         let replaces = browser.session.as_deref().and_then(|cookie| self.users.parse_session_token(cookie));
-        let VerifiedIdentity { identity, sid, logout, authenticated_at, .. } = verified;
+        let VerifiedIdentity { identity, sid, logout, authenticated_at, refresh_token, .. } = verified;
         let browser = users::Browser { replaces, agent: browser.agent.clone() };
-        let provider_session = Some(ProviderSession { flow, sid, requested });
+        let provider_session = Some(ProviderSession { flow, sid, requested, refresh_token });
         let prior_access = PriorAccess::Keep;
         let login = VerifiedLogin { identity, provider_session, logout, authenticated_at, browser, prior_access };
         Ok(self.users.complete_login(&login).await?.session_token)
@@ -328,7 +326,7 @@ impl Login {
     }
 
     /// Links the identity that the provider verified to the user of the session.
-    async fn link(&self, user: &str, identity: &IdentityClaims, browser: &CallbackBrowser) -> Result<(), FailureReason> {
+    async fn link(&self, user: &str, verified: &VerifiedIdentity, browser: &CallbackBrowser) -> Result<(), FailureReason> {
         let handle = browser.session.as_deref().and_then(|cookie| self.users.parse_session_token(cookie));
         let signed_in = match handle {
             Some(handle) => self.users.has_session(user, &handle.digest()).await.map_err(FailureReason::StoreAfter)?,
@@ -337,7 +335,12 @@ impl Login {
         if !signed_in {
             return Err(FailureReason::NotSignedIn);
         }
-        match self.users.link(user, identity).await.map_err(FailureReason::StoreAfter)? {
+        match self
+            .users
+            .link(user, &verified.identity, verified.refresh_token.as_ref())
+            .await
+            .map_err(FailureReason::StoreAfter)?
+        {
             LinkOutcome::Linked => Ok(()),
             LinkOutcome::Taken => Err(FailureReason::Taken),
             LinkOutcome::UnknownUser => Err(FailureReason::NotSignedIn),

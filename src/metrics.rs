@@ -3,6 +3,7 @@
 mod bearer_tokens;
 mod cache;
 mod checks;
+mod claims;
 mod labels;
 mod logins;
 mod registrar;
@@ -25,6 +26,7 @@ pub struct Metrics {
     entries: Vec<MetricEntry>,
     checks: checks::Checks,
     logins: logins::Logins,
+    claims: claims::ClaimsMetrics,
     tokens: bearer_tokens::TokenMetrics,
     store: store::StoreMetrics,
     cache: cache::CacheMetrics,
@@ -46,6 +48,7 @@ impl Metrics {
         let metrics = Self {
             checks: checks::Checks::new(&mut registrar),
             logins: logins::Logins::new(&mut registrar),
+            claims: claims::ClaimsMetrics::new(&mut registrar),
             key_changes: registrar.counters("key_changes_total", "API keys created, regenerated or revoked.", &["change"]),
             tokens: bearer_tokens::TokenMetrics::new(&mut registrar),
             store: store::StoreMetrics::new(&mut registrar),

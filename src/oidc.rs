@@ -15,6 +15,7 @@ mod oauth2;
 mod openid_connect;
 mod provider;
 mod proxy;
+mod refresh;
 mod registration;
 mod settings;
 mod signing_keys;
@@ -40,6 +41,7 @@ pub use logout_token::{LogoutToken, LogoutTokenError};
 pub use openid_connect::ProviderNotReadyError;
 pub use provider::Provider;
 pub use proxy::{HttpProxy, ProxyException};
+pub use refresh::{RefreshError, RefreshedIdentity};
 pub use settings::{
     AuthMethod, LoginFlowSettings, ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, ProviderSettings,
     RpLogout, UserInfoPolicy,

@@ -100,6 +100,9 @@ pub struct IdentityClaims {
     /// stored by a released version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_at: Option<Timestamp>,
+    /// True if there is a refresh token, by which the provider can verify the identity again without its user.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_refreshable: bool,
 }
 
 /// The identity headers for the upstream. A field is empty if its value is unknown.
@@ -137,6 +140,8 @@ pub struct Evaluation {
 pub struct ProviderSubject {
     pub provider: String,
     pub subject: String,
+    /// True if the provider can verify the identity again without its user.
+    pub is_refreshable: bool,
 }
 
 /// A signed identity assertion for the upstream.
@@ -269,7 +274,7 @@ impl fmt::Display for Source {
 
 impl From<&IdentityClaims> for ProviderSubject {
     fn from(identity: &IdentityClaims) -> Self {
-        Self { provider: identity.provider.clone(), subject: identity.subject.clone() }
+        Self { provider: identity.provider.clone(), subject: identity.subject.clone(), is_refreshable: identity.is_refreshable }
     }
 }
 

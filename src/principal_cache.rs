@@ -10,10 +10,12 @@ mod consistency;
 mod entry;
 mod identities;
 mod reading;
+mod refresh_mark;
 mod restricted_grant;
 mod serving;
 
 pub use entry::{ActiveKey, CachedKey, CachedSession, CachedUser, UserKey, UserSession};
+pub use refresh_mark::{RefreshAttempt, RefreshMark};
 pub use restricted_grant::{GrantSources, RestrictedGrant};
 
 use std::{sync::Arc, time::Duration};
@@ -182,7 +184,8 @@ impl Inner {
     /// True if the owner's claims were verified too long ago.
     fn is_suspended(&self, owner: &CachedUser) -> bool {
         let age = self.clock.now().duration_since(owner.verified);
-        Duration::try_from(age).is_ok_and(|age| age >= self.settings.claims_max_age)
+        // Claims that can be refreshed may be renewed by this use. The evaluation decides about them.
+        !owner.refresh.is_refreshable() && Duration::try_from(age).is_ok_and(|age| age >= self.settings.claims_max_age)
     }
 
     fn session_state(&self, UserSession { session, user }: &UserSession) -> SessionState {

@@ -110,7 +110,7 @@ impl BoundServer {
     /// immediately at the deadline or at a second `stop`.
     pub async fn run(self, mut stop: impl AsyncFnMut() -> StopSignal) -> anyhow::Result<()> {
         // The parts must live while requests are served.
-        let Self { servers, readiness, drain, shutdown, tasks, parts: _parts, .. } = self;
+        let Self { servers, readiness, drain, shutdown, tasks, parts, .. } = self;
         let handles: Vec<ServerHandle> = servers.pages.iter().map(Server::handle).collect();
         let admin = servers.admin.handle();
         let mut serving: Vec<JoinHandle<std::io::Result<()>>> = servers.pages.into_iter().map(tokio::spawn).collect();
@@ -132,6 +132,7 @@ impl BoundServer {
             drain.begin();
             drain.idle().await;
             close(&handles, &drain).await;
+            parts.finish_refreshes().await;
             admin.stop(false).await;
         };
         tokio::select! {

@@ -100,6 +100,10 @@ pub enum RecordKind {
     ProviderLogout,
     /// The claims that a provider's directory has about an identity, by the digest of both.
     DirectoryClaims,
+    /// A refresh token that is kept with an identity, by the identity's digest, in its user's shard.
+    RefreshToken,
+    /// A refresh of claims in progress or paused, by the digest of the session or identity that keeps the token.
+    RefreshLease,
     /// A shared counter.
     Counter,
 }
@@ -248,7 +252,7 @@ impl fmt::Debug for Shard {
 
 impl RecordKind {
     /// The kinds whose values [`Records`] encrypts.
-    pub const ENCRYPTED: [Self; 11] = [
+    pub const ENCRYPTED: [Self; 13] = [
         Self::Flow,
         Self::User,
         Self::Identity,
@@ -260,6 +264,8 @@ impl RecordKind {
         Self::Invitation,
         Self::ProviderLogout,
         Self::DirectoryClaims,
+        Self::RefreshToken,
+        Self::RefreshLease,
     ];
 
     pub fn label(self) -> &'static str {
@@ -275,6 +281,8 @@ impl RecordKind {
             Self::Invitation => "invitation",
             Self::ProviderLogout => "provider_logout",
             Self::DirectoryClaims => "directory_claims",
+            Self::RefreshToken => "refresh_token",
+            Self::RefreshLease => "refresh_lease",
             Self::Counter => "counter",
         }
     }

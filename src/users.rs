@@ -1,5 +1,6 @@
 //! Users: their records, identities and sessions, the completion of logins, and the policy for administrators.
 
+mod claims_refresh;
 mod current_claims;
 mod generation;
 mod identities;
@@ -9,12 +10,15 @@ mod management;
 mod policy;
 mod provider_logout;
 mod record;
+mod refresh_outcome;
+mod refresh_policy;
 mod refresh_token;
 mod session;
 mod session_limit;
 mod sessions;
 mod trusted_redirects;
 
+pub use claims_refresh::{LeaseOutcome, LeasedToken, TokenPlace};
 pub use current_claims::{ClaimsMaxAge, CurrentClaims, is_pinned_by};
 pub use generation::Generation;
 pub use identities::{LinkOutcome, UnlinkOutcome};
@@ -23,6 +27,8 @@ pub use management::UserListing;
 pub use policy::{Administrator, Policy, PolicyDenial, require_not_above};
 pub use provider_logout::{LogoutTarget, SessionProvider};
 pub use record::{Identity, User, shard_of};
+pub use refresh_outcome::RefreshCommit;
+pub use refresh_policy::{RefreshPolicy, TokenOwner};
 pub use refresh_token::RefreshToken;
 pub use session::{Limits, Logout, Session, SessionState, SessionToken};
 pub use sessions::SessionEntry;
@@ -58,7 +64,7 @@ impl Users {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let max_age = ClaimsMaxAge { sessions: limits.absolute, keys: keys_max_age, providers: BTreeMap::new() };
+        let max_age = ClaimsMaxAge { sessions: limits.absolute, keys: keys_max_age, ..ClaimsMaxAge::default() };
         Self { records, role_maps, limits, max_age, clock, metrics }
     }
 
@@ -66,6 +72,13 @@ impl Users {
     #[must_use]
     pub fn with_max_claims_ages(mut self, providers: BTreeMap<String, Duration>) -> Self {
         self.max_age.providers = providers;
+        self
+    }
+
+    /// Enables the refresh of claims by their provider.
+    #[must_use]
+    pub fn with_refreshes(mut self, providers: BTreeMap<String, RefreshPolicy>) -> Self {
+        self.max_age.refreshes = providers;
         self
     }
 

@@ -44,6 +44,7 @@ impl SignedInUsers {
         let login = VerifiedLogin {
             identity: identity(provider, number),
             provider_session: Some(ProviderSession {
+                refresh_token: None,
                 flow: subject(number).repeat(2),
                 sid: Some(format!("8f14e45f-ceea-467f-ab43-{number:012}")),
                 requested: SystemClock.now(),

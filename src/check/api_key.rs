@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::{
     AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Checker,
     evaluation::is_suspended,
+    overdue::{Authentication, OverdueClaims},
 };
 use crate::{
     api_keys::PresentedKey,
     principal::{Evaluation, IdentityHeaders},
-    principal_cache::{ActiveKey, GrantSources, KeyLookup, RestrictedGrant},
+    principal_cache::{ActiveKey, CachedUser, GrantSources, KeyLookup, RestrictedGrant},
     role_map::CurrentRoleMap,
 };
 
@@ -18,17 +19,29 @@ impl Checker {
         &self,
         in_force: &CurrentRoleMap,
         key: PresentedKey,
-    ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
+    ) -> Result<Authentication, AuthenticationError> {
         match self.principals.key(key).await? {
             KeyLookup::Active(key) => {
-                let restricted = self.evaluate_key(in_force, &key).ok_or(AuthenticationFailure::Suspended)?;
-                Ok(AuthenticatedPrincipal {
-                    evaluation: Arc::clone(&restricted.evaluation),
-                    credential: AuthenticatedCredential::ApiKey(restricted),
-                })
+                // A key depends on the claims of all owners in its chain.
+                key.ancestors.iter().for_each(|ancestor| self.refresher.request(&ancestor.user));
+                let Some(restricted) = self.evaluate_key(in_force, &key) else {
+                    return self.suspended(in_force, key.own.user);
+                };
+                self.refresher.request(&key.own.user);
+                let evaluation = Arc::clone(&restricted.evaluation);
+                Ok(AuthenticatedPrincipal { evaluation, credential: AuthenticatedCredential::ApiKey(restricted) }.into())
             }
             KeyLookup::Suspended => Err(AuthenticationFailure::Suspended.into()),
             KeyLookup::Unknown => Err(AuthenticationFailure::UnknownCredential.into()),
+        }
+    }
+
+    /// A key whose owner has no role without the identities that have expired: a refresh may renew them.
+    fn suspended(&self, in_force: &CurrentRoleMap, owner: Arc<CachedUser>) -> Result<Authentication, AuthenticationError> {
+        let evaluation = self.evaluator.evaluate_owner(in_force, &owner);
+        match evaluation.expired_identities.iter().any(|expired| expired.is_refreshable) {
+            true => Ok(OverdueClaims { user: owner, session: None }.into()),
+            false => Err(AuthenticationFailure::Suspended.into()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The answers to auth requests, with their reasons and sentences.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::CredentialError;
 use crate::{
@@ -15,6 +15,9 @@ use crate::{
 pub const CREDENTIAL_UNAVAILABLE: &str = "The credential cannot be looked up at the moment. Try again later.";
 /// The sentence for clients of a pod that has no role map yet.
 pub const ROLE_MAP_NOT_LOADED: &str = "The role map has not been loaded yet. Try again later.";
+
+/// A provider is asked again after about this time.
+const OVERDUE_RETRY: Duration = Duration::from_secs(10);
 
 /// The reason for a refusal because identities were verified too long ago.
 const EXPIRED_CLAIMS: &str = "claims_expired";
@@ -72,7 +75,7 @@ impl Decision {
             Self::Forbidden { reason: DenialReason::RouteRestriction, .. } => "This route is restricted to other roles or teams.",
             Self::Forbidden { reason: DenialReason::KeyRestriction, .. } => "This key is restricted to other paths.",
             Self::RoleMapNotLoaded => ROLE_MAP_NOT_LOADED,
-            Self::Unavailable(_) => CREDENTIAL_UNAVAILABLE,
+            Self::Unavailable(cause) => cause.description(),
         }
     }
 }
@@ -142,6 +145,22 @@ pub enum UnavailableCause {
     RoleMapNotLoaded,
     #[error("the look-up timed out")]
     Timeout,
+    #[error("the claims have reached the max_age of their refresh, and the provider does not confirm them")]
+    ClaimsOverdue,
+}
+
+impl UnavailableCause {
+    pub fn description(&self) -> &'static str {
+        match self {
+            Self::ClaimsOverdue => "The identity provider cannot confirm the claims of this user at the moment. Try again later.",
+            _ => CREDENTIAL_UNAVAILABLE,
+        }
+    }
+
+    /// The time after which another attempt is worthwhile, if it is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        matches!(self, Self::ClaimsOverdue).then_some(OVERDUE_RETRY)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

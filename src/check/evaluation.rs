@@ -57,13 +57,28 @@ impl Evaluator {
                 Some(UnregisteredSubjects::Users) | None => claims.grant(&in_force.map),
             };
             let identity = self.identity(bearer.user(), &claims.identities, &grant);
-            let expired_identities = names(&claims.expired);
+            let expired_identities = self.subjects(&claims.expired);
             let evaluation = Evaluation::new(in_force.version, grant, identity);
             let evaluation = Arc::new(Evaluation { valid_until, expired_identities, ..evaluation });
             bearer.cache_evaluation(&evaluation);
             evaluation
         });
         (!is_suspended(&evaluation)).then_some(evaluation)
+    }
+
+    /// True if a refresh may renew the verification of the token's identity.
+    pub(super) fn is_token_refreshable(&self, bearer: &BearerPrincipal) -> bool {
+        let linked = bearer.registered_user().map(|user| user.identities()).unwrap_or_default();
+        linked_identity(&linked, bearer).is_some_and(|identity| self.max_age.refresh_of(identity).is_some())
+    }
+
+    /// The names of identities that have expired. A refresh renews them only while their provider is configured for it.
+    fn subjects(&self, identities: &[IdentityClaims]) -> Box<[ProviderSubject]> {
+        let subject = |identity: &IdentityClaims| ProviderSubject {
+            is_refreshable: self.max_age.refresh_of(identity).is_some(),
+            ..ProviderSubject::from(identity)
+        };
+        identities.iter().map(subject).collect()
     }
 
     fn evaluate_user(&self, in_force: &CurrentRoleMap, user: &CachedUser, credential: CredentialKind) -> Arc<Evaluation> {
@@ -79,7 +94,7 @@ impl Evaluator {
         let claims = CurrentClaims::select(user.identities(), user.pinned.as_ref(), max_age, now);
         let grant = claims.grant(&in_force.map);
         let identity = self.identity(&user.id, &claims.identities, &grant);
-        let (valid_until, expired_identities) = (claims.valid_until, names(&claims.expired));
+        let (valid_until, expired_identities) = (claims.valid_until, self.subjects(&claims.expired));
         let evaluation = Evaluation::new(in_force.version, grant, identity);
         let evaluation = Arc::new(Evaluation { valid_until, expired_identities, ..evaluation });
         cache.store(Some(Arc::clone(&evaluation)));
@@ -94,7 +109,7 @@ impl Evaluator {
         };
         let linked = user.identities();
         let max_age = |identity: &IdentityClaims| self.max_age.of(CredentialKind::Token, identity);
-        let verified_at = bearer.issued().max(last_verification(&linked, bearer));
+        let verified_at = bearer.issued().max(linked_identity(&linked, bearer).and_then(|identity| identity.verified_at));
         let own = IdentityClaims { verified_at, ..bearer.identity().clone() };
         let claims = CurrentClaims::select(vec![own], None, max_age, now);
         let linked = CurrentClaims::select(linked, user.pinned.as_ref(), max_age, now);
@@ -112,7 +127,8 @@ impl Evaluator {
 
     /// True if the provider of the session has to verify its identity again (`max_claims_age`).
     pub(super) fn needs_verification(&self, evaluation: &Evaluation, session: &CachedSession) -> bool {
-        let is_own = |expired: &ProviderSubject| session.is_of(&expired.provider, &expired.subject);
+        // An identity with a refresh token needs no sign-in.
+        let is_own = |expired: &ProviderSubject| !expired.is_refreshable && session.is_of(&expired.provider, &expired.subject);
         evaluation.expired_identities.iter().any(is_own)
             && self.max_age.needs_verification(&session.provider, session.created, self.clock.now())
     }
@@ -141,15 +157,11 @@ pub(super) fn is_suspended(evaluation: &Evaluation) -> bool {
     !evaluation.expired_identities.is_empty() && evaluation.grant.role.is_none()
 }
 
-fn names(identities: &[IdentityClaims]) -> Box<[ProviderSubject]> {
-    identities.iter().map(ProviderSubject::from).collect()
-}
-
-/// The time at which the identity of a token was last verified by a sign-in. Another account of the user at the same issuer
-/// does not count.
-fn last_verification(linked: &[IdentityClaims], bearer: &BearerPrincipal) -> Option<Timestamp> {
+/// The stored identity of a token, with the time of its last verification. Another account of the user at the same issuer does
+/// not count.
+fn linked_identity<'a>(linked: &'a [IdentityClaims], bearer: &BearerPrincipal) -> Option<&'a IdentityClaims> {
     let (subject, user_claim) = (bearer.identity(), bearer.user_claim_digest());
     let is_subject = |known: &&IdentityClaims| known.issuer == subject.issuer && known.subject == subject.subject;
     let has_claim = |known: &&IdentityClaims| Identity::user_claim_digests(known).any(|digest| Some(digest) == user_claim);
-    linked.iter().find(is_subject).or_else(|| linked.iter().find(has_claim))?.verified_at
+    linked.iter().find(is_subject).or_else(|| linked.iter().find(has_claim))
 }

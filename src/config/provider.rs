@@ -3,6 +3,7 @@
 mod directory;
 pub(super) mod kinds;
 mod protocol;
+mod refresh;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,6 +34,7 @@ fn read(section: &mut Section<'_>, ids: &mut Vec<String>, top_level: &ProxyField
     let client = read_client(section);
     let request = read_request(section, kind_and_issuer.kind);
     let claims = section.section("claims", CLAIMS, read_claims);
+    let refresh = refresh::read(section);
     let protocol = protocol::read(section, kind_and_issuer);
     let response = read_response_settings(section);
     let directory = section.section("directory", directory::DOC, |section| {
@@ -62,6 +64,7 @@ fn read(section: &mut Section<'_>, ids: &mut Vec<String>, top_level: &ProxyField
         directory: directory?,
         max_claims: response.max_claims,
         max_claims_age: response.max_claims_age,
+        refresh: refresh?,
         authorization_params,
         // `token_issuers` adds them later.
         user_claims: Vec::new(),

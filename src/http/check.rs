@@ -168,9 +168,8 @@ fn respond(decision: &Decision, client: &ClientHeaders<'_>) -> (CheckOutcome, Ht
         Decision::Forbidden { .. } | Decision::DeniedForAll(_) => {
             (CheckOutcome::Forbidden, error::json(StatusCode::FORBIDDEN, "access_denied", text))
         }
-        Decision::Unavailable(_) | Decision::RoleMapNotLoaded => {
-            (CheckOutcome::Unavailable, error::json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", text))
-        }
+        Decision::Unavailable(cause) => (CheckOutcome::Unavailable, error::unavailable(text, cause.retry_after())),
+        Decision::RoleMapNotLoaded => (CheckOutcome::Unavailable, error::unavailable(text, None)),
     }
 }
 

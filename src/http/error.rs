@@ -218,6 +218,13 @@ pub(super) fn json(status: StatusCode, code: &str, description: &str) -> HttpRes
     HttpResponse::build(status).json(json!({"error": code, "error_description": description}))
 }
 
+/// The 503 for a request that cannot be answered at the moment.
+pub(super) fn unavailable(description: &str, retry_after: Option<Duration>) -> HttpResponse {
+    let mut response = json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", description);
+    set_retry_after(&mut response, retry_after);
+    response
+}
+
 /// A 401 with its challenge.
 pub(super) fn challenged(code: &str, description: &str, challenge: HeaderValue) -> HttpResponse {
     let mut response = json(StatusCode::UNAUTHORIZED, code, description);

@@ -88,7 +88,7 @@ impl<'a> PageRequest<'a> {
             Err(AuthenticationError::Unauthenticated(_)) => Err(sign_in()),
             Err(AuthenticationError::Unavailable(cause)) => {
                 tracing::error!(error = %cause, suppressed = tracing::field::Empty, "session lookup failed");
-                Err(Failure::credential_unavailable().retry_at(place.href()).respond(request, &services.site))
+                Err(Failure::of_outage(&cause).retry_at(place.href()).respond(request, &services.site))
             }
         }
     }

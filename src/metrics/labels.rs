@@ -79,6 +79,16 @@ label!(
     BackchannelLogoutOutcome { Accepted => "accepted", Refused => "refused", Failed => "failed" }
 );
 label!(
+    /// The result of sending a refresh token to a provider.
+    RefreshResult {
+        Refreshed => "refreshed",
+        Refused => "refused",
+        Failed => "failed",
+        Superseded => "superseded",
+        StoreFailed => "store_failed",
+    }
+);
+label!(
     /// Success or failure.
     Outcome { Ok => "ok", Error => "error" }
 );

@@ -52,6 +52,8 @@ pub enum ExchangeError {
     Authentication(#[from] AuthTimeError),
     #[error("the userinfo endpoint: {0}")]
     UserInfo(#[from] UserInfoError),
+    #[error("the provider takes too long to answer")]
+    TooSlow,
     #[error("the userinfo endpoint: the field that subject_field names {0}")]
     Subject(String),
     #[error("the claims are {size} bytes large, more than max_claims ({limit}) allows")]
@@ -69,6 +71,7 @@ impl ExchangeError {
             Self::OtherSubject => "subject_mismatch",
             Self::Authentication(error) => error.reason(),
             Self::UserInfo(error) => error.reason(),
+            Self::TooSlow => "provider_too_slow",
             Self::Subject(_) => "subject_field_invalid",
             Self::TooLarge { .. } => "claims_too_large",
         }

@@ -41,6 +41,13 @@ pub enum HttpClientError {
     Client(String),
 }
 
+impl HttpClientError {
+    /// True if it is unknown whether the server processed the request.
+    pub(super) fn is_unanswered(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::UnreachableWithProxy { .. })
+    }
+}
+
 impl HttpClient {
     pub(super) fn new(ca_file: Option<&Path>, proxy: Option<&HttpProxy>) -> Result<Self, HttpClientError> {
         let mut builder = reqwest::Client::builder()

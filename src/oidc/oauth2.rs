@@ -25,7 +25,7 @@ use crate::{
 const LONGEST_SUBJECT: usize = 255;
 
 pub(super) struct OAuth2Provider {
-    registration: Arc<Registration>,
+    pub(super) registration: Arc<Registration>,
     settings: OAuth2Settings,
 }
 
@@ -55,7 +55,7 @@ impl OAuth2Provider {
     }
 
     /// Fetches the claims of the access token's user: at a login and at a refresh.
-    async fn identity_of(&self, tokens: &Tokens) -> Result<IdentityClaims, ExchangeError> {
+    pub(super) async fn identity_of(&self, tokens: &Tokens) -> Result<IdentityClaims, ExchangeError> {
         let (http, endpoint) = (&self.registration.http, &self.settings.userinfo_endpoint);
         let response = userinfo::fetch(http, endpoint, tokens.bearer_token()?).await?.json()?;
         let subject = subject(&response, &self.settings.subject_field)?;
@@ -69,7 +69,7 @@ impl OAuth2Provider {
         })
     }
 
-    fn endpoints(&self) -> FlowEndpoints<'_> {
+    pub(super) fn endpoints(&self) -> FlowEndpoints<'_> {
         FlowEndpoints {
             authorization: &self.settings.authorization_endpoint,
             token: &self.settings.token_endpoint,

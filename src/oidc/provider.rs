@@ -25,11 +25,11 @@ use crate::{
 
 pub struct Provider {
     registration: Arc<Registration>,
-    protocol: Protocol,
+    pub(super) protocol: Protocol,
     directory: Option<Directory>,
 }
 
-enum Protocol {
+pub(super) enum Protocol {
     OpenIdConnect(Box<OpenIdConnectProvider>),
     OAuth2(Box<OAuth2Provider>),
 }
@@ -199,7 +199,7 @@ impl Provider {
 
     /// Completes the claims that a token response led to: at a login and at a refresh, with either protocol. A source of claims
     /// that does not depend on the protocol belongs here.
-    async fn complete(
+    pub(super) async fn complete(
         &self,
         mut identity: IdentityClaims,
         access_token: Option<&AccessToken>,

@@ -8,7 +8,7 @@ use oauth2::{
 };
 use openidconnect::{
     AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet, HttpRequest,
-    HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, TokenUrl,
+    HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope, TokenUrl,
 };
 use url::Url;
 
@@ -78,7 +78,7 @@ impl Registration {
         let mut builder = client
             .authorize_url(|| state)
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
-            .add_scopes(self.config.scopes.iter().cloned().map(Scope::new));
+            .add_scopes(self.config.requested_scopes().into_iter().map(Scope::new));
         for (name, value) in extra {
             builder = builder.add_extra_param(*name, value);
         }
@@ -103,10 +103,27 @@ impl Registration {
             .set_pkce_verifier(PkceCodeVerifier::new(flow.verifier.clone()))
             .request_async(&call)
             .await;
-        response.map(Tokens::from).map_err(|error| match error {
-            RequestTokenError::Request(error) => error,
-            other => TokenResponseError::Request(other.to_string()),
-        })
+        read_tokens(response)
+    }
+
+    /// Redeems a refresh token. An answer that was lost is requested once more: the provider may have rotated the token, and some
+    /// providers accept the old one for a moment.
+    pub async fn refresh<'a>(
+        &self,
+        endpoints: impl Fn() -> FlowEndpoints<'a>,
+        token: &str,
+    ) -> Result<Tokens, TokenResponseError> {
+        match self.try_refresh(endpoints(), token).await {
+            Err(TokenResponseError::Http(lost)) if lost.is_unanswered() => self.try_refresh(endpoints(), token).await,
+            answered => answered,
+        }
+    }
+
+    async fn try_refresh(&self, endpoints: FlowEndpoints<'_>, token: &str) -> Result<Tokens, TokenResponseError> {
+        let call = |request| self.call_token_endpoint(request);
+        let token = RefreshToken::new(token.to_owned());
+        let response = self.client(endpoints).exchange_refresh_token(&token).request_async(&call).await;
+        read_tokens(response)
     }
 
     async fn call_token_endpoint(&self, request: HttpRequest) -> Result<HttpResponse, TokenResponseError> {
@@ -125,4 +142,13 @@ impl Registration {
             None => client,
         }
     }
+}
+
+type TokenResult = Result<StandardTokens, RequestTokenError<TokenResponseError, BasicErrorResponse>>;
+
+fn read_tokens(response: TokenResult) -> Result<Tokens, TokenResponseError> {
+    response.map(Tokens::from).map_err(|error| match error {
+        RequestTokenError::Request(error) => error,
+        other => TokenResponseError::Request(other.to_string()),
+    })
 }

@@ -9,6 +9,7 @@ use crate::{
     jwt::Algorithm,
     principal::{ClaimPath, ProfileClaims},
     secret::ConfiguredSecret,
+    users::{RefreshPolicy, TokenOwner},
 };
 
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct ProviderSettings {
     pub max_claims: usize,
     /// The maximum time since the verification of an identity for its claims to count for sessions.
     pub max_claims_age: Option<Duration>,
+    /// The refresh of claims with refresh tokens, if it is enabled.
+    pub refresh: Option<RefreshPolicy>,
     pub authorization_params: Vec<(String, String)>,
     /// The claims by which token issuers find this provider's users.
     pub user_claims: Vec<ClaimPath>,
@@ -119,7 +122,22 @@ pub enum RpLogout {
     Off,
 }
 
+/// The scope of refresh tokens that outlive the session at the provider (OpenID Connect Core, section 11).
+const OFFLINE_ACCESS: &str = "offline_access";
+
 impl ProviderSettings {
+    /// The scopes of the authorization request. `offline_access` is added if refresh tokens must outlive the user's session at
+    /// the provider, unless the operator requests them in the provider's own way (Google: `access_type`). Only OpenID Connect
+    /// defines the scope.
+    pub fn requested_scopes(&self) -> Vec<String> {
+        let is_offline = self.refresh.is_some_and(|refresh| refresh.token == TokenOwner::Identity);
+        let is_open_id_connect = matches!(self.protocol, ProtocolSettings::OpenIdConnect(_));
+        let is_requested = self.scopes.iter().any(|scope| scope.starts_with("offline"))
+            || self.authorization_params.iter().any(|(name, _)| name == "access_type");
+        let added = is_offline && is_open_id_connect && !is_requested;
+        self.scopes.iter().cloned().chain(added.then(|| OFFLINE_ACCESS.to_owned())).collect()
+    }
+
     /// Returns the namespace of the provider's subjects. An issuer is a URL and an id is not, so the two can't be
     /// confused.
     pub fn issuer(&self) -> &str {

@@ -25,7 +25,6 @@ pub(super) enum TokenOrigin<'a> {
     /// A code (OpenID Connect Core, section 3.1.3.7).
     Login { nonce: &'a str },
     /// A refresh token (section 12.2). The response may have no id_token.
-    #[expect(dead_code, reason = "the refresh of claims follows")]
     Refresh { nonce: Option<&'a str>, known: &'a IdentityClaims },
 }
 

@@ -41,7 +41,27 @@ pub enum TokenResponseError {
     Request(String),
 }
 
+/// The meaning of a refusal for the refresh token that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RefreshRefusal {
+    /// The token is no longer valid.
+    Ended,
+    /// The provider first has to ask the user.
+    InteractionNeeded,
+}
+
 impl TokenResponseError {
+    /// `None` if the answer says nothing about the refresh token: the provider may be overloaded, or the client misconfigured.
+    pub(super) fn refresh_refusal(&self) -> Option<RefreshRefusal> {
+        let Self::Refused { status: 200..=299 | 400 | 401 | 403, code } = self else { return None };
+        match code.as_str() {
+            // The second is GitHub's.
+            "invalid_grant" | "bad_refresh_token" => Some(RefreshRefusal::Ended),
+            "interaction_required" | "login_required" | "consent_required" => Some(RefreshRefusal::InteractionNeeded),
+            _ => None,
+        }
+    }
+
     /// The stable token for the `reason` field of log events.
     pub fn reason(&self) -> &'static str {
         match self {

@@ -11,13 +11,13 @@ use std::{
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 
-use super::RestrictedGrant;
+use super::{RefreshMark, RestrictedGrant};
 use crate::{
     api_keys::{Ancestor, ApiKey, KeyId},
     principal::{Evaluation, IdentityClaims, PinnedGrant},
     secret::Digest,
     store::Shard,
-    users::{Generation, Identity, Session, User},
+    users::{ClaimsMaxAge, Generation, Identity, Session, User},
 };
 
 /// A cached session, without the provider's hints, which only a logout needs.
@@ -29,6 +29,8 @@ pub struct CachedSession {
     pub created: Timestamp,
     /// The time at which the user last authenticated; `None` if it is unknown.
     pub authenticated_at: Option<Timestamp>,
+    /// The refresh of claims with the session's own token.
+    pub refresh: RefreshMark,
     pub(super) generation: Generation,
     pub(super) shard: Shard,
     pub(super) read: ReadTime,
@@ -59,6 +61,8 @@ pub struct CachedUser {
     pub session_evaluation: ArcSwapOption<Evaluation>,
     /// The evaluation of these claims for keys, whose claims have another maximum age.
     pub key_evaluation: ArcSwapOption<Evaluation>,
+    /// The refresh of the claims of the identity that is due first.
+    pub refresh: RefreshMark,
     pub(super) read: ReadTime,
 }
 
@@ -102,13 +106,15 @@ pub(super) struct LastUse {
 }
 
 impl CachedSession {
-    pub(super) fn new(session: &Session, shard: Shard, read: ReadTime) -> Self {
+    pub(super) fn new(session: &Session, shard: Shard, read: ReadTime, max_age: &ClaimsMaxAge) -> Self {
+        let refresh_due = session.refresh_token.as_ref().and_then(|token| max_age.token_due(&session.provider, token));
         Self {
             user: session.user.clone(),
             provider: session.provider.clone(),
             subject: session.subject.as_deref().map(Box::from),
             created: session.created,
             authenticated_at: session.authenticated_at,
+            refresh: RefreshMark::new(refresh_due),
             generation: session.generation,
             shard,
             read,
@@ -127,9 +133,11 @@ impl CachedSession {
 }
 
 impl CachedUser {
-    pub(super) fn new(user: User, read: ReadTime) -> Self {
+    pub(super) fn new(user: User, read: ReadTime, max_age: &ClaimsMaxAge) -> Self {
         let verified = user.verified();
-        let identities = serde_json::to_string(&user.dated_identities()).expect("claims are JSON").into();
+        let identities = user.dated_identities();
+        let refresh = RefreshMark::new(identities.iter().filter_map(|identity| max_age.refresh_due(identity)).min());
+        let identities = serde_json::to_string(&identities).expect("claims are JSON").into();
         let user_claims = user.identities.iter().flat_map(Identity::user_claim_digests).collect();
         let User { id, pinned, disabled, session_generation, key_generation, .. } = user;
         let (session_evaluation, key_evaluation) = Default::default();
@@ -144,6 +152,7 @@ impl CachedUser {
             key_generation,
             session_evaluation,
             key_evaluation,
+            refresh,
             read,
         }
     }

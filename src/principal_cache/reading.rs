@@ -156,7 +156,7 @@ impl Inner {
         let Lookup { shard, digest, .. } = lookup;
         let found = match self.records.get::<Session>(&Session::key(shard, &digest)).await? {
             Some(session) => {
-                let session = Arc::new(CachedSession::new(&session.value, shard, start.time));
+                let session = Arc::new(CachedSession::new(&session.value, shard, start.time, self.users.max_age()));
                 let user = self.read_user(shard, &session.user, start.time).await?;
                 user.map(|user| UserSession { session, user })
             }
@@ -200,6 +200,6 @@ impl Inner {
         time: ReadTime,
     ) -> Result<Option<Arc<CachedUser>>, store::Error> {
         let user = self.records.get::<User>(&store::RecordKey::new(shard, RecordKind::User, id)).await?;
-        Ok(user.map(|user| Arc::new(CachedUser::new(user.value, time))))
+        Ok(user.map(|user| Arc::new(CachedUser::new(user.value, time, self.users.max_age()))))
     }
 }

@@ -4,6 +4,7 @@ mod commands;
 mod gateways;
 mod local_accounts;
 mod providers;
+mod refresher;
 mod store;
 mod upstream;
 
@@ -38,12 +39,13 @@ use crate::{
     role_map::{self, RoleMaps},
     secret::{ConfiguredSecret, KeyRing, RingKeys, SecretCell, read_secret_file},
     store::{Records, RedisPermissions, RedisStore, Store},
-    users::{Limits, Policy, Users},
+    users::{Policy, Users},
 };
 
 pub(super) use commands::{StoreConnection, build_for_invitations};
 pub(super) use local_accounts::BOOTSTRAP_EMAIL;
 use local_accounts::Bootstrap;
+use refresher::claims_refresher;
 use store::{key_prefix, store};
 
 /// The interval at which a provider's endpoints and keys are refreshed.
@@ -78,7 +80,6 @@ impl Parts {
         let (redis, store) = store(&config.store, clock, &metrics, &mut watches)?;
         let (role_maps, role_map_watch) = role_maps(config, clock, &metrics, &mut watches).await?;
 
-        let limits = config.sessions;
         let records = Records::new(Arc::clone(&store), Arc::clone(&ring), key_prefix(&config.store));
         let providers = Arc::new(providers::providers(config, &records, clock, &metrics, &mut watches)?);
         let policy = Arc::new(Policy::new(Arc::clone(&role_maps), config.admin_roles.clone()));
@@ -86,13 +87,14 @@ impl Parts {
         let keys = Keys::new(records.clone(), Arc::clone(&policy), config.keys.clone(), Arc::clone(clock), Arc::clone(&metrics));
         let keys = Arc::new(keys);
         let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys: Arc::clone(&keys) };
-        let principals = Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), cache_settings(config, limits));
+        let principals = Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), cache_settings(config));
         let principals = Arc::new(principals);
         let issuers = token_issuers(config, clock, &metrics).await?;
         let tokens = Arc::new(BearerTokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
         let upstream = Arc::new(upstream::upstream(config, clock, &metrics, &mut watches)?);
         let gateways = gateways::gateways(&config.check, &mut watches)?;
         let cookie = CookieNames::of(&config.public_url).session;
+        let refresher = claims_refresher(&providers, &users, clock, &metrics)?;
         let checker = Checker::new(
             Arc::clone(&principals),
             Arc::clone(&tokens),
@@ -100,20 +102,21 @@ impl Parts {
             Arc::clone(&upstream),
             Evaluator::new(profiles(&providers), users.max_age().clone(), Arc::clone(clock)),
             CredentialParser::new(Arc::clone(&ring), cookie, Arc::clone(&metrics)),
+            Arc::clone(&refresher),
         );
         let local = config
             .local_accounts
             .enabled
             .then(|| local_accounts::accounts(config, &records, &users, &keys, &policy, clock, &metrics).map(Arc::new));
-        let administration =
-            Arc::new(Administration::new(records.clone(), Arc::clone(&users), Arc::clone(&keys), Arc::clone(&policy)));
+        let administration = administration(&records, &users, &keys, &policy);
         let (login, backchannel_logout) = login_and_logout(config, &records, &providers, &users, clock, &metrics);
         let services = Services {
-            site: Arc::new(site(config, limits, ring)),
+            site: Arc::new(site(config, ring)),
             form_tokens: Arc::new(FormTokens::new(records.clone(), Arc::clone(clock))),
             login,
             backchannel_logout,
             checker: Arc::new(checker),
+            refresher,
             users,
             policy,
             keys,
@@ -144,6 +147,11 @@ impl Parts {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Waits until no claims are being refreshed.
+    pub(super) async fn finish_refreshes(&self) {
+        self.services.refresher.idle().await;
     }
 
     pub(super) fn start_tasks(&mut self, readiness: &Readiness) -> Vec<JoinHandle<()>> {
@@ -193,8 +201,14 @@ fn translate_pages(config: &Config) -> anyhow::Result<()> {
 fn users(config: &Config, records: &Records, role_maps: &Arc<RoleMaps>, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> Users {
     let (limits, keys_max_age) = (config.sessions, config.keys.claims_max_age);
     let of_provider = |provider: &ProviderSettings| Some((provider.id.clone(), provider.max_claims_age?));
+    let refresh = |provider: &ProviderSettings| Some((provider.id.clone(), provider.refresh?));
     Users::new(records.clone(), Arc::clone(role_maps), limits, keys_max_age, Arc::clone(clock), Arc::clone(metrics))
         .with_max_claims_ages(config.providers.iter().filter_map(of_provider).collect())
+        .with_refreshes(config.providers.iter().filter_map(refresh).collect())
+}
+
+fn administration(records: &Records, users: &Arc<Users>, keys: &Arc<Keys>, policy: &Arc<Policy>) -> Arc<Administration> {
+    Arc::new(Administration::new(records.clone(), Arc::clone(users), Arc::clone(keys), Arc::clone(policy)))
 }
 
 /// Builds the services of logins at providers, and of logouts that they report.
@@ -212,9 +226,9 @@ fn login_and_logout(
     (Arc::new(login), Arc::new(logout))
 }
 
-fn cache_settings(config: &Config, limits: Limits) -> CacheSettings {
+fn cache_settings(config: &Config) -> CacheSettings {
     CacheSettings {
-        limits,
+        limits: config.sessions,
         grace: config.cache.revocation_grace,
         entries: config.cache.entries,
         claims_max_age: config.keys.claims_max_age,
@@ -271,7 +285,7 @@ fn app_key_settings(config: &Config) -> AppKeySettings {
     }
 }
 
-fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
+fn site(config: &Config, ring: Arc<KeyRing>) -> Site {
     let cookies = CookieNames::of(&config.public_url);
     if !config.public_url.is_secure() {
         tracing::warn!(public_url = %config.public_url, "public_url without https; cookies are not Secure");
@@ -286,7 +300,7 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
         session_writes: config.api.session_writes,
         public_url: config.public_url.clone(),
         cookies,
-        limits,
+        limits: config.sessions,
         proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         ring,
         facts: describe_configuration(config),

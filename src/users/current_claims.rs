@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
-use super::Identity;
+use super::{Identity, RefreshPolicy, RefreshToken, TokenOwner};
 use crate::{
     clock::since,
     principal::{CredentialKind, Grant, IdentityClaims, PinnedGrant},
@@ -15,13 +15,15 @@ use crate::{
 const LONGEST_PRECISION: Duration = Duration::from_secs(60);
 
 /// The maximum time since the verification of an identity, for each use of its claims.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClaimsMaxAge {
     pub sessions: Duration,
     /// For API keys, and for tokens of users who have signed in.
     pub keys: Duration,
     /// For sessions, by the ids of the providers that have a bound of their own (`max_claims_age`).
     pub providers: BTreeMap<String, Duration>,
+    /// For identities with a refresh token, by the ids of the providers that refresh claims.
+    pub refreshes: BTreeMap<String, RefreshPolicy>,
 }
 
 /// The identities of a user that were verified recently enough. Nothing else grants a role, teams or an email address.
@@ -37,19 +39,41 @@ pub struct CurrentClaims {
 }
 
 impl ClaimsMaxAge {
+    /// The bound of a provider's sessions (`max_claims_age`) is for identities that only a sign-in can verify again.
     pub fn of(&self, credential: CredentialKind, identity: &IdentityClaims) -> Duration {
-        match credential {
-            CredentialKind::Session => {
-                self.providers.get(&identity.provider).map_or(self.sessions, |own| self.sessions.min(*own))
-            }
+        let usual = match credential {
+            CredentialKind::Session => self.sessions,
             CredentialKind::Key | CredentialKind::Token => self.keys,
+        };
+        match (self.refresh_of(identity), credential) {
+            (Some(refresh), _) => usual.min(refresh.max_age),
+            (None, CredentialKind::Session) => self.providers.get(&identity.provider).map_or(usual, |own| usual.min(*own)),
+            (None, CredentialKind::Key | CredentialKind::Token) => usual,
         }
+    }
+
+    /// The refresh of an identity's claims. `None` if there is no refresh token, or its provider refreshes no claims.
+    pub fn refresh_of(&self, identity: &IdentityClaims) -> Option<&RefreshPolicy> {
+        self.refreshes.get(&identity.provider).filter(|_| identity.is_refreshable)
+    }
+
+    /// The moment from which the use of a session leads to a refresh with its own token.
+    pub fn token_due(&self, provider: &str, token: &RefreshToken) -> Option<Timestamp> {
+        let refresh = self.refreshes.get(provider).filter(|refresh| refresh.token == TokenOwner::Session)?;
+        Some(token.refreshed.checked_add(refresh.interval).unwrap_or(Timestamp::MAX))
+    }
+
+    /// The moment from which the use of an identity leads to a refresh.
+    pub fn refresh_due(&self, identity: &IdentityClaims) -> Option<Timestamp> {
+        let (refresh, verified_at) = (self.refresh_of(identity)?, identity.verified_at?);
+        Some(verified_at.checked_add(refresh.interval).unwrap_or(Timestamp::MAX))
     }
 
     /// The precision of recorded times of verification, in whole seconds. It is finer for short sessions, whose claims expire
     /// early.
     pub fn precision(&self) -> Duration {
-        let shortest = self.providers.values().copied().fold(self.sessions.min(self.keys), Duration::min);
+        let intervals = self.refreshes.values().map(|refresh| refresh.interval);
+        let shortest = self.providers.values().copied().chain(intervals).fold(self.sessions.min(self.keys), Duration::min);
         LONGEST_PRECISION.min(shortest / 10)
     }
 

@@ -1,6 +1,6 @@
 //! Links identities to users and unlinks them. A user links an identity by signing in with it.
 
-use super::{Generation, User, Users, is_pinned_by};
+use super::{Generation, RefreshToken, TokenOwner, User, Users, claims_refresh::OfflineToken, is_pinned_by};
 use crate::{
     principal::IdentityClaims,
     secret::Digest,
@@ -30,7 +30,13 @@ impl Users {
     ///
     /// The index entries are written first. If the process stops in between, the next login with the identity adds it to the
     /// user's record.
-    pub async fn link(&self, user: &str, identity: &IdentityClaims) -> Result<LinkOutcome, store::Error> {
+    /// A refresh token is kept only with an identity: the session of the user came with another one.
+    pub async fn link(
+        &self,
+        user: &str,
+        identity: &IdentityClaims,
+        token: Option<&RefreshToken>,
+    ) -> Result<LinkOutcome, store::Error> {
         if self.get(user).await?.is_none() {
             return Ok(LinkOutcome::UnknownUser);
         }
@@ -38,8 +44,14 @@ impl Users {
             return Ok(LinkOutcome::Taken);
         }
         let (key, now) = (User::key(user), self.clock.now());
-        let updated = self.records.update(&key, async |mut record: User, change| {
+        let policy = self.max_age.refreshes.get(&identity.provider);
+        let token = token.filter(|_| policy.is_some_and(|policy| policy.token == TokenOwner::Identity));
+        let identity = &IdentityClaims { is_refreshable: token.is_some(), ..identity.clone() };
+        let updated = self.records.update(&key, async |mut record: User, mut change| {
             record.update_identity(identity, now, self.max_age.precision());
+            if let Some(token) = token {
+                change = OfflineToken::put(change, user, (&identity.issuer, &identity.subject), token);
+            }
             Ok::<_, store::Error>(Edit::Commit(change.put(&key, &record, Ttl::Forever).drop_user(user), ()))
         });
         if updated.await?.is_none() {
@@ -76,6 +88,7 @@ impl Users {
             self.remove_identity(user, &identity, &record.identities).await?;
             record.session_generation = Generation::random();
             let change = with(self.keep(change, kept, &record).await?);
+            let change = OfflineToken::delete_all(change, user, std::slice::from_ref(&identity));
             let change = change.put(&key, &record, Ttl::Forever).revoke_user(user);
             Ok::<_, store::Error>(Edit::Commit(change, Ok(identity.provider)))
         });

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{Generation, Logout, Users, identity_index::IndexEntry, record::User, record::index_of_users, shard_of};
+use super::{
+    Generation, Logout, RefreshToken, TokenOwner, Users, claims_refresh::OfflineToken, identity_index::IndexEntry, record::User,
+    record::index_of_users, shard_of,
+};
 use crate::{
     principal::{CredentialKind, Grant, IdentityClaims, LOCAL, Role, RuleName, Source},
     role_map::RoleMap,
@@ -30,6 +33,8 @@ pub struct ProviderSession {
     pub sid: Option<String>,
     /// The time at which Vestibule began to request the tokens. A logout at the provider since then also ends the login.
     pub requested: Timestamp,
+    /// `None` if the provider issued none.
+    pub refresh_token: Option<RefreshToken>,
 }
 
 /// The browser of a login.
@@ -124,7 +129,7 @@ impl Users {
         let former = stored.as_ref().map_or_else(Vec::new, |stored| entries(&stored.value));
         let mut user = self.apply_login(id, stored.as_ref(), login);
         let admission = self.admit(role_map, &mut user);
-        let change = with(put_if_changed(self.records.change(shard_of(id)), stored, &user), &user);
+        let change = with(self.put_login(self.records.change(shard_of(id)), stored, &user, login), &user);
         let grant = match admission {
             Ok(grant) => grant,
             // A refused login revokes nothing.
@@ -152,7 +157,9 @@ impl Users {
     fn apply_login(&self, id: &str, stored: Option<&StoredRecord<User>>, login: &VerifiedLogin) -> User {
         let now = self.clock.now();
         let mut user = stored.map_or_else(|| User::new(id, now), |stored| stored.value.clone());
-        user.update_identity(&login.identity, now, self.max_age.precision());
+        let is_refreshable = self.refresh_token_of(login).is_some();
+        let identity = IdentityClaims { is_refreshable, ..login.identity.clone() };
+        user.update_identity(&identity, now, self.max_age.precision());
         if login.prior_access == PriorAccess::Revoke {
             (user.session_generation, user.pinned) = (Generation::random(), None);
         }
@@ -173,8 +180,42 @@ impl Users {
         Ok(grant)
     }
 
+    /// The refresh token of a login, if its provider refreshes claims.
+    fn refresh_token_of<'a>(&self, login: &'a VerifiedLogin) -> Option<&'a RefreshToken> {
+        self.token_for(TokenOwner::Session, login).or_else(|| self.token_for(TokenOwner::Identity, login))
+    }
+
+    /// The refresh token of a login, if it belongs to this owner.
+    pub(super) fn token_for<'a>(&self, owner: TokenOwner, login: &'a VerifiedLogin) -> Option<&'a RefreshToken> {
+        let policy = self.max_age.refreshes.get(&login.identity.provider)?;
+        login.provider_session.as_ref()?.refresh_token.as_ref().filter(|_| policy.token == owner)
+    }
+
+    /// Puts the records of a login into its commit, except those of its session.
+    fn put_login<'a>(
+        &self,
+        change: Change<'a>,
+        stored: Option<StoredRecord<User>>,
+        user: &User,
+        login: &VerifiedLogin,
+    ) -> Change<'a> {
+        let IdentityClaims { provider, issuer, subject, .. } = &login.identity;
+        if self.max_age.refreshes.contains_key(provider) && self.refresh_token_of(login).is_none() {
+            tracing::warn!(provider, suppressed = tracing::field::Empty, "login without refresh token");
+        }
+        let change = match self.token_for(TokenOwner::Identity, login) {
+            Some(token) => OfflineToken::put(change, &user.id, (issuer, subject), token),
+            None => change,
+        };
+        match stored {
+            // A refresh that finds no token any more must notice that there is another one.
+            Some(stored) if stored.value == *user && self.refresh_token_of(login).is_some() => put_user(change, &stored, user),
+            stored => put_if_changed(change, stored, user),
+        }
+    }
+
     /// Removes the index entries of claims whose values have changed. An entry that cannot be removed has no effect.
-    async fn remove_outdated_entries(&self, user: &User, mut former: Vec<IndexEntry>) {
+    pub(super) async fn remove_outdated_entries(&self, user: &User, mut former: Vec<IndexEntry>) {
         let current = entries(user);
         former.retain(|entry| !current.contains(entry));
         if let Err(error) = self.remove_entries(&user.id, former).await {
@@ -205,7 +246,7 @@ impl Users {
     }
 }
 
-fn entries(user: &User) -> Vec<IndexEntry> {
+pub(super) fn entries(user: &User) -> Vec<IndexEntry> {
     user.identities.iter().flat_map(IndexEntry::of).collect()
 }
 
@@ -218,14 +259,17 @@ fn put_if_changed<'a>(change: Change<'a>, stored: Option<StoredRecord<User>>, us
             change.index_add(&index_of_users(key.shard), &user.id, Ttl::Forever)
         }
         Some(stored) if stored.value == *user => change.expect_version(&key, stored.version),
-        Some(stored) => {
-            let ends_sessions = stored.value.session_generation != user.session_generation;
-            let change = change.expect_version(&key, stored.version).put(&key, user, Ttl::Forever);
-            // Records of older versions may be missing in the index.
-            let change = change.index_add(&index_of_users(key.shard), &user.id, Ttl::Forever);
-            let change = change.drop_user(&user.id);
-            // Not a revocation, since the commit opens a session.
-            if ends_sessions { change.replicated() } else { change }
-        }
+        Some(stored) => put_user(change, &stored, user),
     }
+}
+
+fn put_user<'a>(change: Change<'a>, stored: &StoredRecord<User>, user: &User) -> Change<'a> {
+    let key = User::key(&user.id);
+    let ends_sessions = stored.value.session_generation != user.session_generation;
+    let change = change.expect_version(&key, stored.version).put(&key, user, Ttl::Forever);
+    // Records of older versions may be missing in the index.
+    let change = change.index_add(&index_of_users(key.shard), &user.id, Ttl::Forever);
+    let change = change.drop_user(&user.id);
+    // Not a revocation, since the commit opens a session.
+    if ends_sessions { change.replicated() } else { change }
 }

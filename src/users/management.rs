@@ -3,7 +3,7 @@
 
 use futures::future::join_all;
 
-use super::{Generation, Session, User, Users, record::INDEX, record::index_of_users, sessions};
+use super::{Generation, Session, User, Users, claims_refresh::OfflineToken, record::INDEX, record::index_of_users, sessions};
 use crate::{
     secret::Digest,
     store::{self, Change, Edit, Ttl},
@@ -44,9 +44,15 @@ impl Users {
             authorize(&record)?;
             record.disabled = true;
             (record.session_generation, record.key_generation) = (Generation::random(), Generation::random());
-            Ok(Edit::Commit(change.put(&key, &record, Ttl::Forever).revoke_user(user), record))
+            record.identities.iter_mut().for_each(|identity| identity.is_refreshable = false);
+            let change = OfflineToken::delete_all(change, user, &record.identities);
+            Ok::<_, E>(Edit::Commit(change.put(&key, &record, Ttl::Forever).revoke_user(user), record))
         });
-        updated.await
+        let updated = updated.await?;
+        if updated.is_some() {
+            self.delete_ended_sessions(user).await;
+        }
+        Ok(updated)
     }
 
     /// Enables a user, unless `authorize` refuses.
@@ -73,7 +79,8 @@ impl Users {
     ) -> Result<Option<User>, E> {
         let key = User::key(user);
         let deleted = self.records.update(&key, async |record: User, change| {
-            let change = with(&record, change.delete(&key))?.index_remove(&index_of_users(key.shard), user).revoke_user(user);
+            let change = OfflineToken::delete_all(change.delete(&key), user, &record.identities);
+            let change = with(&record, change)?.index_remove(&index_of_users(key.shard), user).revoke_user(user);
             Ok::<_, E>(Edit::Commit(change, record))
         });
         let deleted = deleted.await?;
@@ -92,6 +99,13 @@ impl Users {
         }
         if let Err(error) = self.delete_sessions(&record.id).await {
             tracing::warn!(%error, user = record.id, "records of deleted user not removed");
+        }
+    }
+
+    /// Removes the sessions of a disabled user, which have ended, with their refresh tokens.
+    async fn delete_ended_sessions(&self, user: &str) {
+        if let Err(error) = self.delete_sessions(user).await {
+            tracing::warn!(%error, user, "records of disabled user not removed");
         }
     }
 

@@ -162,21 +162,33 @@ impl Users {
     }
 
     async fn end_sessions_of(&self, user: &str, provider: &str, target: &LogoutTarget) -> Result<usize, store::Error> {
-        let index = index_of(user);
-        let (mut ended, mut after) = (0, None);
-        loop {
-            let ids = self.records.store().list(&index, after.as_deref(), BATCH).await?;
-            let Some(last) = ids.last().cloned() else { break };
-            let included = try_join_all(ids.iter().map(|id| self.find_included(user, id, provider, target))).await?;
-            let included: Vec<Digest> = included.into_iter().flatten().collect();
-            self.end_listed_sessions(user, &included).await?;
-            ended += included.len();
-            after = Some(last);
+        let included = self.included_sessions(user, provider, target).await?;
+        for batch in included.chunks(BATCH) {
+            self.end_listed_sessions(user, batch).await?;
         }
+        let ended = included.len();
         if ended > 0 {
             tracing::info!(user, provider, ended, "sessions ended by identity provider");
         }
         Ok(ended)
+    }
+
+    /// The sessions of a user that the provider has ended.
+    pub(super) async fn included_sessions(
+        &self,
+        user: &str,
+        provider: &str,
+        target: &LogoutTarget,
+    ) -> Result<Vec<Digest>, store::Error> {
+        let index = index_of(user);
+        let (mut included, mut after) = (Vec::new(), None);
+        loop {
+            let ids = self.records.store().list(&index, after.as_deref(), BATCH).await?;
+            let Some(last) = ids.last().cloned() else { return Ok(included) };
+            let batch = try_join_all(ids.iter().map(|id| self.find_included(user, id, provider, target))).await?;
+            included.extend(batch.into_iter().flatten());
+            after = Some(last);
+        }
     }
 
     /// Returns the session's id if the provider has ended it, or if its record cannot be read and may be one of those.

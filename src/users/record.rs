@@ -143,12 +143,41 @@ impl User {
         let known = self.identities.iter_mut().find(is_known);
         let recent = known.as_ref().and_then(|known| known.verified_at).filter(|at| clock::since(*at, now) < precision);
         let verified_at = Some(recent.unwrap_or_else(|| to_second(now)));
-        let verified = IdentityClaims { verified_at, ..identity.clone() };
+        // A login without a refresh token leaves those of other logins.
+        let is_refreshable = identity.is_refreshable || known.as_ref().is_some_and(|known| known.is_refreshable);
+        let verified = IdentityClaims { verified_at, is_refreshable, ..identity.clone() };
         match known {
             Some(known) => *known = verified,
             None => self.identities.push(verified),
         }
         self.signed_in = self.signed_in.max(verified_at);
+    }
+}
+
+impl User {
+    /// Replaces the claims of an identity that its provider has verified again. Returns false if the user has no such identity.
+    pub(super) fn renew_identity(&mut self, identity: &IdentityClaims, now: Timestamp) -> bool {
+        self.edit_identity(identity, |known| {
+            *known = IdentityClaims { verified_at: Some(to_second(now)), is_refreshable: true, ..identity.clone() };
+        })
+    }
+
+    /// Records that the provider no longer verifies the identity. It grants nothing until the next sign-in with it.
+    pub(super) fn suspend_identity(&mut self, identity: &IdentityClaims) -> bool {
+        self.edit_identity(identity, |known| {
+            (known.verified_at, known.is_refreshable) = (Some(Timestamp::UNIX_EPOCH), false);
+        })
+    }
+
+    /// Records that there is no refresh token of the identity any more.
+    pub(super) fn forget_refresh(&mut self, identity: &IdentityClaims) -> bool {
+        self.edit_identity(identity, |known| known.is_refreshable = false)
+    }
+
+    fn edit_identity(&mut self, identity: &IdentityClaims, edit: impl FnOnce(&mut IdentityClaims)) -> bool {
+        self.identities = self.dated_identities();
+        let is_same = |known: &&mut IdentityClaims| known.issuer == identity.issuer && known.subject == identity.subject;
+        self.identities.iter_mut().find(is_same).map(edit).is_some()
     }
 }
 

@@ -9,7 +9,7 @@ use std::{fmt, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Generation;
+use super::{Generation, RefreshToken};
 use crate::{
     clock::since,
     secret::Digest,
@@ -37,6 +37,10 @@ pub struct Session {
     pub flow: Option<String>,
     #[serde(default, skip_serializing_if = "Logout::is_empty")]
     pub logout: Logout,
+    /// The provider's refresh token, if it is kept with sessions. It is in this record, so that it ends together with the
+    /// session, however that ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<RefreshToken>,
     /// The user's session generation at sign-in. The session ends when the user's generation changes.
     #[serde(rename = "epoch", default)]
     pub generation: Generation,
@@ -83,6 +87,11 @@ impl Record for Session {
 impl Session {
     pub fn key(shard: Shard, token: &Digest) -> RecordKey {
         RecordKey::new(shard, RecordKind::Session, token.to_hex())
+    }
+
+    /// True if the session was opened with this identity, as far as its record says.
+    pub fn is_of(&self, provider: &str, subject: &str) -> bool {
+        self.provider == provider && self.subject.as_ref().is_none_or(|own| own == subject)
     }
 
     /// Returns the lifetime of the record in the store.
@@ -188,6 +197,7 @@ mod tests {
             subject: Some("hidden".into()),
             flow: Some("hidden".into()),
             logout,
+            refresh_token: Some(RefreshToken::of_login("hidden".into(), None, now)),
             generation: Generation::random(),
             authenticated_at: None,
             agent: Some("hidden".into()),

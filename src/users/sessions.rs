@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use jiff::Timestamp;
 
-use super::{Generation, Session, SessionState, User, Users, VerifiedLogin, shard_of};
+use super::{Generation, Session, SessionState, TokenOwner, User, Users, VerifiedLogin, shard_of};
 use crate::{
     secret::{Digest, OpaqueToken, TokenKind},
     store::{self, Change, Edit, Index, Shard, StoredRecord, Ttl},
@@ -122,7 +122,7 @@ impl Users {
         Ok(user_record.is_some_and(|user_record| self.is_live(&session, &user_record.value)).then_some(session))
     }
 
-    fn is_live(&self, session: &Session, user: &User) -> bool {
+    pub(super) fn is_live(&self, session: &Session, user: &User) -> bool {
         let state = self.limits.state(session.created, session.last_seen, self.clock.now());
         session.user == user.id && session.generation == user.session_generation && !user.disabled && state == SessionState::Live
     }
@@ -158,6 +158,7 @@ impl Users {
             subject: login.provider_session.as_ref().map(|_| login.identity.subject.clone()),
             flow: login.provider_session.as_ref().map(|session| session.flow.clone()),
             logout: login.logout.clone(),
+            refresh_token: self.token_for(TokenOwner::Session, login).cloned(),
             generation: user.session_generation,
             authenticated_at: login.authenticated_at,
             agent: login.browser.agent.clone(),

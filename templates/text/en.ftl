@@ -525,6 +525,10 @@ error-denied-title = Access denied
 error-denied-happened = { $provider } did not sign you in. The sign-in was canceled, or your account may not use this site.
 error-denied-next = Start again, or ask your administrator for access.
 
+error-claims-overdue-title = Temporarily unavailable
+error-claims-overdue-happened = Your identity provider can't confirm your account at the moment.
+error-claims-overdue-next = You were not signed out. Wait a moment and try again. If this continues, tell your administrator.
+
 error-provider-failed-title = Sign-in failed at the identity provider
 error-provider-failed-happened = { $provider } reported an error.
 error-provider-failed-next = Start again. If it happens again, tell your administrator this error and the request ID below.

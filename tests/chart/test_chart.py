@@ -290,6 +290,8 @@ class InvalidValues(unittest.TestCase):
             (provider(directory={"kind": "google"}), "directory.service_account_file: is required with kind: google"),
             (provider(directory={"kind": "google", "service_account_file": "/run/key"}), "directory.service_account_file: no volume is mounted at"),
             (provider(directory={"kind": "gitlab"}), "directory.kind: gitlab requires the scope read_api"),
+            (provider(refresh={"interval": "9s"}), "config.providers[0].refresh.interval: must be from 10s to 365d"),
+            (provider(refresh={"interval": "1h", "max_age": "1h"}), "config.providers[0].refresh.max_age: must be longer than"),
             (provider(id="local"), "config.providers[0].id: must not be local"),
             (provider(issuer="http://idp.example.com"), "config.providers[0].issuer: must be an https:// URL"),
             (provider(issuer="https://idp.example.com?a=b"), "config.providers[0].issuer: must not have a query"),

@@ -1,6 +1,7 @@
 //! Signing in on any pods: success, side effects, and the pages of failures.
 
 mod any_pod;
+mod claims_refresh;
 mod cookies;
 mod faulty;
 mod flood;

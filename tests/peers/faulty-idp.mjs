@@ -8,7 +8,7 @@
 // package cannot create invalid signatures.
 //
 // The second port is for the tests. POST /fault `{"code": …, "fault": {…}}` sets the faults of the login
-// with this code, so that logins do not affect each other:
+// with this code, so that logins do not affect each other. The code "refresh" is for all responses to refresh tokens:
 //
 //   "idToken": "absent", or a token:   {"claims": {}, "raw": {}, "header": {}, "signedBy": "provider"}
 //   "accessToken": a token, or         {"text": "opaque"}
@@ -84,7 +84,7 @@ function basic(req) {
 function adjustTokenResponse(state, response, req) {
   if (response.statusCode !== 200) return;
   const client = basic(req);
-  const fault = state.faults.get(req.body.code) ?? {};
+  const fault = state.faults.get(req.body.grant_type === 'refresh_token' ? 'refresh' : req.body.code) ?? {};
   const { body } = response;
   body.access_token = token(state, client, body.access_token, { aud: 'litellm', azp: client.id, ...ROLES }, fault.accessToken);
   body.id_token = token(state, client, body.id_token, { at_hash: atHash(body.access_token) }, fault.idToken);

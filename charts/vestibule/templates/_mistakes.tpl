@@ -146,6 +146,11 @@ Values that the binary would reject at its start are rejected here first.
 {{- with $provider.keys_max_age }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit 7200000) (gt $limit 2592000000) }}{{ $mistakes = append $mistakes (printf "%s.keys_max_age: must be from 2h to 30d" $at) }}{{ end }}{{ end -}}
 {{- with $provider.max_claims_age }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit 60000) (gt $limit 315360000000) }}{{ $mistakes = append $mistakes (printf "%s.max_claims_age: must be from 1m to 3650d" $at) }}{{ end }}{{ end -}}
 {{- with $provider.directory }}{{ $mistakes = concat $mistakes (include "vestibule.mistakes.directory" (dict "at" $at "provider" $provider) | fromJsonArray) }}{{ end -}}
+{{- with $provider.refresh }}
+{{- $interval := include "vestibule.milliseconds" (.interval | default "15m") | int64 }}{{ $limit := include "vestibule.milliseconds" (.max_age | default "24h") | int64 -}}
+{{- if or (lt $interval 10000) (gt $interval 31536000000) }}{{ $mistakes = append $mistakes (printf "%s.refresh.interval: must be from 10s to 365d" $at) }}{{ end -}}
+{{- if or (lt $limit 10000) (gt $limit 31536000000) }}{{ $mistakes = append $mistakes (printf "%s.refresh.max_age: must be from 10s to 365d" $at) }}{{ else if le $limit $interval }}{{ $mistakes = append $mistakes (printf "%s.refresh.max_age: must be longer than refresh.interval" $at) }}{{ end -}}
+{{- end -}}
 {{- if eq $provider.id "local" }}{{ $mistakes = append $mistakes (printf "%s.id: must not be local, which is the id of the local accounts" $at) }}{{ end -}}
 {{- if and $provider.end_session_parameters (eq ($provider.logout | default "hint") "off") }}{{ $mistakes = append $mistakes (printf "%s.end_session_parameters: has no effect with logout: off; remove one of them" $at) }}{{ end -}}
 {{- $reserved := dict "client_secret" "must not be set: users see the URL; remove it" "id_token_hint" "is set by logout: id_token_hint; remove it" -}}

@@ -105,7 +105,7 @@ fn a_minimal_provider_has_safe_defaults() {
     assert_eq!(provider.profile, ProfileClaims::standard(EmailTrust::WhenVerified));
     assert!(provider.authorization_params.is_empty());
     assert_eq!((protocol.logout, provider.max_claims), (RpLogout::Hint, 64 << 10));
-    assert_eq!(provider.max_claims_age, None);
+    assert_eq!((provider.max_claims_age, provider.refresh), (None, None));
 }
 
 #[test]
@@ -139,6 +139,7 @@ providers:
     logout: id_token_hint
     max_claims: 128KiB
     max_claims_age: 15m
+    refresh: {{interval: 10s, token: offline}}
     authorization_params: {{prompt: select_account, hd: example.com}}
 ",
         ca.display()
@@ -166,6 +167,7 @@ providers:
     assert_eq!(provider.ca_file, Some(ca));
     assert_eq!((protocol.logout, provider.max_claims), (RpLogout::IdTokenHint, 128 << 10));
     assert_eq!(provider.max_claims_age, Some(Duration::from_secs(900)));
+    assert_eq!(provider.refresh.map(|refresh| (refresh.interval, refresh.max_age)), Some((HOUR / 360, HOUR * 24)));
     let params = [("prompt", "select_account"), ("hd", "example.com")].map(|(k, v)| (k.to_owned(), v.to_owned()));
     assert_eq!(provider.authorization_params, params);
 }

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 
 use super::{Failure, challenge_for, whole_seconds};
 use crate::{
-    check::{AuthenticationError, CREDENTIAL_UNAVAILABLE, ROLE_MAP_NOT_LOADED},
+    check::{AuthenticationError, CREDENTIAL_UNAVAILABLE, ROLE_MAP_NOT_LOADED, UnavailableCause},
     client_address::rate_limits::RateLimitError,
     store,
 };
@@ -36,7 +36,7 @@ impl From<&AuthenticationError> for Failure {
                 let (code, challenge) = challenge_for(*failure);
                 Self::unauthorized(code, failure.description(), challenge)
             }
-            AuthenticationError::Unavailable(_) => Self::credential_unavailable(),
+            AuthenticationError::Unavailable(cause) => Self::of_outage(cause),
         }
     }
 }
@@ -51,6 +51,14 @@ impl From<RateLimitError> for Failure {
 impl Failure {
     pub fn credential_unavailable() -> Self {
         Self::unavailable(CREDENTIAL_UNAVAILABLE).page("error-store-away")
+    }
+
+    /// The failure to authenticate because of an outage.
+    pub fn of_outage(cause: &UnavailableCause) -> Self {
+        match cause.retry_after() {
+            Some(time) => Self::unavailable(cause.description()).retry_after(time).page("error-claims-overdue"),
+            None => Self::credential_unavailable(),
+        }
     }
 
     pub(super) fn role_map_not_loaded() -> Self {

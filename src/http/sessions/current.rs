@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     access::CredentialSources,
-    check::{AuthenticationFailure, Credential, CredentialError},
+    check::{AuthenticationFailure, Credential, CredentialError, UnavailableCause},
     http::{Services, credential_headers, error},
 };
 
@@ -29,6 +29,9 @@ pub(in crate::http) async fn show(request: HttpRequest, services: Services) -> H
         }
         Ok(Some((signed_in, evaluation))) if services.checker.needs_verification(&signed_in, &evaluation) => {
             error::authentication_error(AuthenticationFailure::ExpiredClaims)
+        }
+        Ok(Some((signed_in, evaluation))) if services.checker.needs_refresh(&signed_in, &evaluation) => {
+            error::Failure::of_outage(&UnavailableCause::ClaimsOverdue).json()
         }
         Ok(Some((signed_in, evaluation))) => HttpResponse::Ok().json(json!({
             "user_id": evaluation.identity.user,

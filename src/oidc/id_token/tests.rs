@@ -50,6 +50,26 @@ fn claims_that_are_not_needed_may_have_any_type_and_are_kept_unchanged() {
     }
 }
 
+#[rstest]
+#[case::repeated(json!({}), Some("n"), Ok(()))]
+#[case::absent(json!({"nonce": null}), Some("n"), Ok(()))]
+#[case::of_another_login(json!({"nonce": "forged"}), Some("n"), Err(IdTokenError::Nonce))]
+#[case::wrong_type(json!({"nonce": ["n"]}), Some("n"), Err(IdTokenError::Jwt(JwtError::WrongType { claim: "nonce", found: "a list" })))]
+#[case::unknown(json!({"nonce": "any"}), None, Ok(()))]
+fn after_a_refresh_the_nonce_may_be_absent_but_not_another(
+    #[case] changed: Value,
+    #[case] nonce: Option<&str>,
+    #[case] expected: Result<(), IdTokenError>,
+) {
+    let signer = Signer::es256(None);
+    let (token, keys) = (signer.sign(&claims_with(&changed)), key_set(&[&signer]));
+    let (algorithms, client_id) = (&[Algorithm::ES256][..], "vestibule");
+    let expectation = TokenExpectation { issuer: ISSUER, client_id, trusted_audiences: &[], algorithms, keys: &keys };
+    let now = Timestamp::from_second(NOW).unwrap();
+    let verified = verify(&token, &expectation, ExpectedNonce::IfPresent(nonce), ACCESS_TOKEN, now);
+    assert_eq!(verified.map(drop), expected);
+}
+
 #[test]
 fn at_hash_is_half_the_hash_of_the_access_token() {
     let signer = Signer::es256(None);

@@ -28,6 +28,36 @@ fn tokens(status: u16, body: &str) -> (Option<String>, Result<String, String>) {
 }
 
 #[rstest]
+#[case::ended(400, r#"{"error": "invalid_grant"}"#, Some(RefreshRefusal::Ended))]
+#[case::ended_with_another_status(401, r#"{"error": "invalid_grant", "error_description": 7}"#, Some(RefreshRefusal::Ended))]
+#[case::github(200, r#"{"error": "bad_refresh_token"}"#, Some(RefreshRefusal::Ended))]
+#[case::entra(400, r#"{"error": "interaction_required"}"#, Some(RefreshRefusal::InteractionNeeded))]
+#[case::client(401, r#"{"error": "invalid_client"}"#, None)]
+#[case::unauthorized(400, r#"{"error": "unauthorized_client"}"#, None)]
+#[case::other_case(400, r#"{"error": "INVALID_GRANT"}"#, None)]
+#[case::in_a_text(400, r#"{"error": "temporarily_unavailable", "error_description": "invalid_grant"}"#, None)]
+#[case::too_many(429, r#"{"error": "invalid_grant"}"#, None)]
+#[case::server(502, r#"{"error": "invalid_grant"}"#, None)]
+#[case::page(400, "<html>invalid_grant</html>", None)]
+fn only_named_codes_say_something_about_the_refresh_token(
+    #[case] status: u16,
+    #[case] body: &str,
+    #[case] expected: Option<RefreshRefusal>,
+) {
+    let error = read(status, body).err().expect("an error");
+    assert_eq!(error.refresh_refusal(), expected, "{error}");
+}
+
+#[test]
+fn a_refresh_token_is_read_if_it_is_a_text() {
+    let token = |value: &str| read(200, &format!(r#"{{"access_token": "a", "refresh_token": {value}}}"#)).unwrap().refresh_token;
+    assert_eq!(token(r#""r""#).as_deref(), Some("r"));
+    for absent in ["null", "7", r#"["r"]"#, r#""""#] {
+        assert_eq!(token(absent), None, "{absent}");
+    }
+}
+
+#[rstest]
 #[case::complete(200, r#"{"id_token": "i", "access_token": "a", "token_type": "Bearer", "expires_in": 3599}"#, Ok("a"))]
 #[case::no_type(200, r#"{"id_token": "i", "access_token": "a"}"#, Ok("a"))]
 #[case::null_type(201, r#"{"id_token": "i", "access_token": "a", "token_type": null}"#, Ok("a"))]

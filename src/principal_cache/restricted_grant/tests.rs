@@ -10,7 +10,7 @@ use crate::{
     access::PathInterpretations,
     clock::{Clock, SystemClock},
     principal::{IdentityHeaders, Role, Team},
-    users::User,
+    users::{ClaimsMaxAge, User},
 };
 
 /// A key, or an ancestor, of a user with this role.
@@ -41,7 +41,7 @@ impl TestKey {
             "secrets": [],
         });
         let key = Arc::new(CachedKey::new(serde_json::from_value(key).unwrap(), read));
-        let user = Arc::new(CachedUser::new(User::new(self.user, Timestamp::UNIX_EPOCH), read));
+        let user = Arc::new(CachedUser::new(User::new(self.user, Timestamp::UNIX_EPOCH), read, &ClaimsMaxAge::default()));
         let grant = Grant { role: self.role.map(Role::new), teams: vec![Team::new("a"), Team::new("b")], ..Grant::default() };
         user.key_evaluation.store(Some(Arc::new(Evaluation::new(1, grant, IdentityHeaders::default()))));
         UserKey { key, user }

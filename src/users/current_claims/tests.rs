@@ -67,7 +67,12 @@ fn a_role_lasts_as_long_as_the_identity_that_grants_it(#[case] age: Duration, #[
 
 /// The provider `corp` bounds the age of its claims for sessions.
 fn bounded(corp: Duration) -> ClaimsMaxAge {
-    ClaimsMaxAge { sessions: HOUR * 24, keys: HOUR * 720, providers: [("corp".to_owned(), corp)].into() }
+    ClaimsMaxAge {
+        sessions: HOUR * 24,
+        keys: HOUR * 720,
+        providers: [("corp".to_owned(), corp)].into(),
+        ..ClaimsMaxAge::default()
+    }
 }
 
 #[rstest]
@@ -87,6 +92,22 @@ fn a_provider_bounds_the_age_of_its_claims_for_sessions_only(
     let longer = bounded(HOUR * 1000);
     assert_eq!(longer.of(CredentialKind::Session, &identity("corp", "")), HOUR * 24, "it never prolongs");
     assert_eq!(max_age.longest(&identity("corp", "")), HOUR * 720);
+}
+
+#[test]
+fn an_identity_with_a_refresh_token_goes_by_the_maximum_age_of_refreshes() {
+    let refresh = RefreshPolicy { interval: HOUR / 4, max_age: HOUR * 2, token: TokenOwner::Session };
+    let max_age = ClaimsMaxAge { refreshes: [("corp".to_owned(), refresh)].into(), ..bounded(HOUR) };
+    let now = SystemClock.now();
+    let plain = at(identity("corp", "admin"), now);
+    let refreshable = IdentityClaims { is_refreshable: true, ..plain.clone() };
+    for (credential, without) in [(CredentialKind::Session, HOUR), (CredentialKind::Key, HOUR * 720)] {
+        assert_eq!(max_age.of(credential, &plain), without, "{credential:?}");
+        assert_eq!(max_age.of(credential, &refreshable), HOUR * 2, "{credential:?}");
+    }
+    assert_eq!((max_age.refresh_due(&plain), max_age.refresh_due(&refreshable)), (None, Some(now + HOUR / 4)));
+    let other = IdentityClaims { is_refreshable: true, ..at(identity("private", "admin"), now) };
+    assert_eq!(max_age.refresh_due(&other), None, "its provider refreshes nothing any more");
 }
 
 #[test]

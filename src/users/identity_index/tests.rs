@@ -127,7 +127,7 @@ async fn an_identity_whose_claim_belongs_to_another_user_is_not_linked() {
     let fixture = Fixture::new();
     let ada = fixture.sign_in(identity("ada", "o-1")).await.unwrap();
     let bob = fixture.sign_in(identity("bob", "o-2")).await.unwrap();
-    assert_eq!(fixture.users.link(&bob.id, &identity("ada-at-home", "o-1")).await.unwrap(), LinkOutcome::Taken);
+    assert_eq!(fixture.users.link(&bob.id, &identity("ada-at-home", "o-1"), None).await.unwrap(), LinkOutcome::Taken);
     assert_eq!((fixture.user_of("o-1").await, fixture.user_of_subject("ada-at-home").await), (Some(ada.id), None));
 }
 
@@ -136,7 +136,7 @@ async fn unlinking_removes_the_entry_unless_another_identity_of_the_user_has_it_
     let fixture = Fixture::new();
     let ada = fixture.sign_in(identity("ada", "o-1")).await.unwrap();
     for (subject, oid) in [("same", "o-1"), ("other", "o-2")] {
-        assert_eq!(fixture.users.link(&ada.id, &identity(subject, oid)).await.unwrap(), LinkOutcome::Linked);
+        assert_eq!(fixture.users.link(&ada.id, &identity(subject, oid), None).await.unwrap(), LinkOutcome::Linked);
     }
     for (subject, oid, expected) in [("same", "o-1", Some(ada.id.clone())), ("other", "o-2", None)] {
         let unlinked = fixture.users.unlink(&ada.id, (ISSUER, subject), None, |change| change).await.unwrap();

@@ -40,6 +40,7 @@ impl Fixture {
         VerifiedLogin {
             identity: identity(provider, subject),
             provider_session: (provider != LOCAL).then(|| ProviderSession {
+                refresh_token: None,
                 flow: "flow".to_owned(),
                 sid,
                 requested: self.clock.now(),
@@ -126,7 +127,7 @@ async fn a_logout_ends_the_sessions_that_it_names_and_no_other() {
 async fn sessions_of_another_provider_or_a_password_stay() {
     let fixture = Fixture::new();
     let corp = fixture.sign_in("corp", "ada", Some("s1")).await;
-    let linked = fixture.users.link(&corp.user, &identity("partner", "ada")).await.expect("the store answers");
+    let linked = fixture.users.link(&corp.user, &identity("partner", "ada"), None).await.expect("the store answers");
     assert!(matches!(linked, crate::users::LinkOutcome::Linked));
     let partner = fixture.sign_in("partner", "ada", Some("s1")).await;
     let password = fixture.sign_in(LOCAL, "ada", None).await;

@@ -87,6 +87,10 @@ impl Fleet {
         self.idps.get(1).expect("the fleet was built with a second identity provider")
     }
 
+    pub fn partner_idp_mut(&mut self) -> &mut Idp {
+        self.idps.get_mut(1).expect("the fleet was built with a second identity provider")
+    }
+
     /// The upstream behind nginx.
     pub fn upstream(&self) -> &Upstream {
         self.upstream.as_ref().expect("the fleet was built with nginx")

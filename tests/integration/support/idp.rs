@@ -198,6 +198,11 @@ impl Idp {
         self.post("/pause", json!({"how": "error"})).await;
     }
 
+    /// Processes the next POST request and loses its answer.
+    pub async fn lose_next_answer(&self) {
+        self.post("/pause", json!({"how": "lose"})).await;
+    }
+
     /// Ends [`Idp::pause`] and [`Idp::fail`]; delayed requests are answered.
     pub async fn resume(&self) {
         self.post("/resume", json!({})).await;

@@ -1,4 +1,4 @@
-// Simulates outages: passes requests, delays them until `resume`, or responds with 503.
+// Simulates outages: passes requests, delays them until `resume`, responds with 503, or loses the next answer to a POST.
 
 export function createGate() {
   let mode = 'open';
@@ -6,11 +6,17 @@ export function createGate() {
   return {
     pass(req, res, serve) {
       if (mode === 'open') serve();
-      else if (mode === 'error') res.writeHead(503, { 'retry-after': '1' }).end('unavailable');
+      else if (mode === 'lose') {
+        if (req.method === 'POST') {
+          mode = 'open';
+          res.end = () => req.socket.destroy();
+        }
+        serve();
+      } else if (mode === 'error') res.writeHead(503, { 'retry-after': '1' }).end('unavailable');
       else pending.push({ res, serve });
     },
     pause(how) {
-      mode = how === 'error' ? 'error' : 'hang';
+      mode = ['error', 'lose'].includes(how) ? how : 'hang';
     },
     resume() {
       mode = 'open';

@@ -59,9 +59,13 @@ function configuration(state) {
     jwks: state.keys.jwks(),
     claims: claimsByScope(settings),
     // The last scope is for clients without OpenID Connect, because this provider grants nothing without a scope.
-    scopes: ['openid', 'profile', 'email', 'read:user'],
+    scopes: ['openid', 'profile', 'email', 'offline_access', 'read:user'],
     conformIdTokenClaims: settings.idTokenClaims !== 'all',
     cookies: { keys: [COOKIE_KEY] },
+    issueRefreshToken: async (_ctx, client, code) => client.grantTypeAllowed('refresh_token')
+      && (settings.refreshTokens === 'always' || code.scopes.has('offline_access')),
+    // A rotated token that is used again ends the grant.
+    rotateRefreshToken: settings.rotateRefreshTokens,
     enabledJWA: { idTokenSigningAlgValues: algorithms, userinfoSigningAlgValues: algorithms },
     pkce: { required: () => true },
     subjectTypes: ['public', 'pairwise'],

@@ -16,6 +16,8 @@
 //   "tokenType": "mac",                         instead of Bearer
 //   "idTokenClaims": "all" | "userinfo-only",   tokens with a scope's claims
 //   "sid": "always" | "on-request",             Keycloak has it in every id_token
+//   "refreshTokens": "always" | "on-request",   on-request: with the scope offline_access
+//   "rotateRefreshTokens": true,
 //   "autoLogin": "alice",                       skips the form, for load tests
 //   "claimNames": ["department"]                additional claims that accounts may get later
 // }
@@ -35,6 +37,8 @@ const DEFAULTS = {
   tokenType: undefined,
   idTokenClaims: 'all',
   sid: 'always',
+  refreshTokens: 'on-request',
+  rotateRefreshTokens: true,
   autoLogin: undefined,
   claimNames: [],
 };

@@ -11,6 +11,7 @@ export function createStats() {
   const empty = () => ({
     authorization: 0,
     token: 0,
+    refreshes: 0,
     tokenErrors: [],
     userinfo: 0,
     user: 0,
@@ -52,6 +53,7 @@ export function createStats() {
     token(ctx) {
       const verifier = ctx.oidc.params?.code_verifier;
       counts.token += 1;
+      if (ctx.oidc.params?.grant_type === 'refresh_token') counts.refreshes += 1;
       append(counts.codeVerifierLengths, verifier?.length ?? 0);
       if (verifier && !/^[A-Za-z0-9\-._~]+$/.test(verifier)) counts.codeVerifiersOutsideAlphabet += 1;
       append(counts.tokenAccept, ctx.headers.accept ?? null);

@@ -1,0 +1,137 @@
+//! Refreshes the claims of users in the background, when they are used and older than their provider's interval.
+//!
+//! A check compares two times and, at most, sends a request to the worker, which refreshes each user once at a time on this
+//! pod. A lease in the store makes it once over all pods.
+
+mod attempt;
+mod worker;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    watch,
+};
+
+use crate::{
+    clock::Clock,
+    metrics::Metrics,
+    oidc::Providers,
+    principal_cache::{CachedSession, CachedUser, RefreshAttempt, RefreshMark, UserSession},
+    secret::Digest,
+    users::Users,
+};
+use attempt::Refresher;
+
+/// The time until a use leads to another request: while a refresh or its invalidation message may be on the way.
+const AFTER_REQUEST: Duration = Duration::from_millis(500);
+
+/// The time until a use leads to another request after a failure.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// The maximum number of requests that the worker has not read yet.
+const QUEUED: usize = 1024;
+
+/// The state of a refresh that a check waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshState {
+    /// A refresh is in progress, or newer claims are on their way to the cache.
+    Pending,
+    /// The provider or the store cannot tell at the moment.
+    Unavailable,
+}
+
+/// Requests refreshes. The worker ends when it is dropped.
+pub struct ClaimsRefresher {
+    requests: mpsc::Sender<RefreshRequest>,
+    /// The number of users whose claims are being refreshed.
+    in_progress: watch::Receiver<usize>,
+    clock: Arc<dyn Clock>,
+}
+
+/// The request to refresh the claims of a user that are due.
+struct RefreshRequest {
+    user: Arc<CachedUser>,
+    session: Option<PresentedSession>,
+}
+
+/// A session that was presented. Its own token is preferred.
+struct PresentedSession {
+    digest: Digest,
+    entry: Arc<CachedSession>,
+}
+
+impl RefreshRequest {
+    /// Defers the next refresh after an attempt.
+    fn defer(&self, now: Timestamp, pause: Duration, attempt: RefreshAttempt) {
+        self.user.refresh.defer(now, pause, attempt);
+        if let Some(session) = &self.session {
+            session.entry.refresh.defer(now, pause, attempt);
+        }
+    }
+}
+
+impl ClaimsRefresher {
+    /// Starts the worker if a provider refreshes claims.
+    pub fn start(
+        providers: Arc<Providers>,
+        users: Arc<Users>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Self> {
+        let ((requests, received), (count, in_progress)) = (mpsc::channel(QUEUED), watch::channel(0));
+        if providers.iter().any(|provider| provider.config().refresh.is_some()) {
+            let refresher = Refresher::new(providers, users, Arc::clone(&clock), metrics);
+            worker::start(refresher, received, count, Arc::clone(&clock))?;
+        }
+        Ok(Self { requests, in_progress, clock })
+    }
+
+    /// Requests a refresh if the claims of the session's user, or the token of the session, are due. Never waits.
+    pub fn request_for_session(&self, UserSession { session, user }: &UserSession, digest: Digest) {
+        if self.take_turn(&session.refresh) || self.take_turn(&user.refresh) {
+            self.send(user, Some(PresentedSession { digest, entry: Arc::clone(session) }));
+        }
+    }
+
+    /// Requests a refresh if the claims of the user are due. Never waits.
+    pub fn request(&self, user: &Arc<CachedUser>) {
+        if self.take_turn(&user.refresh) {
+            self.send(user, None);
+        }
+    }
+
+    /// Requests a refresh of claims that a check waits for. After a failure it is not repeated at once.
+    pub fn demand(&self, user: &Arc<CachedUser>, session: Option<(&Arc<CachedSession>, Digest)>) -> RefreshState {
+        if self.take_turn(&user.refresh) {
+            self.send(user, session.map(|(entry, digest)| PresentedSession { digest, entry: Arc::clone(entry) }));
+        }
+        match user.refresh.last_attempt() {
+            RefreshAttempt::Answered => RefreshState::Pending,
+            RefreshAttempt::Failed => RefreshState::Unavailable,
+        }
+    }
+
+    /// Waits until no refresh is in progress. A process that ended in between would lose tokens that a provider has rotated.
+    pub async fn idle(&self) {
+        // The worker has ended if its side is gone.
+        let _ = self.in_progress.clone().wait_for(|count| *count == 0).await;
+    }
+
+    /// True for the one caller that has to request the refresh that is due.
+    fn take_turn(&self, mark: &RefreshMark) -> bool {
+        let is_due = mark.is_due(|| self.clock.now());
+        if is_due {
+            mark.defer(self.clock.now(), AFTER_REQUEST, RefreshAttempt::Answered);
+        }
+        is_due
+    }
+
+    fn send(&self, user: &Arc<CachedUser>, session: Option<PresentedSession>) {
+        let unsent = self.requests.try_send(RefreshRequest { user: Arc::clone(user), session }).err();
+        if let Some(request) = unsent.map(TrySendError::into_inner) {
+            request.defer(self.clock.now(), AFTER_REQUEST, RefreshAttempt::Failed);
+        }
+    }
+}

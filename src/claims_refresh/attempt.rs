@@ -1,0 +1,223 @@
+//! Refreshes the claims of one user: finds the tokens that are due, uses them, and commits the outcomes.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+
+use crate::{
+    clock::{Clock, since},
+    metrics::{Metrics, RefreshResult},
+    oidc::{Provider, Providers, RefreshError},
+    principal::IdentityClaims,
+    secret::Digest,
+    store::{self, StoredRecord},
+    users::{LeaseOutcome, LeasedToken, RefreshCommit, RefreshToken, User, Users},
+};
+
+/// The maximum number of concurrent refreshes of one provider on this pod, so that it is not overloaded after an outage.
+const CONCURRENT: usize = 32;
+
+/// The maximum number of refused tokens of an identity in one refresh. The next use continues.
+const MAX_REFUSED: usize = 5;
+
+/// The time in which the outcome of a refresh is committed, also while the store does not answer: the provider may have
+/// invalidated the former token. It ends before the lease.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
+const COMMIT_PAUSE: Duration = Duration::from_millis(500);
+
+/// The state of a user's claims after a refresh. The worst of all identities counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum RefreshOutcome {
+    /// Nothing is left to do. The claims are current, or no refresh can renew them.
+    Settled,
+    /// Another pod refreshes the claims.
+    Held,
+    /// The provider or the store cannot tell at the moment.
+    Unavailable,
+}
+
+/// The parts that a refresh needs.
+pub(super) struct Refresher {
+    providers: Arc<Providers>,
+    users: Arc<Users>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    /// By the ids of the providers.
+    slots: HashMap<String, Semaphore>,
+}
+
+impl Refresher {
+    pub(super) fn new(providers: Arc<Providers>, users: Arc<Users>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+        let slots = providers.iter().map(|provider| (provider.id().to_owned(), Semaphore::new(CONCURRENT))).collect();
+        Self { providers, users, clock, metrics, slots }
+    }
+
+    pub(super) async fn refresh_user(&self, user: &str, presented: Option<&Digest>) -> RefreshOutcome {
+        let outcome = async {
+            let Some(stored) = self.users.get(user).await? else { return Ok(RefreshOutcome::Settled) };
+            let mut outcome = RefreshOutcome::Settled;
+            for identity in self.due_identities(&stored.value, presented).await? {
+                outcome = outcome.max(self.refresh_identity(&stored, &identity, presented).await?);
+            }
+            Ok::<_, store::Error>(outcome)
+        };
+        outcome.await.unwrap_or_else(|error| {
+            tracing::debug!(user, %error, "claims refresh failed");
+            RefreshOutcome::Unavailable
+        })
+    }
+
+    /// The identities whose claims, or whose token in the presented session, are older than the interval.
+    async fn due_identities(&self, user: &User, presented: Option<&Digest>) -> Result<Vec<IdentityClaims>, store::Error> {
+        if user.disabled {
+            return Ok(Vec::new());
+        }
+        let session = match presented {
+            Some(digest) => self.users.session(&user.id, digest).await?,
+            None => None,
+        };
+        let is_token_due = |identity: &IdentityClaims| {
+            let own = session.as_ref().filter(|session| session.is_of(&identity.provider, &identity.subject));
+            let token = own.and_then(|session| session.refresh_token.as_ref());
+            token.is_some_and(|token| self.users.is_token_due(&identity.provider, token))
+        };
+        let mut due = user.dated_identities();
+        due.retain(|identity| self.users.is_refresh_due(identity) || is_token_due(identity));
+        Ok(due)
+    }
+
+    async fn refresh_identity(
+        &self,
+        user: &StoredRecord<User>,
+        identity: &IdentityClaims,
+        presented: Option<&Digest>,
+    ) -> Result<RefreshOutcome, store::Error> {
+        let Some(provider) = self.providers.get(&identity.provider) else { return Ok(RefreshOutcome::Settled) };
+        let slot = self.slots.get(provider.id()).map(Semaphore::try_acquire);
+        let Some(Ok(_slot)) = slot else { return Ok(RefreshOutcome::Unavailable) };
+        let id = &user.value.id;
+        for _ in 0..MAX_REFUSED {
+            let Some(place) = self.users.find_refresh_token(&user.value, identity, presented).await? else {
+                self.users.forget_refresh(user, identity).await?;
+                return Ok(RefreshOutcome::Settled);
+            };
+            match self.users.lease_refresh(id, place).await? {
+                LeaseOutcome::Acquired => {}
+                LeaseOutcome::Held => return Ok(RefreshOutcome::Held),
+                LeaseOutcome::Paused => return Ok(RefreshOutcome::Unavailable),
+            }
+            let Some(leased) = self.users.leased_token(id, identity, place).await? else {
+                self.users.release_refresh(id, place).await?;
+                return Ok(RefreshOutcome::Settled);
+            };
+            if let Some(outcome) = self.use_token(provider, &leased).await? {
+                return Ok(outcome);
+            }
+        }
+        Ok(RefreshOutcome::Unavailable)
+    }
+
+    /// Sends the token to the provider and commits the outcome. `None` if the provider has refused the token: the identity may
+    /// have others.
+    async fn use_token(&self, provider: &Provider, leased: &LeasedToken) -> Result<Option<RefreshOutcome>, store::Error> {
+        let refreshed = provider.refresh(&leased.token, &leased.identity, self.clock.as_ref()).await;
+        match refreshed {
+            Ok(refreshed) => {
+                let commit = || self.users.complete_refresh(leased, &refreshed.identity, &refreshed.token);
+                let committed = self.commit(provider, leased, commit).await?;
+                if let RefreshCommit::UserClaimTaken { owner } = &committed {
+                    tracing::warn!(provider = provider.id(), user = leased.user, owner, "refreshed claims not stored");
+                    self.pause(provider, leased, &refreshed.token.failed(None)).await?;
+                    return Ok(Some(RefreshOutcome::Unavailable));
+                }
+                self.metrics.claims_refreshed(provider.id(), RefreshResult::of(&committed));
+                tracing::debug!(provider = provider.id(), user = leased.user, "claims refreshed");
+                Ok(Some(RefreshOutcome::Settled))
+            }
+            Err(error) => self.handle_failure(provider, leased, error).await,
+        }
+    }
+
+    async fn handle_failure(
+        &self,
+        provider: &Provider,
+        leased: &LeasedToken,
+        error: RefreshError,
+    ) -> Result<Option<RefreshOutcome>, store::Error> {
+        let reason = error.reason();
+        match error {
+            RefreshError::InteractionNeeded(error) if !self.is_overdue(leased) => {
+                self.report_failure(provider, leased, reason, &error);
+                self.pause(provider, leased, &leased.token.failed(None)).await?;
+                Ok(Some(RefreshOutcome::Unavailable))
+            }
+            RefreshError::Refused(error) | RefreshError::InteractionNeeded(error) => {
+                self.metrics.claims_refreshed(provider.id(), RefreshResult::Refused);
+                self.commit(provider, leased, || self.users.refuse_refresh(leased)).await?;
+                let ended = leased.ended();
+                tracing::info!(provider = provider.id(), user = leased.user, ended, %error, "refresh token refused");
+                Ok(None)
+            }
+            RefreshError::Failed { error, token } => {
+                self.report_failure(provider, leased, reason, &error);
+                self.pause(provider, leased, &token).await?;
+                Ok(Some(RefreshOutcome::Unavailable))
+            }
+        }
+    }
+
+    /// True if the claims have reached their maximum age, so that a provider that wants to ask the user has refused the refresh.
+    fn is_overdue(&self, leased: &LeasedToken) -> bool {
+        let identity = &leased.identity;
+        let policy = self.users.max_age().refreshes.get(&identity.provider);
+        let age = identity.verified_at.map(|at| since(at, self.clock.now()));
+        policy.zip(age).is_none_or(|(policy, age)| age >= policy.max_age)
+    }
+
+    fn report_failure(&self, provider: &Provider, leased: &LeasedToken, reason: &str, error: &dyn std::fmt::Display) {
+        self.metrics.claims_refreshed(provider.id(), RefreshResult::Failed);
+        tracing::warn!(
+            provider = provider.id(),
+            user = leased.user,
+            reason,
+            %error,
+            suppressed = tracing::field::Empty,
+            "claims not refreshed"
+        );
+    }
+
+    async fn pause(&self, provider: &Provider, leased: &LeasedToken, token: &RefreshToken) -> Result<Duration, store::Error> {
+        self.commit(provider, leased, || self.users.pause_refresh(leased, token)).await
+    }
+
+    /// Commits an outcome. Repeats it while the store does not answer.
+    async fn commit<T, F>(&self, provider: &Provider, leased: &LeasedToken, commit: impl Fn() -> F) -> Result<T, store::Error>
+    where
+        F: Future<Output = Result<T, store::Error>>,
+    {
+        let began = self.clock.monotonic();
+        loop {
+            let error = match commit().await {
+                Ok(committed) => return Ok(committed),
+                Err(error) => error,
+            };
+            let may_pass = matches!(error, store::Error::Unavailable(_) | store::Error::Unknown(_) | store::Error::Contended);
+            if !may_pass || self.clock.monotonic().saturating_duration_since(began) >= COMMIT_TIMEOUT {
+                self.metrics.claims_refreshed(provider.id(), RefreshResult::StoreFailed);
+                tracing::error!(provider = provider.id(), user = leased.user, %error, "outcome of claims refresh not stored");
+                return Err(error);
+            }
+            tokio::time::sleep(COMMIT_PAUSE).await;
+        }
+    }
+}
+
+impl RefreshResult {
+    fn of(commit: &RefreshCommit) -> Self {
+        match commit {
+            RefreshCommit::Committed => Self::Refreshed,
+            RefreshCommit::Superseded => Self::Superseded,
+            RefreshCommit::UserClaimTaken { .. } => Self::Failed,
+        }
+    }
+}

@@ -1,0 +1,288 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::{
+    clock::{Clock, manual::ManualClock},
+    json,
+    metrics::Metrics,
+    principal::CredentialKind,
+    role_map::{ConfiguredNames, RoleMaps},
+    secret::{KeyRing, OpaqueToken},
+    store::{MemoryStore, Records},
+    users::{Browser, Limits, Logout, PriorAccess, ProviderSession, RefreshCommit, UnlinkOutcome, VerifiedLogin},
+};
+
+const DAY: Duration = Duration::from_secs(86_400);
+const INTERVAL: Duration = Duration::from_secs(900);
+
+struct Fixture {
+    records: Records,
+    users: Users,
+    clock: ManualClock,
+}
+
+/// A session of a sign-in.
+struct TestSession {
+    user: String,
+    token: OpaqueToken,
+}
+
+impl Fixture {
+    /// `corp` keeps tokens with sessions, `partner` with identities, and `plain` keeps none.
+    fn new() -> Self {
+        let manual = ManualClock::new();
+        let clock: Arc<dyn Clock> = Arc::new(manual.clone());
+        let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+        let records = Records::new(store, Arc::new(KeyRing::ephemeral(Arc::clone(&clock))), "");
+        let metrics = Arc::new(Metrics::new());
+        let role_maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&clock), Arc::clone(&metrics));
+        let limits = Limits { idle: DAY, absolute: DAY * 7, max_per_user: 2 };
+        let role_maps = Arc::new(role_maps.expect("no document is invalid"));
+        let policy = |token| RefreshPolicy { interval: INTERVAL, max_age: DAY, token };
+        let policies = [("corp", TokenOwner::Session), ("partner", TokenOwner::Identity)];
+        let users = Users::new(records.clone(), role_maps, limits, DAY * 30, clock, metrics)
+            .with_refreshes(policies.map(|(provider, owner)| (provider.to_owned(), policy(owner))).into());
+        Self { records, users, clock: manual }
+    }
+
+    fn token(&self, text: &str) -> RefreshToken {
+        RefreshToken::of_login(text.to_owned(), Some("n".to_owned()), self.clock.now())
+    }
+
+    async fn sign_in(&self, provider: &str, token: Option<&str>) -> TestSession {
+        let session = ProviderSession {
+            flow: "flow".to_owned(),
+            sid: None,
+            requested: self.clock.now(),
+            refresh_token: token.map(|token| self.token(token)),
+        };
+        let login = VerifiedLogin {
+            identity: identity(provider, "at sign-in"),
+            provider_session: Some(session),
+            logout: Logout::default(),
+            authenticated_at: None,
+            browser: Browser::default(),
+            prior_access: PriorAccess::Keep,
+        };
+        let completed = self.users.complete_login(&login).await.expect("every user has a role");
+        TestSession { user: completed.user.id, token: completed.session_token }
+    }
+
+    async fn user(&self, open: &TestSession) -> StoredRecord<User> {
+        self.users.get(&open.user).await.unwrap().expect("the user exists")
+    }
+
+    async fn identity_of(&self, open: &TestSession, provider: &str) -> IdentityClaims {
+        let user = self.user(open).await.value;
+        user.dated_identities().into_iter().find(|identity| identity.provider == provider).expect("it is linked")
+    }
+
+    async fn find(&self, open: &TestSession, provider: &str, presented: Option<&Digest>) -> Option<TokenPlace> {
+        let (user, identity) = (self.user(open).await.value, self.identity_of(open, provider).await);
+        self.users.find_refresh_token(&user, &identity, presented).await.unwrap()
+    }
+
+    /// Leases the token that a refresh would use, after the interval.
+    async fn lease(&self, open: &TestSession, provider: &str) -> LeasedToken {
+        self.clock.advance(INTERVAL);
+        let place = self.find(open, provider, Some(&open.token.digest())).await.expect("there is a token");
+        assert_eq!(self.users.lease_refresh(&open.user, place).await, Ok(LeaseOutcome::Acquired));
+        let identity = self.identity_of(open, provider).await;
+        self.users.leased_token(&open.user, &identity, place).await.unwrap().expect("it is due")
+    }
+
+    async fn is_live(&self, open: &TestSession) -> bool {
+        self.users.has_session(&open.user, &open.token.digest()).await.unwrap()
+    }
+
+    async fn stored_token(&self, open: &TestSession, place: TokenPlace) -> Option<String> {
+        let record = self.users.read_token(&open.user, place).await.unwrap();
+        record.and_then(|record| record.token().map(|token| token.expose().to_owned()))
+    }
+
+    async fn has_lease(&self, leased: &LeasedToken) -> bool {
+        let key = leased.place.lease(shard_of(&leased.user));
+        self.records.get::<RefreshLease>(&key).await.unwrap().is_some()
+    }
+}
+
+fn identity(provider: &str, role: &str) -> IdentityClaims {
+    IdentityClaims {
+        provider: provider.to_owned(),
+        issuer: format!("https://{provider}.example.com"),
+        subject: "ada".to_owned(),
+        id_token: json::object(serde_json::json!({"role": role})),
+        ..IdentityClaims::default()
+    }
+}
+
+fn of_session(open: &TestSession) -> TokenPlace {
+    TokenPlace::Session(open.token.digest())
+}
+
+fn of_identity(provider: &str) -> TokenPlace {
+    TokenPlace::Identity(Identity::digest(&format!("https://{provider}.example.com"), "ada"))
+}
+
+#[tokio::test]
+async fn the_presented_session_comes_first_and_any_other_serves() {
+    let fixture = Fixture::new();
+    let (one, other) = (fixture.sign_in("corp", Some("t-1")).await, fixture.sign_in("corp", Some("t-2")).await);
+    assert_eq!(fixture.find(&one, "corp", Some(&one.token.digest())).await, Some(of_session(&one)));
+    assert_eq!(fixture.find(&one, "corp", Some(&other.token.digest())).await, Some(of_session(&other)));
+    fixture.users.end_session(&one.user, &one.token.digest()).await.unwrap();
+    assert_eq!(fixture.find(&one, "corp", Some(&one.token.digest())).await, Some(of_session(&other)));
+    assert_eq!(fixture.find(&one, "corp", None).await, Some(of_session(&other)));
+    fixture.users.end_session(&one.user, &other.token.digest()).await.unwrap();
+    assert_eq!(fixture.find(&one, "corp", None).await, None);
+    fixture.users.forget_refresh(&fixture.user(&one).await, &identity("corp", "")).await.unwrap();
+    let known = fixture.identity_of(&one, "corp").await;
+    assert!(!known.is_refreshable && !fixture.users.is_refresh_due(&known));
+    assert_eq!(fixture.users.max_age().of(CredentialKind::Key, &known), DAY * 30, "keys go by their own bound again");
+}
+
+#[tokio::test]
+async fn a_token_ends_with_the_session_in_every_way() {
+    let fixture = Fixture::new();
+    let oldest = fixture.sign_in("corp", Some("t-1")).await;
+    fixture.clock.advance(Duration::from_secs(1));
+    let _ = (fixture.sign_in("corp", Some("t-2")).await, fixture.sign_in("corp", Some("t-3")).await);
+    assert_eq!(fixture.stored_token(&oldest, of_session(&oldest)).await, None, "the limit of sessions");
+    let disabled = fixture.sign_in("corp", Some("t-4")).await;
+    fixture.users.disable::<store::Error>(&disabled.user, |_| Ok(())).await.unwrap();
+    assert_eq!(fixture.stored_token(&disabled, of_session(&disabled)).await, None);
+}
+
+#[tokio::test]
+async fn a_provider_without_refreshes_keeps_no_token() {
+    let fixture = Fixture::new();
+    let open = fixture.sign_in("plain", Some("t-1")).await;
+    assert_eq!(fixture.stored_token(&open, of_session(&open)).await, None);
+    assert!(!fixture.identity_of(&open, "plain").await.is_refreshable);
+    let open = fixture.sign_in("corp", None).await;
+    assert!(!fixture.identity_of(&open, "corp").await.is_refreshable, "the provider issued none");
+}
+
+#[tokio::test]
+async fn one_lease_at_a_time_ends_with_its_pod() {
+    let fixture = Fixture::new();
+    let open = fixture.sign_in("partner", Some("t-1")).await;
+    let leased = fixture.lease(&open, "partner").await;
+    assert_eq!(fixture.users.lease_refresh(&open.user, leased.place).await, Ok(LeaseOutcome::Held));
+    fixture.clock.advance(LEASE);
+    assert_eq!(fixture.users.lease_refresh(&open.user, leased.place).await, Ok(LeaseOutcome::Acquired));
+}
+
+#[tokio::test]
+async fn the_rotated_token_and_the_claims_are_stored_together() {
+    let fixture = Fixture::new();
+    for (provider, place) in [("corp", None), ("partner", Some(of_identity("partner")))] {
+        let open = fixture.sign_in(provider, Some("old")).await;
+        let place = place.unwrap_or_else(|| of_session(&open));
+        let leased = fixture.lease(&open, provider).await;
+        assert_eq!((leased.place, leased.token.expose(), leased.token.nonce.as_deref()), (place, "old", Some("n")));
+        let next = leased.token.renewed(Some("new".to_owned()), fixture.clock.now());
+        let committed = fixture.users.complete_refresh(&leased, &identity(provider, "refreshed"), &next).await;
+        assert_eq!(committed, Ok(RefreshCommit::Committed));
+        let known = fixture.identity_of(&open, provider).await;
+        assert_eq!(known.id_token["role"], "refreshed".into());
+        assert!(known.is_refreshable && !fixture.users.is_refresh_due(&known));
+        assert_eq!(fixture.stored_token(&open, place).await.as_deref(), Some("new"));
+        assert!(!fixture.has_lease(&leased).await);
+        // A pod that looked for the token before the commit finds that there is nothing to do.
+        assert_eq!(fixture.users.lease_refresh(&open.user, place).await, Ok(LeaseOutcome::Acquired));
+        assert!(fixture.users.leased_token(&open.user, &known, place).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn the_outcome_of_a_token_that_was_replaced_is_discarded() {
+    let fixture = Fixture::new();
+    let open = fixture.sign_in("partner", Some("old")).await;
+    let leased = fixture.lease(&open, "partner").await;
+    let again = fixture.sign_in("partner", Some("newer")).await;
+    let next = leased.token.renewed(Some("rotated".to_owned()), fixture.clock.now());
+    let committed = fixture.users.complete_refresh(&leased, &identity("partner", "late"), &next).await;
+    assert_eq!(committed, Ok(RefreshCommit::Superseded));
+    assert_eq!(fixture.users.refuse_refresh(&leased).await, Ok(RefreshCommit::Superseded));
+    assert_eq!(fixture.stored_token(&again, leased.place).await.as_deref(), Some("newer"));
+    assert_eq!(fixture.identity_of(&open, "partner").await.id_token["role"], "at sign-in".into());
+    assert!(fixture.is_live(&again).await);
+
+    let open = fixture.sign_in("corp", Some("old")).await;
+    let leased = fixture.lease(&open, "corp").await;
+    fixture.users.end_session(&open.user, &open.token.digest()).await.unwrap();
+    let committed = fixture.users.complete_refresh(&leased, &identity("corp", "late"), &next).await;
+    assert_eq!(committed, Ok(RefreshCommit::Superseded));
+    assert!(!fixture.is_live(&open).await, "a refresh restores no session");
+}
+
+#[tokio::test]
+async fn a_refused_token_ends_its_session_and_no_other() {
+    let fixture = Fixture::new();
+    let (one, other) = (fixture.sign_in("corp", Some("t-1")).await, fixture.sign_in("corp", Some("t-2")).await);
+    let leased = fixture.lease(&one, "corp").await;
+    assert_eq!(fixture.users.refuse_refresh(&leased).await, Ok(RefreshCommit::Committed));
+    assert_eq!((fixture.is_live(&one).await, fixture.is_live(&other).await), (false, true));
+    assert!(fixture.identity_of(&one, "corp").await.is_refreshable && !fixture.has_lease(&leased).await);
+}
+
+#[tokio::test]
+async fn a_refused_offline_token_suspends_the_identity_until_the_next_sign_in() {
+    let fixture = Fixture::new();
+    let (one, other) = (fixture.sign_in("partner", Some("t-1")).await, fixture.sign_in("partner", Some("t-2")).await);
+    let leased = fixture.lease(&one, "partner").await;
+    assert_eq!(fixture.users.refuse_refresh(&leased).await, Ok(RefreshCommit::Committed));
+    assert_eq!((fixture.is_live(&one).await, fixture.is_live(&other).await), (false, false));
+    assert_eq!(fixture.stored_token(&one, leased.place).await, None);
+    let suspended = fixture.user(&one).await.value;
+    assert!(fixture.users.claims_for(&suspended, CredentialKind::Key).identities.is_empty());
+    let again = fixture.sign_in("partner", None).await;
+    let known = fixture.user(&again).await.value;
+    assert_eq!(fixture.users.claims_for(&known, CredentialKind::Key).identities.len(), 1);
+}
+
+#[tokio::test]
+async fn after_a_failure_every_pod_waits_and_the_rotated_token_is_kept() {
+    let fixture = Fixture::new();
+    let open = fixture.sign_in("corp", Some("t-1")).await;
+    let mut leased = fixture.lease(&open, "corp").await;
+    let mut pauses = Vec::new();
+    for attempt in 1..=5 {
+        let next = leased.token.failed((attempt == 2).then(|| "rotated".to_owned()));
+        let pause = fixture.users.pause_refresh(&leased, &next).await.unwrap();
+        assert_eq!(fixture.users.lease_refresh(&open.user, leased.place).await, Ok(LeaseOutcome::Paused));
+        fixture.clock.advance(pause);
+        pauses.push(pause.as_secs());
+        leased = fixture.lease(&open, "corp").await;
+        assert_eq!((leased.token.failures, leased.token.expose() == "rotated"), (attempt, attempt >= 2));
+    }
+    assert_eq!(pauses, [5, 10, 15, 30, 30]);
+    assert!(fixture.is_live(&open).await);
+}
+
+#[tokio::test]
+async fn an_offline_token_ends_with_its_identity() {
+    let fixture = Fixture::new();
+    for removal in ["unlink", "disable", "delete"] {
+        let open = fixture.sign_in("corp", Some("t")).await;
+        let linked = identity("partner", "linked");
+        let token = fixture.token("offline");
+        fixture.users.link(&open.user, &linked, Some(&token)).await.unwrap();
+        let place = of_identity("partner");
+        assert_eq!(fixture.stored_token(&open, place).await.as_deref(), Some("offline"), "{removal}");
+        match removal {
+            "unlink" => {
+                let pair = (linked.issuer.as_str(), linked.subject.as_str());
+                let unlinked = fixture.users.unlink(&open.user, pair, None, |change| change).await.unwrap();
+                assert_eq!(unlinked, UnlinkOutcome::Unlinked);
+            }
+            "disable" => {
+                fixture.users.disable::<store::Error>(&open.user, |_| Ok(())).await.unwrap();
+                fixture.users.enable::<store::Error>(&open.user, |_| Ok(())).await.unwrap();
+            }
+            _ => drop(fixture.users.delete::<store::Error>(&open.user, |_, change| Ok(change)).await.unwrap()),
+        }
+        assert_eq!(fixture.stored_token(&open, place).await, None, "{removal}");
+    }
+}
