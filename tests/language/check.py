@@ -287,6 +287,7 @@ def main() -> int:
         ("words in comments and names of functions:", words),
         ("wording in documents and messages:", prose),
         (f"Markdown lines of more than {MAX_COLUMNS} columns:", wrapping),
+        (f"files of more than {MAX_LINES} lines:", lengths),
         ("imports between modules (ARCHITECTURE.md):", [Violation("modules", text) for text in imports]),
     ]
     for title, violations in rules:

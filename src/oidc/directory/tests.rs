@@ -1,5 +1,7 @@
 //! Tests every kind of directory against a server that pages, throttles and fails.
 
+mod application_tokens;
+mod invalid_answers;
 mod server;
 
 use std::sync::LazyLock;
@@ -8,7 +10,6 @@ use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
     rsa::{KeyPair, KeySize},
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rstest::rstest;
 use serde_json::json;
 use url::Url;
@@ -321,136 +322,6 @@ async fn a_directory_that_throttles_without_end_is_not_asked_forever() {
     assert_eq!(fixture.server.requests().len(), 6);
 }
 
-#[rstest]
-#[case::bad_request(400, "request_refused")]
-#[case::unauthorized(401, "request_refused")]
-#[case::forbidden(403, "request_refused")]
-#[case::not_found(404, "request_refused")]
-#[case::redirect(302, "request_failed")]
-#[case::not_modified(304, "request_failed")]
-#[case::server_error(500, "request_failed")]
-#[case::bad_gateway(502, "request_failed")]
-#[tokio::test]
-async fn a_refused_or_failed_page_fails_the_whole_look_up(#[case] status: u16, #[case] reason: &str) {
-    for dialect in [EntraUser, EntraClient, Google, GitHub, GitLab] {
-        for failing in [1, 3] {
-            let page = three_pages(dialect);
-            let fixture = Fixture::start(dialect, move |server, request, _| match request.page() == failing {
-                true => Reply::status(status).with("Location", format!("{server}elsewhere")),
-                false => page(server, request),
-            });
-            let fixture = fixture.await;
-            assert_eq!(fixture.reason().await, reason, "{dialect:?}, page {failing}");
-            assert_eq!(fixture.claims().await, None, "{dialect:?}: no list, and not an empty one");
-            assert!(fixture.server.requests().iter().all(|request| !request.target.contains("elsewhere")));
-        }
-    }
-}
-
-#[rstest]
-#[case::empty("")]
-#[case::html("<html>Sign in</html>")]
-#[case::cut("{\"value\": [{\"id\": \"a\"}")]
-#[case::text("\"ok\"")]
-#[case::null("null")]
-#[case::number("7")]
-#[case::empty_object("{}")]
-#[case::error(r#"{"error": {"code": "x"}}"#)]
-#[case::wrong_list(r#"{"value": {"id": "a"}, "groups": "a"}"#)]
-#[case::wrong_entries(r#"[7, null, "a"]"#)]
-#[case::wrong_entries_in_an_object(r#"{"value": [7], "groups": [null]}"#)]
-#[case::without_ids(r#"[{"name": "a"}]"#)]
-#[case::without_ids_in_an_object(r#"{"value": [{"displayName": "a"}], "groups": [{"name": "a"}]}"#)]
-#[case::ids_of_other_types(r#"{"value": [{"id": ["a"]}], "groups": [{"id": "", "email": true}]}"#)]
-#[case::not_unicode("[{\"id\": \"\u{1}\", ]")]
-#[case::next_page_of_another_type(r#"{"value": [], "@odata.nextLink": 7, "groups": [], "nextPageToken": {}}"#)]
-#[tokio::test]
-async fn an_unreadable_page_fails_the_look_up(#[case] body: &'static str) {
-    for dialect in [EntraUser, Google, GitHub, GitLab] {
-        let fixture = Fixture::start(dialect, move |_, _, _| Reply::ok(body)).await;
-        assert_eq!(fixture.reason().await, "answer_malformed", "{dialect:?}");
-        assert_eq!(fixture.claims().await, None);
-    }
-}
-
-/// A page whose next page is at this address, which may contain the server's own.
-fn with_next(dialect: Dialect, server: &Url, next: &str) -> Reply {
-    let next = next.replace("SERVER", server.as_str().trim_end_matches('/'));
-    match dialect {
-        EntraUser | EntraClient => Reply::ok(json!({"value": [{"id": "a"}], "@odata.nextLink": next}).to_string()),
-        _ => Reply::ok("[]").with("Link", format!("<{next}>; rel=next")),
-    }
-}
-
-#[rstest]
-#[case::other_host("https://graph.example.net/page=2")]
-#[case::metadata("http://169.254.169.254/latest/meta-data/")]
-#[case::other_port("http://127.0.0.1:1/groups?page=2")]
-#[case::name_of_the_same_host("http://localhost/groups?page=2")]
-#[case::without_scheme("//evil.example/groups?page=2")]
-#[case::other_scheme("file:///etc/passwd")]
-#[case::data("data:application/json,[]")]
-#[tokio::test]
-async fn a_next_page_on_another_host_is_not_requested(#[case] next: &'static str) {
-    for dialect in [EntraUser, EntraClient, GitHub, GitLab] {
-        let fixture = Fixture::start(dialect, move |server, _, _| with_next(dialect, server, next)).await;
-        assert_eq!(fixture.reason().await, "next_page_on_other_host", "{dialect:?}");
-        assert_eq!(fixture.server.requests().len(), 1 + dialect.earlier_requests());
-    }
-}
-
-#[tokio::test]
-async fn a_next_page_with_a_user_name_is_not_requested() {
-    let next = |server: &Url| server.as_str().replace("http://", "http://user:pw@");
-    let fixture = Fixture::start(GitLab, move |server, _, _| with_next(GitLab, server, &next(server))).await;
-    assert_eq!(fixture.reason().await, "next_page_on_other_host");
-}
-
-#[tokio::test]
-async fn a_loop_of_next_pages_ends() {
-    for dialect in [EntraUser, Google, GitHub, GitLab] {
-        let fixture = Fixture::start(dialect, move |server, request, _| {
-            let page = request.page();
-            dialect.page(server, request, page..page + 1, Some(3 - page.min(2)))
-        });
-        let fixture = fixture.await;
-        assert_eq!(fixture.reason().await, "next_page_repeated", "{dialect:?}");
-        assert!(fixture.server.requests().len() <= 4 + dialect.earlier_requests(), "{dialect:?}");
-    }
-    let itself = Fixture::start(GitLab, |server, _, _| with_next(GitLab, server, "SERVER/groups?page=2")).await;
-    assert_eq!(itself.reason().await, "next_page_repeated");
-}
-
-#[rstest]
-#[case::pages(1, usize::MAX, "too_many_pages")]
-#[case::groups(1_000, usize::MAX, "too_many_groups")]
-#[case::claims(1_000, 4, "claims_too_large")]
-#[tokio::test]
-async fn an_answer_without_end_is_cut_off(#[case] groups: usize, #[case] last: usize, #[case] reason: &str) {
-    for dialect in [EntraUser, Google, GitHub, GitLab] {
-        let fixture = Fixture::start(dialect, move |server, request, _| {
-            let page = request.page();
-            dialect.page(server, request, page * groups..(page + 1) * groups, (page < last).then_some(page + 1))
-        });
-        let fixture = fixture.await;
-        assert_eq!(fixture.reason().await, reason, "{dialect:?}");
-        assert_eq!(fixture.claims().await, None);
-    }
-}
-
-#[tokio::test]
-async fn a_huge_answer_is_cut_off() {
-    let huge = Fixture::start(GitLab, |_, _, _| Reply::ok(format!("[{}]", " ".repeat(1 << 20)))).await;
-    assert_eq!(huge.reason().await, "answer_too_large");
-    let many = Fixture::start(GitLab, |server, request, _| {
-        let reply = GitLab.page(server, request, 0..1, Some(request.page() + 1));
-        Reply { body: format!("{}{}", reply.body, " ".repeat(900 << 10)), ..reply }
-    });
-    let many = many.await;
-    assert_eq!(many.reason().await, "answer_too_large");
-    assert_eq!(many.server.requests().len(), 5);
-}
-
 #[tokio::test]
 async fn the_last_claims_stay_until_the_maximum_age_if_a_look_up_fails() {
     let clock = ManualClock::new();
@@ -520,90 +391,6 @@ async fn entries_of_other_types_and_hidden_names_are_left_out() {
     ]});
     let fixture = Fixture::start(EntraUser, move |_, _, _| Reply::ok(body.to_string())).await;
     assert_eq!(fixture.look_up().await.unwrap(), object(json!({"groups": ["a", "b"], "group_names": ["A"]})));
-}
-
-#[tokio::test]
-async fn a_service_account_signs_an_assertion_for_the_least_scope() {
-    let fixture = Fixture::start(Google, |server, request, _| Google.page(server, request, 0..1, None)).await;
-    fixture.look_up().await.unwrap();
-    fixture.look_up().await.unwrap();
-    let requests = fixture.server.token_requests();
-    assert_eq!(requests.len(), 1, "the token is used until it ends");
-    let form: std::collections::HashMap<_, _> = url::form_urlencoded::parse(requests[0].body.as_bytes()).into_owned().collect();
-    assert_eq!(form["grant_type"], "urn:ietf:params:oauth:grant-type:jwt-bearer");
-    let part = |number: usize| {
-        let part = form["assertion"].split('.').nth(number).unwrap();
-        serde_json::from_slice::<serde_json::Value>(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
-    };
-    assert_eq!((&part(0)["alg"], &part(0)["kid"]), (&json!("RS256"), &json!("k1")));
-    let claims = part(1);
-    assert_eq!(claims["iss"], "reader@acme.iam.gserviceaccount.com");
-    assert_eq!(claims["sub"], "admin@example.com");
-    assert_eq!(claims["scope"], "https://www.googleapis.com/auth/admin.directory.group.readonly");
-    assert_eq!(claims["aud"], format!("{}token", fixture.server.url));
-    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 3600);
-}
-
-#[tokio::test]
-async fn a_client_requests_its_own_token_for_the_api() {
-    let fixture = Fixture::start(EntraClient, |server, request, _| EntraClient.page(server, request, 0..1, None)).await;
-    fixture.look_up().await.unwrap();
-    let form = fixture.server.token_requests()[0].body.clone();
-    let scope: String = url::form_urlencoded::byte_serialize(format!("{}.default", fixture.server.url).as_bytes()).collect();
-    assert_eq!(form, format!("grant_type=client_credentials&client_id=vestibule&client_secret=s3cret&scope={scope}"));
-    let anonymous = fixture.directory.look_up(&identity(json!({"sub": "s"})), None).await;
-    assert!(matches!(anonymous, Err(DirectoryError::NoObjectId)));
-}
-
-#[tokio::test]
-async fn a_revoked_token_of_the_application_is_replaced_once() {
-    let fixture = Fixture::start(Google, |server, request, number| match number {
-        // The first request is for the token.
-        2 => Reply::status(401),
-        _ => Google.page(server, request, 0..1, None),
-    });
-    let fixture = fixture.await;
-    fixture.look_up().await.unwrap();
-    assert_eq!((fixture.server.token_requests().len(), fixture.server.requests().len()), (2, 2));
-    let refused = Fixture::start(Google, |_, _, _| Reply::status(401)).await;
-    assert_eq!(refused.reason().await, "request_refused");
-    assert_eq!((refused.server.token_requests().len(), refused.server.requests().len()), (2, 2));
-}
-
-#[rstest]
-#[case::refused(400, r#"{"error": "unauthorized_client"}"#, "token_request_failed")]
-#[case::without_token(200, "{}", "token_request_failed")]
-#[case::unreadable(200, "<html>", "token_request_failed")]
-#[case::throttled(429, "", "throttled")]
-#[tokio::test]
-async fn a_failed_token_request_fails_the_look_up(#[case] status: u16, #[case] body: &'static str, #[case] reason: &str) {
-    for dialect in [EntraClient, Google] {
-        let server = ScriptedServer::start(move |_, _, _| Reply { body: body.to_owned(), ..Reply::status(status) }).await;
-        let directory = directory(dialect, &server.url, Arc::new(SystemClock), "");
-        let error = directory.look_up(&identity(json!({"oid": "a"})), None).await.unwrap_err();
-        assert_eq!(error.reason(), reason, "{dialect:?}: {error}");
-        assert_eq!(server.requests().len(), 0);
-    }
-}
-
-proptest::proptest! {
-    #[test]
-    fn a_page_of_any_json_is_read_or_refused(body in crate::json::arbitrary_text(), wrapped in crate::json::arbitrary_text()) {
-        let api = Url::parse("https://api.example.com").unwrap();
-        let identity = identity(json!({"oid": "a"}));
-        let lists = [
-            entra_id::own_groups(&api),
-            entra_id::groups_of(&api, &identity).unwrap(),
-            google::groups(&api, "a"),
-            gitlab::groups(&api),
-        ];
-        let bodies = [body, format!(r#"{{"value": [{wrapped}], "groups": [{wrapped}], "nextPageToken": "a"}}"#), format!("[{wrapped}]")];
-        for (listing, body) in lists.iter().chain(&github::organizations_and_teams(&api)).flat_map(|list| bodies.iter().map(move |body| (list, body))) {
-            let page = (listing.read)(&openidconnect::http::Response::new(body.clone().into_bytes()), &listing.url);
-            let groups = page.map(|page| page.groups).unwrap_or_default();
-            proptest::prop_assert!(groups.iter().flatten().all(|(claim, value)| listing.claims.contains(claim) && !value.is_empty()));
-        }
-    }
 }
 
 #[tokio::test]
