@@ -92,7 +92,7 @@ pub struct KeyParameters {
 }
 
 impl KeyParameters {
-    pub fn may_manage_users(&self) -> bool {
+    pub fn can_manage_users(&self) -> bool {
         self.manage_users && self.restrictions.can_manage_users()
     }
 }

@@ -132,7 +132,7 @@ impl BearerTokens {
     /// Finds the user by the token's subject, then by the issuer's user claim. An entry of the user claim that the user's record
     /// does not confirm is ignored.
     async fn find_user(&self, token: &CachedToken) -> Result<Option<Arc<CachedUser>>, LookupError> {
-        if !token.issuer().may_have_registered_users() {
+        if !token.issuer().can_have_registered_users() {
             return Ok(None);
         }
         let by_subject = self.principals.user_of_identity(token.identity_digest()).await?;

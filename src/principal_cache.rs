@@ -219,7 +219,7 @@ impl Inner {
     fn touch_session(self: &Arc<Self>, signed_in: &UserSession, digest: Digest) {
         let session = Arc::clone(&signed_in.session);
         if !self.settings.limits.is_touch_due(session.last_seen(), self.clock.now())
-            || !self.may_touch(&session.last_use, session.shard)
+            || !self.can_touch(&session.last_use, session.shard)
         {
             return;
         }
@@ -237,7 +237,7 @@ impl Inner {
     fn touch_key(self: &Arc<Self>, user_key: &UserKey) {
         let key = Arc::clone(&user_key.key);
         let unused = clock::since(key.last_use.at(), self.clock.now());
-        if unused < api_keys::TOUCH_AFTER || !self.may_touch(&key.last_use, key.key.id.shard()) {
+        if unused < api_keys::TOUCH_AFTER || !self.can_touch(&key.last_use, key.key.id.shard()) {
             return;
         }
         let inner = Arc::clone(self);
@@ -251,7 +251,7 @@ impl Inner {
     }
 
     /// True if the store answers and no other task updates this last use.
-    fn may_touch(&self, last_use: &LastUse, shard: Shard) -> bool {
+    fn can_touch(&self, last_use: &LastUse, shard: Shard) -> bool {
         !self.cache.has_failed_recently(shard, self.clock.monotonic()) && last_use.begin_writing()
     }
 }

@@ -98,7 +98,7 @@ impl Keys {
             expires,
             restrictions,
             manage_keys: parameters.manage_keys,
-            manage_users: parameters.manage_users && manager.may_manage_users(),
+            manage_users: parameters.manage_users && manager.can_manage_users(),
             ancestors: Vec::new(),
             ancestor_derivations: Vec::new(),
             derivation: DerivationGeneration::default(),
@@ -190,13 +190,13 @@ impl Keys {
         let is_replaceable = |old: &ApiKey| clock::since(old.created, now) >= REPLACEABLE_AFTER;
         if let Some(application) = key.application.as_deref() {
             let index = KeyIndex::of_application(&self.records, &key.user, application, now);
-            let can_revoke = |old: &ApiKey| is_replaceable(old) && manager.may_replace(old);
+            let can_revoke = |old: &ApiKey| is_replaceable(old) && manager.can_replace(old);
             let (excess, dead) = index.find_excess(MAX_KEYS_PER_APPLICATION, |_| true, can_revoke).await?;
             ended = excess.iter().map(|key| key.id).collect();
             cleanups.extend([dead, IndexCleanup::of_keys(&key.user, excess)]);
             if !matches!(manager.by, ManagerCredential::Session) {
                 let is_application_key =
-                    |old: &ApiKey| !ended.contains(&old.id) && old.application.is_some() && manager.may_replace(old);
+                    |old: &ApiKey| !ended.contains(&old.id) && old.application.is_some() && manager.can_replace(old);
                 let index = KeyIndex::new(&self.records, &key.user, now);
                 let (excess, dead) = index.find_excess(MAX_KEYS_PER_APPLICATION, is_application_key, is_replaceable).await?;
                 ended.extend(excess.iter().map(|key| key.id));

@@ -39,10 +39,10 @@ impl Manager<'_> {
     }
 
     /// True if the credential may be used to manage users.
-    pub fn may_manage_users(&self) -> bool {
+    pub fn can_manage_users(&self) -> bool {
         match self.by {
             ManagerCredential::Session => true,
-            ManagerCredential::Key(key) => key.may_manage_users(),
+            ManagerCredential::Key(key) => key.can_manage_users(),
             ManagerCredential::Token { .. } => false,
         }
     }
@@ -80,7 +80,7 @@ impl Manager<'_> {
 
     /// True if this key may be revoked to make room for a new one. A key may replace only keys that are derived from it: the
     /// new key would end with its ancestors. A token may replace only keys that were created with a token.
-    pub(super) fn may_replace(&self, old: &ApiKey) -> bool {
+    pub(super) fn can_replace(&self, old: &ApiKey) -> bool {
         match self.by {
             ManagerCredential::Session => true,
             ManagerCredential::Key(own) => old.ancestors.contains(&own.id),

@@ -123,7 +123,7 @@ impl ApiKey {
     }
 
     /// True if the key may manage users under its present restrictions.
-    pub fn may_manage_users(&self) -> bool {
+    pub fn can_manage_users(&self) -> bool {
         self.manage_users && self.restrictions.iter().all(Restrictions::can_manage_users)
     }
 

@@ -151,7 +151,7 @@ impl Issuer {
     }
 
     /// True if its subjects may have signed in to Vestibule.
-    pub(super) fn may_have_registered_users(&self) -> bool {
+    pub(super) fn can_have_registered_users(&self) -> bool {
         matches!(self.source, KeySource::Web { .. })
     }
 

@@ -90,7 +90,7 @@ fn authorize_session(
 pub(super) fn administrator<'a>(services: &Services, caller: &'a AuthenticatedPrincipal) -> Result<Administrator<'a>, ApiError> {
     let Evaluation { grant, identity, .. } = &*caller.evaluation;
     let administrator = services.policy.administrator(&identity.user, grant.role.as_ref()).ok_or(ApiError::NotAdministrator)?;
-    match api_keys::manager(caller).may_manage_users() {
+    match api_keys::manager(caller).can_manage_users() {
         true => Ok(administrator),
         false => Err(ApiError::NotManagingUsers),
     }

@@ -231,8 +231,8 @@ async fn a_derived_key_loses_the_right_to_manage_users_with_its_ancestors() {
     let managing = KeyParameters { manage_keys: true, manage_users: true, ..KeyParameters::default() };
     let top = fixture.keys.create(&org_admin(), &managing).await.unwrap().key;
     let child = fixture.keys.create(&by_admin_key(&top), &managing).await.unwrap().key;
-    assert!(child.may_manage_users());
+    assert!(child.can_manage_users());
     fixture.keys.restrict(&org_admin(), top.id, &only_paths("/v1/**")).await.unwrap();
     let listed = fixture.keys.list(&org_admin(), None, None, 10).await.unwrap().keys;
-    assert!(listed.iter().all(|key| !key.may_manage_users()));
+    assert!(listed.iter().all(|key| !key.can_manage_users()));
 }

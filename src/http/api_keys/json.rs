@@ -102,7 +102,7 @@ fn read_wish(mut fields: Fields, checker: &Checker) -> Result<KeyParameters, Api
         application: None,
     };
     fields.finish()?;
-    if wish.manage_users && !wish.may_manage_users() {
+    if wish.manage_users && !wish.can_manage_users() {
         return Err(FieldError::Value("manage_people", "goes with no teams and no paths: it is for everybody").into());
     }
     Ok(wish)
@@ -142,7 +142,7 @@ fn to_json(key: &ApiKey, checker: &Checker) -> Value {
         "paths": paths.first(),
         "further_paths": paths.get(1..).unwrap_or_default(),
         "manage_keys": key.manage_keys,
-        "manage_people": key.may_manage_users(),
+        "manage_people": key.can_manage_users(),
         "created_at": key.created,
         "created_by": key.created_by,
         "expires": key.expires,

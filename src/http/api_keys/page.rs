@@ -212,7 +212,7 @@ impl KeysRequest<'_> {
             manage_users: form.one("manage_people").is_some(),
             ..KeyParameters::default()
         };
-        if wish.manage_users && !wish.may_manage_users() { Err(Problem::of("keys-problem-manages-people")) } else { Ok(wish) }
+        if wish.manage_users && !wish.can_manage_users() { Err(Problem::of("keys-problem-manages-people")) } else { Ok(wish) }
     }
 
     /// The restrictions that the form sets. None chosen means none.
@@ -291,7 +291,7 @@ fn line(key: &ApiKey, checker: &Checker) -> KeyRow {
         last_used: key.last_used,
         restrictions: restrictions(key, checker),
         manages_keys: key.manage_keys,
-        manages_users: key.may_manage_users(),
+        manages_users: key.can_manage_users(),
         created_by: key.created_by.clone().filter(|creator| *creator != key.user),
     }
 }

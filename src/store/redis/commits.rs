@@ -21,7 +21,7 @@ impl RedisStore {
         let slot = ClusterHash::Custom(fred::util::redis_keyslot(keys[0].as_bytes()));
         let reply = match commit.replication {
             Replication::Asynchronous => self.evaluate(script, slot, keys, args).await,
-            Replication::Awaited if self.may_wait_for_replica() => self.evaluate_and_wait(script, slot, keys, args).await,
+            Replication::Awaited if self.can_wait_for_replica() => self.evaluate_and_wait(script, slot, keys, args).await,
             Replication::Awaited => {
                 self.metrics.unreplicated_revocations.inc();
                 self.evaluate(script, slot, keys, args).await
@@ -70,7 +70,7 @@ impl RedisStore {
         written
     }
 
-    fn may_wait_for_replica(&self) -> bool {
+    fn can_wait_for_replica(&self) -> bool {
         self.pauses().replica.is_none_or(|until| until <= self.clock.monotonic())
     }
 
