@@ -17,7 +17,7 @@ use tokio::sync::{
 use crate::{
     clock::Clock,
     metrics::Metrics,
-    oidc::Providers,
+    oidc::{ProviderSettings, Providers},
     principal_cache::{CachedSession, CachedUser, RefreshAttempt, RefreshMark, UserSession},
     secret::Digest,
     users::Users,
@@ -66,6 +66,7 @@ impl RefreshRequest {
     /// Defers the next refresh after an attempt.
     fn defer(&self, now: Timestamp, pause: Duration, attempt: RefreshAttempt) {
         self.user.refresh.defer(now, pause, attempt);
+        self.user.directory.defer(now, pause, attempt);
         if let Some(session) = &self.session {
             session.entry.refresh.defer(now, pause, attempt);
         }
@@ -73,7 +74,7 @@ impl RefreshRequest {
 }
 
 impl ClaimsRefresher {
-    /// Starts the worker if a provider refreshes claims.
+    /// Starts the worker if a provider refreshes claims, or has a directory that needs no token of the user.
     pub fn start(
         providers: Arc<Providers>,
         users: Arc<Users>,
@@ -81,7 +82,8 @@ impl ClaimsRefresher {
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
         let ((requests, received), (count, in_progress)) = (mpsc::channel(QUEUED), watch::channel(0));
-        if providers.iter().any(|provider| provider.config().refresh.is_some()) {
+        let needs_worker = |settings: &ProviderSettings| settings.refresh.is_some() || settings.directory_interval().is_some();
+        if providers.iter().any(|provider| needs_worker(provider.config())) {
             let refresher = Refresher::new(providers, users, Arc::clone(&clock), metrics);
             worker::start(refresher, received, count, Arc::clone(&clock))?;
         }
@@ -90,14 +92,14 @@ impl ClaimsRefresher {
 
     /// Requests a refresh if the claims of the session's user, or the token of the session, are due. Never waits.
     pub fn request_for_session(&self, UserSession { session, user }: &UserSession, digest: Digest) {
-        if self.take_turn(&session.refresh) || self.take_turn(&user.refresh) {
+        if self.take_turn(&session.refresh) || self.take_turn(&user.refresh) || self.take_turn(&user.directory) {
             self.send(user, Some(PresentedSession { digest, entry: Arc::clone(session) }));
         }
     }
 
     /// Requests a refresh if the claims of the user are due. Never waits.
     pub fn request(&self, user: &Arc<CachedUser>) {
-        if self.take_turn(&user.refresh) {
+        if self.take_turn(&user.refresh) || self.take_turn(&user.directory) {
             self.send(user, None);
         }
     }

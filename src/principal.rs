@@ -93,6 +93,9 @@ pub struct IdentityClaims {
     /// `None` if the provider has no directory, or if the look-up has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<Claims>,
+    /// The time of the last look-up in the directory, also of a failed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory_at: Option<Timestamp>,
     /// The claims by which token issuers find the user, with their values at the last login.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub user_claims: BTreeMap<String, String>,

@@ -2,6 +2,7 @@
 
 mod claims_refresh;
 mod current_claims;
+mod directory_claims;
 mod generation;
 mod identities;
 mod identity_index;
@@ -79,6 +80,13 @@ impl Users {
     #[must_use]
     pub fn with_refreshes(mut self, providers: BTreeMap<String, RefreshPolicy>) -> Self {
         self.max_age.refreshes = providers;
+        self
+    }
+
+    /// Sets the intervals in which the directories of providers are asked again, by the ids of the providers.
+    #[must_use]
+    pub fn with_directories(mut self, intervals: BTreeMap<String, Duration>) -> Self {
+        self.max_age.directories = intervals;
         self
     }
 

@@ -59,6 +59,9 @@ impl Refresher {
             for identity in self.due_identities(&stored.value, presented).await? {
                 outcome = outcome.max(self.refresh_identity(&stored, &identity, presented).await?);
             }
+            for identity in self.users.due_directories(&stored.value) {
+                self.look_up_groups(user, identity).await?;
+            }
             Ok::<_, store::Error>(outcome)
         };
         outcome.await.unwrap_or_else(|error| {
@@ -84,6 +87,16 @@ impl Refresher {
         let mut due = user.dated_identities();
         due.retain(|identity| self.users.is_refresh_due(identity) || is_token_due(identity));
         Ok(due)
+    }
+
+    /// Looks up the groups of an identity. A look-up that fails is not repeated before the interval has passed. After a refresh the
+    /// directory has just been asked.
+    async fn look_up_groups(&self, user: &str, mut identity: IdentityClaims) -> Result<(), store::Error> {
+        let Some(provider) = self.providers.get(&identity.provider) else { return Ok(()) };
+        let slot = self.slots.get(provider.id()).map(Semaphore::try_acquire);
+        let Some(Ok(_slot)) = slot else { return Ok(()) };
+        provider.look_up_groups(&mut identity).await;
+        self.users.update_directory(user, &identity).await
     }
 
     async fn refresh_identity(

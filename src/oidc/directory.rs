@@ -22,6 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use openidconnect::AccessToken;
 
 use self::{
@@ -81,30 +82,40 @@ impl Directory {
         Self { provider, settings, max_claims, http, application, known, holds: Holds::default(), clock, metrics }
     }
 
-    /// Returns the claims of the source `directory`. `user_token` is the access token of the identity's login.
+    /// Sets the claims of the source `directory`. `user_token` is the access token of the identity's login.
     ///
     /// Claims that are younger than the interval are not looked up again. If a look-up fails, those of the last one count until
     /// `max_age`; without them the source is absent.
-    pub async fn claims(&self, identity: &IdentityClaims, user_token: Option<&AccessToken>) -> Option<Claims> {
-        if let Some(claims) = self.settings.kind.claims_of_token(&identity.id_token) {
-            return Some(claims);
-        }
+    pub async fn add_claims(&self, identity: &mut IdentityClaims, user_token: Option<&AccessToken>) {
+        (identity.directory, identity.directory_at) = match self.settings.kind.claims_of_token(&identity.id_token) {
+            Some(claims) => (Some(claims), None),
+            None => self.find_claims(identity, user_token).await,
+        };
+    }
+
+    /// Returns the claims with the time of their look-up.
+    async fn find_claims(
+        &self,
+        identity: &IdentityClaims,
+        user_token: Option<&AccessToken>,
+    ) -> (Option<Claims>, Option<Timestamp>) {
         let known = self.known.get(identity).await.filter(|known| self.check_size(identity, &known.claims).is_ok());
         let age = known.as_ref().map(|known| since(known.fetched, self.clock.now()));
         if let (Some(known), true) = (&known, age.is_some_and(|age| age < self.settings.interval)) {
             self.metrics.directory_lookup(&self.provider, DirectoryOutcome::Cached);
-            return Some(known.claims.clone());
+            return (Some(known.claims.clone()), Some(known.fetched));
         }
+        let now = self.clock.now();
         match self.look_up(identity, user_token).await {
             Ok(claims) => {
                 self.metrics.directory_lookup(&self.provider, DirectoryOutcome::Ok);
-                self.known.put(identity, &claims, self.clock.now()).await;
-                Some(claims)
+                self.known.put(identity, &claims, now).await;
+                (Some(claims), Some(now))
             }
             Err(error) => {
                 let last = known.filter(|_| age.is_some_and(|age| age < self.settings.max_age)).map(|known| known.claims);
                 self.report(&error, last.is_some());
-                last
+                (last, Some(now))
             }
         }
     }

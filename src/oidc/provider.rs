@@ -209,13 +209,20 @@ impl Provider {
             return Err(ExchangeError::TooLarge { size, limit });
         }
         if let Some(directory) = &self.directory {
-            identity.directory = directory.claims(&identity, access_token).await;
+            directory.add_claims(&mut identity, access_token).await;
         }
         for unfit in identity.unfit_claims(self.profile()) {
             claims::log_ignored_claim(self.id(), unfit.source, &unfit.claim, unfit.found);
         }
         identity.user_claims = self.user_claims(&identity);
         Ok(identity)
+    }
+
+    /// Looks up the groups of an identity again, without a token of the user.
+    pub async fn look_up_groups(&self, identity: &mut IdentityClaims) {
+        if let Some(directory) = &self.directory {
+            directory.add_claims(identity, None).await;
+        }
     }
 
     /// Returns the claims by which token issuers find the user. The first source with a single value counts.

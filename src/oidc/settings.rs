@@ -138,6 +138,11 @@ impl ProviderSettings {
         self.scopes.iter().cloned().chain(added.then(|| OFFLINE_ACCESS.to_owned())).collect()
     }
 
+    /// The interval of look-ups in the directory; `None` if there is none, or if it needs a token of the user.
+    pub fn directory_interval(&self) -> Option<Duration> {
+        self.directory.as_ref().filter(|directory| directory.kind.has_own_token()).map(|directory| directory.interval)
+    }
+
     /// Returns the namespace of the provider's subjects. An issuer is a URL and an id is not, so the two can't be
     /// confused.
     pub fn issuer(&self) -> &str {

@@ -63,6 +63,8 @@ pub struct CachedUser {
     pub key_evaluation: ArcSwapOption<Evaluation>,
     /// The refresh of the claims of the identity that is due first.
     pub refresh: RefreshMark,
+    /// The look-up in the directory that is due first.
+    pub directory: RefreshMark,
     pub(super) read: ReadTime,
 }
 
@@ -137,6 +139,7 @@ impl CachedUser {
         let verified = user.verified();
         let identities = user.dated_identities();
         let refresh = RefreshMark::new(identities.iter().filter_map(|identity| max_age.refresh_due(identity)).min());
+        let directory = RefreshMark::new(identities.iter().filter_map(|identity| max_age.directory_due(identity)).min());
         let identities = serde_json::to_string(&identities).expect("claims are JSON").into();
         let user_claims = user.identities.iter().flat_map(Identity::user_claim_digests).collect();
         let User { id, pinned, disabled, session_generation, key_generation, .. } = user;
@@ -153,6 +156,7 @@ impl CachedUser {
             session_evaluation,
             key_evaluation,
             refresh,
+            directory,
             read,
         }
     }

@@ -202,9 +202,11 @@ fn users(config: &Config, records: &Records, role_maps: &Arc<RoleMaps>, clock: &
     let (limits, keys_max_age) = (config.sessions, config.keys.claims_max_age);
     let of_provider = |provider: &ProviderSettings| Some((provider.id.clone(), provider.max_claims_age?));
     let refresh = |provider: &ProviderSettings| Some((provider.id.clone(), provider.refresh?));
+    let directory = |provider: &ProviderSettings| Some((provider.id.clone(), provider.directory_interval()?));
     Users::new(records.clone(), Arc::clone(role_maps), limits, keys_max_age, Arc::clone(clock), Arc::clone(metrics))
         .with_max_claims_ages(config.providers.iter().filter_map(of_provider).collect())
         .with_refreshes(config.providers.iter().filter_map(refresh).collect())
+        .with_directories(config.providers.iter().filter_map(directory).collect())
 }
 
 fn administration(records: &Records, users: &Arc<Users>, keys: &Arc<Keys>, policy: &Arc<Policy>) -> Arc<Administration> {

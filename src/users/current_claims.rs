@@ -24,6 +24,8 @@ pub struct ClaimsMaxAge {
     pub providers: BTreeMap<String, Duration>,
     /// For identities with a refresh token, by the ids of the providers that refresh claims.
     pub refreshes: BTreeMap<String, RefreshPolicy>,
+    /// The intervals of look-ups that need no token of the user, by the ids of the providers with such a directory.
+    pub directories: BTreeMap<String, Duration>,
 }
 
 /// The identities of a user that were verified recently enough. Nothing else grants a role, teams or an email address.
@@ -67,6 +69,12 @@ impl ClaimsMaxAge {
     pub fn refresh_due(&self, identity: &IdentityClaims) -> Option<Timestamp> {
         let (refresh, verified_at) = (self.refresh_of(identity)?, identity.verified_at?);
         Some(verified_at.checked_add(refresh.interval).unwrap_or(Timestamp::MAX))
+    }
+
+    /// The moment from which the use of an identity leads to another look-up in the provider's directory.
+    pub fn directory_due(&self, identity: &IdentityClaims) -> Option<Timestamp> {
+        let interval = self.directories.get(&identity.provider)?;
+        Some(identity.directory_at?.checked_add(*interval).unwrap_or(Timestamp::MAX))
     }
 
     /// The precision of recorded times of verification, in whole seconds. It is finer for short sessions, whose claims expire

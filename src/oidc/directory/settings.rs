@@ -64,6 +64,14 @@ impl DirectoryKind {
         }
     }
 
+    /// True if look-ups do not need the user's token.
+    pub(in crate::oidc) fn has_own_token(&self) -> bool {
+        match self {
+            Self::EntraId { credential: EntraCredential::Client { .. }, .. } | Self::Google { .. } => true,
+            Self::EntraId { credential: EntraCredential::User, .. } | Self::GitHub | Self::GitLab => false,
+        }
+    }
+
     /// Returns the grant of a token for the application; `None` if the user's token is used.
     pub(super) fn application_grant(&self, client_id: &str, api: &Url) -> Option<TokenGrant> {
         match self {

@@ -137,7 +137,7 @@ impl Fixture {
     }
 
     async fn claims(&self) -> Option<Claims> {
-        self.directory.claims(&identity(json!({"sub": "s-1", "oid": "7f3a1c52"})), Some(&user_token())).await
+        claims(&self.directory, &identity(json!({"sub": "s-1", "oid": "7f3a1c52"}))).await
     }
 
     async fn look_up(&self) -> Result<Claims, DirectoryError> {
@@ -179,6 +179,13 @@ fn identity(id_token: serde_json::Value) -> IdentityClaims {
     let (provider, issuer) = ("corp".to_owned(), "https://idp.example.com".to_owned());
     let subject = "110169484474386276334".to_owned();
     IdentityClaims { provider, issuer, subject, id_token: object(id_token), ..IdentityClaims::default() }
+}
+
+/// The claims of an identity after a login.
+async fn claims(directory: &Directory, identity: &IdentityClaims) -> Option<Claims> {
+    let mut identity = identity.clone();
+    directory.add_claims(&mut identity, Some(&user_token())).await;
+    identity.directory
 }
 
 fn user_token() -> AccessToken {
@@ -348,7 +355,7 @@ async fn the_last_claims_stay_until_the_maximum_age_if_a_look_up_fails() {
     assert_eq!(fixture.server.requests().len(), 2);
 
     let other = IdentityClaims { subject: "s-2".to_owned(), ..identity(json!({})) };
-    assert_eq!(fixture.directory.claims(&other, Some(&user_token())).await, None, "another user has no last claims");
+    assert_eq!(claims(&fixture.directory, &other).await, None, "another user has no last claims");
 
     clock.advance(Duration::from_secs(3000));
     assert_eq!(fixture.claims().await, None);
@@ -370,13 +377,12 @@ async fn entra_id_is_asked_only_after_an_overage() {
         },
         ..directory
     };
-    let token = user_token();
     let small = identity(json!({"groups": ["a", "b"]}));
-    assert_eq!(directory.claims(&small, Some(&token)).await, Some(object(json!({"groups": ["a", "b"]}))));
+    assert_eq!(claims(&directory, &small).await, Some(object(json!({"groups": ["a", "b"]}))));
     assert_eq!(server.requests().len(), 0);
     let source = format!("{}evil", server.url);
     let large = json!({"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": source}}});
-    let claims = directory.claims(&identity(large), Some(&token)).await.unwrap();
+    let claims = claims(&directory, &identity(large)).await.unwrap();
     assert_eq!(values(&claims, "groups"), ["id-7"]);
     assert!(server.requests().iter().all(|request| request.target.starts_with("/v1.0/me/")), "never the address in the token");
 }

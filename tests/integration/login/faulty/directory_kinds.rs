@@ -9,10 +9,11 @@ use aws_lc_rs::{
 use serde_json::{Value, json};
 
 use super::PATIENCE;
-use crate::support::agent::Agent;
+use crate::support::agent::{Agent, Page};
 use crate::support::faulty_idp::FaultyIdp;
 use crate::support::fleet::Fleet;
-use crate::support::pod::{ProviderSection, random_key};
+use crate::support::pod::{PodOptions, ProviderSection, random_key};
+use crate::support::pod_clock::PodClock;
 use crate::support::scratch::Scratch;
 use crate::support::steps::{assert_signed_in, at, check, session_of};
 use crate::support::wait;
@@ -26,17 +27,20 @@ rules:
   - {provider: entra, source: directory, claim: group_names, match: Admins, role: internal_user}
 ";
 
+const GOOGLE_GROUPS: &str = "/admin/directory/v1/groups";
+
 /// A pod whose four providers are one server, each with another kind of directory.
 struct Directories {
     fleet: Fleet,
     idp: FaultyIdp,
+    clock: PodClock,
     key_file: PathBuf,
     _scratch: Scratch,
 }
 
 impl Directories {
     async fn start() -> Self {
-        let (idp, scratch) = (FaultyIdp::start().await, Scratch::new("service-account"));
+        let (idp, scratch, clock) = (FaultyIdp::start().await, Scratch::new("service-account"), PodClock::new());
         let url = idp.issuer().to_owned();
         let key_file = scratch.write("key.json", &service_account(&url));
         let section = |id: &str, lines: &[String]| {
@@ -44,7 +48,10 @@ impl Directories {
             ProviderSection { further: lines.to_vec(), ..own }
         };
         let userinfo = "userinfo: 'off'".to_owned();
-        let google = format!("directory: {{kind: google, api_url: '{url}', service_account_file: '{}'}}", key_file.display());
+        let google = format!(
+            "directory: {{kind: google, api_url: '{url}', interval: 10s, service_account_file: '{}'}}",
+            key_file.display()
+        );
         let gitlab = format!("directory: {{kind: gitlab, api_url: '{url}/api/v4'}}");
         let github = format!("directory: {{kind: github, api_url: '{url}/api/v3'}}");
         let entra = format!(
@@ -63,8 +70,12 @@ impl Directories {
             .provider(section("gitlab", &[userinfo.clone(), gitlab, "scopes: [openid, read_api]".to_owned()]))
             .provider(github)
             .provider(section("entra", &[userinfo, entra]));
-        let fleet = builder.config(|pod| pod.role_map = Some(ROLES.to_owned())).start().await;
-        Self { fleet, idp, key_file, _scratch: scratch }
+        let configure = |pod: &mut PodOptions| {
+            pod.role_map = Some(ROLES.to_owned());
+            pod.environment = clock.environment();
+        };
+        let fleet = builder.config(configure).start().await;
+        Self { fleet, idp, clock, key_file, _scratch: scratch }
     }
 
     /// Sets the answers of the four APIs.
@@ -77,7 +88,7 @@ impl Directories {
             ("/service-account-token", token.clone()),
             ("/client-token", token),
             (
-                "/admin/directory/v1/groups",
+                GOOGLE_GROUPS,
                 body(json!({"kind": "admin#directory#groups", "groups": [{"id": "01a", "email": "llm-admins@example.com"}]})),
             ),
             ("/api/v4/groups", body(json!([{"id": 7, "full_path": "acme/llm"}]))),
@@ -95,6 +106,11 @@ impl Directories {
 
     /// Signs in at a provider, and returns the role.
     async fn role(&self, provider: &str, subject: &str) -> String {
+        let agent = self.sign_in(provider, subject).await;
+        self.check(&agent).await.header("x-auth-request-role").unwrap_or_default().to_owned()
+    }
+
+    async fn sign_in(&self, provider: &str, subject: &str) -> Agent {
         let (agent, pod) = (Agent::new(), self.fleet.pod(0));
         let page = agent.get(&pod.public(&format!("/sso/login?provider={provider}"))).await;
         let question = page.location().unwrap_or_else(|| panic!("no redirect: {}", page.body));
@@ -102,8 +118,22 @@ impl Directories {
         let claims = json!({"sub": subject, "oid": "7f3a1c52"});
         self.idp.fault(&super::parameter(&callback, "code"), &json!({"idToken": {"claims": claims}})).await;
         assert_signed_in(&agent.get(&at(pod, &callback)).await);
-        let page = check(&agent, pod, &session_of(&agent)).await;
-        page.header("x-auth-request-role").unwrap_or_default().to_owned()
+        agent
+    }
+
+    async fn check(&self, agent: &Agent) -> Page {
+        check(agent, self.fleet.pod(0), &session_of(agent)).await
+    }
+
+    async fn set_google_groups(&self, groups: Value) {
+        let body = json!({"kind": "admin#directory#groups", "groups": groups}).to_string();
+        self.idp.spoil(GOOGLE_GROUPS, &json!({"body": body})).await;
+    }
+
+    /// Uses the session until the check answers with this status.
+    async fn until_status(&self, agent: &Agent, status: u16) {
+        wait::until(&format!("status {status}"), PATIENCE, async || (self.check(agent).await.status == status).then_some(()))
+            .await;
     }
 
     async fn until_logged(&self, words: &str) {
@@ -143,4 +173,32 @@ async fn every_kind_of_directory_grants_roles() {
 
     let log = directories.fleet.pod(0).log();
     assert!(!log.contains("token-of-the-application") && !log.contains("PRIVATE KEY"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_are_looked_up_in_the_background_when_claims_are_used_and_a_failure_takes_no_role_away() {
+    let directories = Directories::start().await;
+    directories.answer().await;
+    let agent = directories.sign_in("google", "ada").await;
+    let requests = async || directories.idp.requests(GOOGLE_GROUPS).await;
+    assert_eq!((directories.check(&agent).await.status, requests().await), (200, 1));
+
+    directories.idp.spoil(GOOGLE_GROUPS, &json!({"status": 500, "body": "{}"})).await;
+    directories.clock.set("+15s");
+    assert_eq!(directories.check(&agent).await.status, 200, "a use is answered with the last claims");
+    directories.until_logged("directory look-up failed").await;
+    for _ in 0..10 {
+        assert_eq!(directories.check(&agent).await.status, 200);
+    }
+    assert_eq!(requests().await, 2, "a failed look-up is repeated after the interval");
+
+    directories.set_google_groups(json!([])).await;
+    directories.clock.set("+30s");
+    directories.until_status(&agent, 403).await;
+    assert_eq!(requests().await, 3);
+
+    directories.set_google_groups(json!([{"id": "01a", "email": "llm-admins@example.com"}])).await;
+    directories.clock.set("+45s");
+    directories.until_status(&agent, 200).await;
+    assert_eq!(directories.check(&agent).await.header("x-auth-request-role"), Some("proxy_admin"));
 }
