@@ -1,6 +1,8 @@
-//! Authenticates and authorizes requests.
+//! Authenticates and authorizes requests. `gateway` parses them.
 //!
 //! Only the authentication needs look-ups. Everything else is computed from the role map and the request.
+
+pub mod gateway;
 
 mod api_key;
 mod credential;

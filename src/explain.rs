@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::{
     access::{AccessRules, Caller, CheckRequest, PathMatch, UpstreamCredentialSetting},
+    check::gateway::nginx,
     check::{self, Permission},
-    gateway::nginx,
     json::Value,
     oidc::without_token_claims,
     principal::{Claims, CredentialKind, Grant, IdentityClaims, Source},

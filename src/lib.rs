@@ -1,6 +1,6 @@
 //! Vestibule is a forward-auth and single sign-on (SSO) service for LLM proxies on Kubernetes.
 //!
-//! An auth request arrives at [`http::check`]. [`gateway`] parses the gateway's headers, [`check`] extracts the credential,
+//! An auth request arrives at [`http::check`]. [`check`] parses the gateway's headers and extracts the credential,
 //! [`principal_cache`] or [`bearer_tokens`] authenticates it, and the role map in [`role_map`] authorizes the request. In
 //! steady state this needs no network access.
 //!
@@ -26,7 +26,6 @@ pub mod bearer_tokens;
 pub mod check;
 pub mod claims_refresh;
 pub mod explain;
-pub mod gateway;
 pub mod principal;
 pub mod principal_cache;
 pub mod role_map;

@@ -25,9 +25,9 @@ use refusal::Refusal;
 use super::{RETURN_PARAMETER, connections::BusyConnection, credential_headers, drain::Drain, error, request_id::RequestId};
 use crate::{
     access::CredentialSources,
+    check::gateway::{nginx, secret::GatewayAuthentication},
     check::{CheckQuery, CheckRequest, Checker, Decision, RuleDenial, UnavailableCause},
     clock::Clock,
-    gateway::{nginx, secret::GatewayAuthentication},
     metrics::{CheckOutcome, CredentialLabel, GatewayLabel, Metrics},
     origin::ProtectedHosts,
     principal::IdentityHeaders,

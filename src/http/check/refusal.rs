@@ -2,7 +2,7 @@
 
 use crate::{
     check::CheckQueryError,
-    gateway::{nginx::OriginalRequestError, secret::GatewaySecretError},
+    check::gateway::{nginx::OriginalRequestError, secret::GatewaySecretError},
     metrics::RefusalLabel,
 };
 

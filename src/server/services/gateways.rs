@@ -6,9 +6,9 @@ use anyhow::Context;
 
 use super::watch;
 use crate::{
+    check::gateway::secret::GatewayAuthentication,
     config::CheckAccess,
     fetch::FileWatch,
-    gateway::secret::GatewayAuthentication,
     secret::{AcceptedSecrets, AcceptedSecretsCell},
 };
 

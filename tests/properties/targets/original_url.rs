@@ -2,7 +2,7 @@
 
 use url::{Host, Url};
 use vestibule::check::CheckRequest;
-use vestibule::gateway::nginx::parse_original;
+use vestibule::check::gateway::nginx::parse_original;
 
 pub fn holds(input: &[u8]) {
     let parse = || parse_original(std::iter::once(input), std::iter::once(&b"GET"[..]));

@@ -3,7 +3,7 @@
 
 use std::str;
 
-use crate::check::CheckRequest;
+use crate::access::CheckRequest;
 use crate::origin::{Authority, AuthorityError};
 
 /// The two headers do not describe one request. Answered with 403: a request that nginx parses differently from us would be
