@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::{
     api_keys::Keys,
-    local_accounts::{self, LocalAccountRecords},
+    local_accounts::LocalAccountRecords,
     principal::{Grant, LOCAL},
     secret::Digest,
     store::{self, Records},
-    users::{Administrator, Policy, PolicyDenial, UnlinkOutcome, User, UserListing, Users},
+    users::{self, Administrator, Policy, PolicyDenial, UnlinkOutcome, User, UserListing, Users},
 };
 
 /// The number of users that a search examines. Ids and email addresses of local accounts are looked up directly.
@@ -104,7 +104,7 @@ impl Administration {
             found => return found.map(|user| SearchResult { users: vec![user], is_cut: false }),
         }
         let mut found: Vec<UserSummary> = Vec::new();
-        if let Some(email) = local_accounts::normal_email(text) {
+        if let Some(email) = users::normal_email(text) {
             match self.get_by_email(&email).await {
                 Err(AdministrationError::NotFound) => {}
                 user => found.push(user?),

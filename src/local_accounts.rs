@@ -5,7 +5,6 @@
 
 mod acceptance;
 mod attempts;
-mod email;
 mod hasher;
 mod invitation;
 mod invitations;
@@ -16,7 +15,6 @@ mod typed_password;
 
 pub use acceptance::{Acceptance, AcceptanceError, AcceptanceRequest, OnboardingClaims, OnboardingToken};
 pub use attempts::Origin;
-pub use email::normal as normal_email;
 pub use hasher::{Busy, Cost};
 pub use invitation::{AccountGrant, Invitation, InvitationId, InvitationStatus, Link};
 pub use invitations::{InvitationError, InvitationListing, InvitationParameters, InvitationWithLink, Inviter};

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use claim_path::{ClaimPath, ClaimPathError};
 pub use header_encoding::{HeaderEncoding, MAX_TEAMS_BYTES, names_within};
-pub use profile::{EmailTrust, ProfileClaims, UnfitClaim};
+pub use profile::{EmailTrust, ProfileClaims, Profiles, UnfitClaim};
 
 use crate::json;
 

@@ -3,6 +3,8 @@
 mod claims_refresh;
 mod current_claims;
 mod directory_claims;
+mod email;
+mod email_index;
 mod generation;
 mod identities;
 mod identity_index;
@@ -21,6 +23,8 @@ mod trusted_redirects;
 
 pub use claims_refresh::{LeaseOutcome, LeasedToken, TokenPlace};
 pub use current_claims::{ClaimsMaxAge, CurrentClaims, is_pinned_by};
+pub use email::normal as normal_email;
+pub use email_index::EmailOwners;
 pub use generation::Generation;
 pub use identities::{LinkOutcome, UnlinkOutcome};
 pub use login::{Browser, CompletedLogin, LoginRefusal, PriorAccess, ProviderSession, VerifiedLogin};
@@ -34,12 +38,16 @@ pub use refresh_token::RefreshToken;
 pub use session::{Limits, Logout, Session, SessionState, SessionToken};
 pub use sessions::SessionEntry;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::{
     clock::Clock,
     metrics::Metrics,
-    principal::{CredentialKind, Grant, IdentityClaims},
+    principal::{CredentialKind, Grant, IdentityClaims, Profiles},
     role_map::RoleMaps,
     store::{self, Records, StoredRecord, Ttl},
 };
@@ -50,6 +58,7 @@ pub struct Users {
     role_maps: Arc<RoleMaps>,
     limits: Limits,
     max_age: ClaimsMaxAge,
+    profiles: Profiles,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
@@ -66,7 +75,14 @@ impl Users {
         metrics: Arc<Metrics>,
     ) -> Self {
         let max_age = ClaimsMaxAge { sessions: limits.absolute, keys: keys_max_age, ..ClaimsMaxAge::default() };
-        Self { records, role_maps, limits, max_age, clock, metrics }
+        Self { records, role_maps, limits, max_age, profiles: Profiles::new(HashMap::new()), clock, metrics }
+    }
+
+    /// Sets the claims in which the sources of identities send email addresses.
+    #[must_use]
+    pub fn with_profiles(mut self, profiles: Profiles) -> Self {
+        self.profiles = profiles;
+        self
     }
 
     /// Bounds the age of claims for sessions by their provider.

@@ -1,23 +1,20 @@
 //! Evaluates the role map for the users of sessions, keys and tokens. The results are cached with them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::{
     bearer_tokens::{BearerPrincipal, UnregisteredSubjects},
     clock::Clock,
-    principal::{CredentialKind, EmailTrust, Evaluation, Grant, IdentityClaims, IdentityHeaders, ProfileClaims, ProviderSubject},
+    principal::{CredentialKind, Evaluation, Grant, IdentityClaims, IdentityHeaders, Profiles, ProviderSubject},
     principal_cache::{CachedSession, CachedUser},
     role_map::CurrentRoleMap,
     users::{ClaimsMaxAge, CurrentClaims, Identity, is_pinned_by},
 };
 
 pub struct Evaluator {
-    /// Has an entry for each configured provider.
-    profiles: HashMap<String, ProfileClaims>,
-    /// The profile of the sources without an entry.
-    other_profile: ProfileClaims,
+    profiles: Profiles,
     max_age: ClaimsMaxAge,
     clock: Arc<dyn Clock>,
 }
@@ -30,8 +27,8 @@ struct BearerClaims {
 }
 
 impl Evaluator {
-    pub fn new(profiles: HashMap<String, ProfileClaims>, max_age: ClaimsMaxAge, clock: Arc<dyn Clock>) -> Self {
-        Self { profiles, other_profile: ProfileClaims::standard(EmailTrust::WhenVerified), max_age, clock }
+    pub fn new(profiles: Profiles, max_age: ClaimsMaxAge, clock: Arc<dyn Clock>) -> Self {
+        Self { profiles, max_age, clock }
     }
 
     /// Evaluates a user for sessions. The result is cached until the role map or the user changes, or an identity expires.
@@ -133,15 +130,10 @@ impl Evaluator {
             && self.max_age.needs_verification(&session.provider, session.created, self.clock.now())
     }
 
-    /// The claims in which this source of identities sends email address and user name.
-    fn profile(&self, provider: &str) -> &ProfileClaims {
-        self.profiles.get(provider).unwrap_or(&self.other_profile)
-    }
-
     /// Builds the identity that upstreams receive and that administrators see.
     pub fn identity(&self, user: &str, identities: &[IdentityClaims], grant: &Grant) -> IdentityHeaders {
-        let email = identities.iter().find_map(|identity| identity.email(self.profile(&identity.provider)));
-        let name = identities.iter().find_map(|identity| identity.preferred_username(self.profile(&identity.provider)));
+        let email = identities.iter().find_map(|identity| identity.email(self.profiles.of(&identity.provider)));
+        let name = identities.iter().find_map(|identity| identity.preferred_username(self.profiles.of(&identity.provider)));
         let known = IdentityHeaders {
             user: user.to_owned(),
             email: email.unwrap_or_default().to_owned(),

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api_keys::{self, KeyParameters, KeysError},
     metrics::LoginOutcome,
-    principal::LOCAL,
+    principal::{IdentityClaims, LOCAL},
     store::{self, Conflict, StoredRecord, Version},
     users::{self, CompletedLogin, Identity, LoginRefusal, Logout, PriorAccess, VerifiedLogin},
 };
@@ -147,7 +147,7 @@ impl Accounts {
         password: &Password,
     ) -> Result<Result<(CompletedLogin, Option<api_keys::KeyWithSecret>), Conflict>, AcceptanceError> {
         let (user, now) = (invitation.user.clone(), self.clock.now());
-        let invited = self.check_creator(&invitation).await?;
+        let invited = self.check_creator(&invitation, &sign_in.identity).await?;
         // A user who was deleted in the meantime gets the address back.
         if !self.users.assign_identity(&user, &sign_in.identity).await? {
             return Err(AcceptanceError::Invalid("the address now belongs to another user"));
@@ -218,18 +218,24 @@ impl Accounts {
     }
 
     /// Checks that the creator of the invitation could still create it. Returns the version of the invited user's record.
-    async fn check_creator(&self, invitation: &Invitation) -> Result<InvitedUser, AcceptanceError> {
+    async fn check_creator(&self, invitation: &Invitation, account: &IdentityClaims) -> Result<InvitedUser, AcceptanceError> {
         let Some(by) = &invitation.by else { return Ok(InvitedUser::ByOperator) };
         let (creator, invited) = tokio::join!(self.users.get(by), self.users.get(&invitation.user));
         let creator = creator?.filter(|creator| !creator.value.disabled);
-        let creator = creator.and_then(|creator| self.users.grant(&creator.value).role);
-        let creator = self.policy.administrator(by, creator.as_ref());
+        let role = creator.and_then(|creator| self.users.grant(&creator.value).role);
+        let role = match &invitation.by_role {
+            Some(then) => role.and_then(|now| self.policy.lower_role(&now, then)),
+            None => role,
+        };
+        let creator = self.policy.administrator(by, role.as_ref());
         let creator = creator.ok_or(AcceptanceError::Invalid("the creator of the invitation is no longer an administrator"))?;
         let invited = invited?;
-        let rank = invited.as_ref().map_or(Ok(()), |invited| self.policy.authorize_rank(creator, &invited.value));
-        match rank.and_then(|()| self.policy.authorize_role(creator, &invitation.role)) {
+        let account = self.authorize_account(creator, invited.as_ref().map(|invited| &invited.value), account).await?;
+        match account.and_then(|()| self.policy.authorize_role(creator, &invitation.role)) {
             Ok(()) => Ok(InvitedUser::Checked(invited.map(|invited| invited.version))),
-            Err(_) => Err(AcceptanceError::Invalid("the user, or the role, is now above the creator of the invitation")),
+            Err(_) => Err(AcceptanceError::Invalid(
+                "the user, the role, or another user with the address is now above the creator of the invitation",
+            )),
         }
     }
 

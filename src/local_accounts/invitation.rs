@@ -41,6 +41,10 @@ pub struct Invitation {
     /// administrator who may manage the invited user and grant the role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// The role that the administrator acted with, which a key may have restricted. The invitation never grants more. `None` in
+    /// records of released versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_role: Option<Role>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<Timestamp>,
     secret: [u8; 32],
@@ -67,6 +71,7 @@ pub(super) struct InvitationContent {
     pub teams: Vec<Team>,
     pub expires: Timestamp,
     pub by: Option<String>,
+    pub by_role: Option<Role>,
 }
 
 impl Record for Invitation {
@@ -107,10 +112,10 @@ impl Invitation {
     pub(super) fn new(user: &str, content: InvitationContent, now: Timestamp) -> (Self, Link) {
         let id = ShardedId::new(crate::users::shard_of(user), now);
         let link = Link { id, secret: Zeroizing::new(URL_SAFE_NO_PAD.encode(random_bytes::<SECRET_LEN>())) };
-        let InvitationContent { email, role, teams, expires, by } = content;
+        let InvitationContent { email, role, teams, expires, by, by_role } = content;
         let secret = *link.digest().as_bytes();
-        let invitation =
-            Self { id, user: user.to_owned(), email, role, teams, created: now, expires, by, accepted: None, secret };
+        let (user, accepted) = (user.to_owned(), None);
+        let invitation = Self { id, user, email, role, teams, created: now, expires, by, by_role, accepted, secret };
         (invitation, link)
     }
 
@@ -209,6 +214,7 @@ mod tests {
             teams: vec![Team::new("research")],
             expires: now + Duration::from_secs(60),
             by: None,
+            by_role: None,
         };
         Invitation::new("u-1", content, now)
     }

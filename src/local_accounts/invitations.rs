@@ -6,13 +6,13 @@ use futures::future::join_all;
 use zeroize::Zeroizing;
 
 use super::{
-    Accounts, LONGEST_INVITATION, email,
+    Accounts, LONGEST_INVITATION,
     invitation::{INDEX, Invitation, InvitationContent, InvitationId, InvitationStatus, Link, index_of, index_of_user},
 };
 use crate::{
-    principal::{LOCAL, Role, Team},
+    principal::{IdentityClaims, LOCAL, Role, Team},
     store::{self, Change, Edit, StoredRecord, Version},
-    users::{Administrator, PolicyDenial, User},
+    users::{Administrator, EmailOwners, PolicyDenial, User, normal_email},
 };
 
 /// The creator of an invitation: an administrator, or the operator of the process.
@@ -87,22 +87,22 @@ impl Accounts {
         inviter: Inviter<'_>,
         wanted: &InvitationParameters,
     ) -> Result<InvitationWithLink, InvitationError> {
-        let email = email::normal(&wanted.email).ok_or(InvitationError::Email)?;
+        let email = normal_email(&wanted.email).ok_or(InvitationError::Email)?;
         let lifetime = wanted.lifetime.unwrap_or(self.settings.invitation_duration);
         if lifetime < Duration::from_secs(60) || lifetime > LONGEST_INVITATION {
             return Err(InvitationError::Duration);
         }
         self.check_role(inviter, &wanted.role)?;
         let user = self.users.find_or_assign_id(LOCAL, &email).await?;
-        self.check_invited_user(inviter, &user).await?;
         let now = self.clock.now();
-        let by = match inviter {
-            Inviter::Administrator(by) => Some(by.user.to_owned()),
-            Inviter::Operator => None,
+        let (by, by_role) = match inviter {
+            Inviter::Administrator(by) => (Some(by.user.to_owned()), Some(by.role.clone())),
+            Inviter::Operator => (None, None),
         };
-        let content =
-            InvitationContent { email, role: wanted.role.clone(), teams: wanted.teams.clone(), expires: now + lifetime, by };
+        let (role, teams, expires) = (wanted.role.clone(), wanted.teams.clone(), now + lifetime);
+        let content = InvitationContent { email, role, teams, expires, by, by_role };
         let (invitation, link) = Invitation::new(&user, content, now);
+        self.check_invited_user(inviter, &invitation).await?;
         let (key, ttl) = (Invitation::key(invitation.id), invitation.ttl(now));
         let change = self.records.change(key.shard).expect_absent(&key).put(&key, &invitation, ttl);
         let lists = [index_of(key.shard), index_of_user(&user)];
@@ -158,15 +158,33 @@ impl Accounts {
     }
 
     /// Checks an existing user, who may have a higher role by another identity.
-    async fn check_invited_user(&self, inviter: Inviter<'_>, user: &str) -> Result<(), InvitationError> {
-        let Some(StoredRecord { value: invited, .. }) = self.users.get(user).await? else { return Ok(()) };
-        if invited.disabled {
+    async fn check_invited_user(&self, inviter: Inviter<'_>, invitation: &Invitation) -> Result<(), InvitationError> {
+        let invited = self.users.get(&invitation.user).await?.map(|stored| stored.value);
+        if invited.as_ref().is_some_and(|invited| invited.disabled) {
             return Err(InvitationError::Disabled);
         }
         match inviter {
-            Inviter::Administrator(by) => Ok(self.policy.authorize_rank(by, &invited)?),
+            Inviter::Administrator(by) => Ok(self.authorize_account(by, invited.as_ref(), &invitation.claims()).await??),
             Inviter::Operator => Ok(()),
         }
+    }
+
+    /// Checks that an administrator may give an account to a user, who may exist already. Neither that user, nor the role that the
+    /// role map grants for the account's claims, nor another user with the same email address may be above the administrator.
+    pub(super) async fn authorize_account(
+        &self,
+        by: Administrator<'_>,
+        invited: Option<&User>,
+        account: &IdentityClaims,
+    ) -> Result<Result<(), PolicyDenial>, store::Error> {
+        let own = invited.map_or(Ok(()), |invited| self.policy.authorize_rank(by, invited));
+        let own = own.and_then(|()| self.policy.authorize_claims(by, account));
+        Ok(match self.users.find_by_email(&account.subject).await? {
+            EmailOwners::Known(owners) => {
+                owners.iter().fold(own, |so_far, owner| so_far.and(self.policy.authorize_rank(by, owner)))
+            }
+            EmailOwners::Unknown => own.and(self.policy.authorize_unknown_rank(by)),
+        })
     }
 }
 

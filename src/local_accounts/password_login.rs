@@ -7,7 +7,6 @@ use zeroize::Zeroizing;
 use super::{
     Accounts, Busy, PasswordRejection,
     attempts::{self, Attempt, AttemptDecision, Origin},
-    email,
     hasher::{QueueKind, Verdict},
     password::Password,
     typed_password::PasswordForms,
@@ -17,7 +16,7 @@ use crate::{
     principal::{IdentityClaims, LOCAL},
     secret::Digest,
     store::{self, Conflict, StoredRecord, Ttl},
-    users::{self, CompletedLogin, Identity, LoginRefusal, Logout, PriorAccess, VerifiedLogin},
+    users::{self, CompletedLogin, Identity, LoginRefusal, Logout, PriorAccess, VerifiedLogin, normal_email},
 };
 
 /// A login with a password.
@@ -99,7 +98,7 @@ impl Accounts {
         }
         let PasswordLoginRequest { email, password, origin, browser } = attempt;
         // An invalid address belongs to no account, and takes the same time.
-        let email = email::normal(email).unwrap_or_default();
+        let email = normal_email(email).unwrap_or_default();
         let account = Identity::digest(LOCAL, &email);
         let tried = Attempt::new(self.ring(), account, &origin);
         let kind = if tried.is_by_known_browser() { QueueKind::KnownBrowser } else { QueueKind::UnknownBrowser };

@@ -1,6 +1,6 @@
 //! Reads a user's email address and user name from the claims of an identity.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use super::{ClaimPath, Claims, IdentityClaims, Source};
 use crate::json::Value;
@@ -11,6 +11,14 @@ pub struct ProfileClaims {
     pub email: ClaimPath,
     pub preferred_username: ClaimPath,
     pub email_trust: EmailTrust,
+}
+
+/// The profile claims of every source of identities.
+#[derive(Clone, Debug)]
+pub struct Profiles {
+    /// Has an entry for each configured provider.
+    configured: HashMap<String, ProfileClaims>,
+    other: ProfileClaims,
 }
 
 /// The condition under which an email claim is trusted.
@@ -65,6 +73,17 @@ impl ProfileClaims {
         let identifiers = identifiers.filter_map(|path| Some(unfit(path.to_string(), identifier(path)?)));
         let flag = claims.get(EMAIL_VERIFIED).filter(|flag| !flag.is_null() && read_flag(flag).is_none());
         identifiers.chain(flag.map(|flag| unfit(EMAIL_VERIFIED.to_owned(), flag.type_name()))).collect()
+    }
+}
+
+impl Profiles {
+    pub fn new(configured: HashMap<String, ProfileClaims>) -> Self {
+        Self { configured, other: ProfileClaims::standard(EmailTrust::WhenVerified) }
+    }
+
+    /// The claims in which a source of identities sends email address and user name.
+    pub fn of(&self, provider: &str) -> &ProfileClaims {
+        self.configured.get(provider).unwrap_or(&self.other)
     }
 }
 

@@ -8,7 +8,7 @@ mod refresher;
 mod store;
 mod upstream;
 
-use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -34,7 +34,7 @@ use crate::{
     metrics::Metrics,
     oidc::{LoginFlows, ProviderSettings, Providers},
     pages,
-    principal::{EmailTrust, LOCAL, ProfileClaims},
+    principal::{EmailTrust, LOCAL, ProfileClaims, Profiles},
     principal_cache::{CacheSettings, Principals, Sources},
     role_map::{self, RoleMaps},
     secret::{ConfiguredSecret, KeyRing, RingKeys, SecretCell, read_secret_file},
@@ -100,7 +100,7 @@ impl Parts {
             Arc::clone(&tokens),
             Arc::clone(&role_maps),
             Arc::clone(&upstream),
-            Evaluator::new(profiles(&providers), users.max_age().clone(), Arc::clone(clock)),
+            Evaluator::new(profiles(config), users.max_age().clone(), Arc::clone(clock)),
             CredentialParser::new(Arc::clone(&ring), cookie, Arc::clone(&metrics)),
             Arc::clone(&refresher),
         );
@@ -207,6 +207,7 @@ fn users(config: &Config, records: &Records, role_maps: &Arc<RoleMaps>, clock: &
         .with_max_claims_ages(config.providers.iter().filter_map(of_provider).collect())
         .with_refreshes(config.providers.iter().filter_map(refresh).collect())
         .with_directories(config.providers.iter().filter_map(directory).collect())
+        .with_profiles(profiles(config))
 }
 
 fn administration(records: &Records, users: &Arc<Users>, keys: &Arc<Keys>, policy: &Arc<Policy>) -> Arc<Administration> {
@@ -237,11 +238,11 @@ fn cache_settings(config: &Config) -> CacheSettings {
     }
 }
 
-/// Returns the claims in which the sources of identities send email addresses and user names, by the sources' names.
-fn profiles(providers: &Providers) -> HashMap<String, ProfileClaims> {
-    let profiles = providers.iter().map(|provider| (provider.id().to_owned(), provider.profile().clone()));
+/// Returns the claims in which the sources of identities send email addresses and user names.
+fn profiles(config: &Config) -> Profiles {
+    let profiles = config.providers.iter().map(|provider| (provider.id.clone(), provider.profile.clone()));
     // Administrators verify the email addresses that they invite.
-    profiles.chain([(LOCAL.to_owned(), ProfileClaims::standard(EmailTrust::Always))]).collect()
+    Profiles::new(profiles.chain([(LOCAL.to_owned(), ProfileClaims::standard(EmailTrust::Always))]).collect())
 }
 
 /// Waits for the store, and logs the reason periodically. The client library does not report a missing permission for the

@@ -43,6 +43,7 @@ impl Users {
         if !self.assign_identity(user, identity).await? {
             return Ok(LinkOutcome::Taken);
         }
+        self.index_email(user, identity).await?;
         let (key, now) = (User::key(user), self.clock.now());
         let policy = self.max_age.refreshes.get(&identity.provider);
         let token = token.filter(|_| policy.is_some_and(|policy| policy.token == TokenOwner::Identity));

@@ -110,7 +110,8 @@ impl Users {
         others: &[IdentityClaims],
     ) -> Result<(), store::Error> {
         let kept: Vec<IndexEntry> = others.iter().flat_map(IndexEntry::of).collect();
-        self.remove_entries(user, IndexEntry::of(identity).filter(|entry| !kept.contains(entry))).await
+        self.remove_entries(user, IndexEntry::of(identity).filter(|entry| !kept.contains(entry))).await?;
+        self.remove_email(user, identity, others).await
     }
 
     /// Removes entries, unless they belong to another user.

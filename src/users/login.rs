@@ -101,6 +101,7 @@ impl Users {
         if let Some(owner) = self.assign_user_claims(&id, &login.identity).await? {
             return Err(LoginRefusal::UserClaimTaken { owner });
         }
+        self.index_email(&id, &login.identity).await?;
         // One role map for the whole login. Later edits apply from the next check on.
         let role_map = self.role_maps.current();
         self.report_missing_sources(&role_map.map, login);

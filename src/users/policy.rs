@@ -1,10 +1,10 @@
 //! The policy for administrators: administrators cannot act on users with a higher role, nor on their own account.
 
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
 use super::User;
 use crate::{
-    principal::Role,
+    principal::{IdentityClaims, PinnedGrant, Role},
     role_map::{RoleMap, RoleMaps},
 };
 
@@ -68,7 +68,13 @@ impl Policy {
     /// Checks that the role of a user is not above the administrator's.
     pub fn authorize_rank(&self, by: Administrator<'_>, user: &User) -> Result<(), PolicyDenial> {
         let map = &self.role_maps.current().map;
-        rank(map, user).map_or(Ok(()), |role| require_not_above(map, &role, by.role))
+        rank(map, &user.identities, user.pinned.as_ref()).map_or(Ok(()), |role| require_not_above(map, &role, by.role))
+    }
+
+    /// Checks that an administrator may manage a user whose role is not known, which counts as the highest.
+    pub fn authorize_unknown_rank(&self, by: Administrator<'_>) -> Result<(), PolicyDenial> {
+        let map = &self.role_maps.current().map;
+        highest_role(map).map_or(Err(PolicyDenial::UnknownRole), |role| require_not_above(map, &role, by.role))
     }
 
     /// Checks that an administrator may grant a role.
@@ -76,23 +82,36 @@ impl Policy {
         require_not_above(&self.role_maps.current().map, role, by.role)
     }
 
+    /// Checks that an administrator may give a user these claims: the role map may grant a higher role for them than they name.
+    pub fn authorize_claims(&self, by: Administrator<'_>, claims: &IdentityClaims) -> Result<(), PolicyDenial> {
+        let map = &self.role_maps.current().map;
+        rank(map, slice::from_ref(claims), None).map_or(Ok(()), |role| require_not_above(map, &role, by.role))
+    }
+
+    /// Returns the role with the lower privilege; `None` if one of the roles is no longer listed.
+    pub fn lower_role(&self, one: &Role, other: &Role) -> Option<Role> {
+        self.role_maps.current().map.lower_role(one, other)
+    }
+
     /// Checks that an administrator may revoke what grants a role. A role that is not listed counts as the highest.
     pub fn authorize_revocation(&self, by: Administrator<'_>, role: &Role) -> Result<(), PolicyDenial> {
         let map = &self.role_maps.current().map;
-        let role = map.role(role.as_str()).or_else(|| highest_role(map));
-        role.map_or(Err(PolicyDenial::UnknownRole), |role| require_not_above(map, &role, by.role))
+        match map.role(role.as_str()) {
+            Some(role) => require_not_above(map, &role, by.role),
+            None => self.authorize_unknown_rank(by),
+        }
     }
 }
 
 /// The role that determines the rank of a user. It does not depend on the age of the claims, because the next sign-in renews
 /// them. Claims that are missing could grant any role, so the user counts as one with the highest.
-fn rank(map: &RoleMap, user: &User) -> Option<Role> {
-    let grant = map.grant(&user.identities, user.pinned.as_ref());
+fn rank(map: &RoleMap, identities: &[IdentityClaims], pinned: Option<&PinnedGrant>) -> Option<Role> {
+    let grant = map.grant(identities, pinned);
     if grant.missing_source.is_some() {
         return highest_role(map);
     }
     // A pinned grant ends with its identity. Then the claims count, which may grant a higher role.
-    let evaluated = map.evaluate(&user.identities);
+    let evaluated = map.evaluate(identities);
     map.roles_from(None)
         .iter()
         .find(|role| [&grant.role, &evaluated.role].into_iter().flatten().any(|granted| granted == *role))
@@ -119,7 +138,6 @@ mod tests {
     use super::*;
     use crate::{
         clock::{Clock, SystemClock},
-        principal::IdentityClaims,
         role_map::ConfiguredNames,
     };
 
@@ -207,6 +225,21 @@ rules:
         let (policy, own) = (policy(), Role::new(own));
         let by = policy.administrator("u-1", Some(&own)).unwrap();
         assert_eq!(policy.authorize_revocation(by, &Role::new(role)), expected);
+    }
+
+    #[rstest]
+    #[case::higher("admin", "owner", Err(PolicyDenial::HigherRole))]
+    #[case::same("owner", "owner", Ok(()))]
+    #[case::lower("admin", "member", Ok(()))]
+    #[case::none("admin", "none of the map", Ok(()))]
+    fn an_administrator_gives_claims_up_to_the_own_role(
+        #[case] own: &str,
+        #[case] claim: &str,
+        #[case] expected: Result<(), PolicyDenial>,
+    ) {
+        let (policy, own) = (policy(), Role::new(own));
+        let by = policy.administrator("u-1", Some(&own)).unwrap();
+        assert_eq!(policy.authorize_claims(by, &user("u-2", Some(claim)).identities[0]), expected);
     }
 
     #[test]

@@ -50,6 +50,7 @@ impl Users {
         if let Some(owner) = self.assign_user_claims(&leased.user, identity).await? {
             return Ok(RefreshCommit::UserClaimTaken { owner });
         }
+        self.index_email(&leased.user, identity).await?;
         let former = store::retry(async || {
             let Some(LeasedRecords { mut user, record }) = self.subject_of(leased).await? else { return Ok(Ok(None)) };
             let former = entries(&user.value);

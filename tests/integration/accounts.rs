@@ -3,6 +3,7 @@
 mod accepting;
 mod administration;
 mod bootstrap;
+mod invitation_claims;
 mod passwords;
 mod ranks;
 mod search;

@@ -22,12 +22,12 @@ use crate::{
     },
     local_accounts::{
         AccountGrant, Accounts, Invitation, InvitationError, InvitationId, InvitationParameters, InvitationStatus, Inviter,
-        normal_email,
     },
     pages::{
         Choice, InvitationForm, InvitationRow, InvitationState, InvitationsPage, LifetimeOption, NewInvitation, Problem, SitePage,
     },
     principal::Role,
+    users::normal_email,
 };
 
 const PLACE: SitePage = SitePage::Invitations;

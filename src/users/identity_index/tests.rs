@@ -8,7 +8,8 @@ use crate::{
     secret::KeyRing,
     store::{self, MemoryStore, Records, Ttl},
     users::{
-        Browser, Identity, Limits, LinkOutcome, LoginRefusal, Logout, PriorAccess, UnlinkOutcome, User, Users, VerifiedLogin,
+        Browser, EmailOwners, Identity, Limits, LinkOutcome, LoginRefusal, Logout, PriorAccess, UnlinkOutcome, User, Users,
+        VerifiedLogin,
     },
 };
 
@@ -142,4 +143,47 @@ async fn unlinking_removes_the_entry_unless_another_identity_of_the_user_has_it_
         let unlinked = fixture.users.unlink(&ada.id, (ISSUER, subject), None, |change| change).await.unwrap();
         assert_eq!((unlinked, fixture.user_of(oid).await), (UnlinkOutcome::Unlinked, expected), "{subject}");
     }
+}
+
+fn with_email(subject: &str, email: &str, verified: bool) -> IdentityClaims {
+    let claims = crate::json::object(serde_json::json!({ "email": email, "email_verified": verified }));
+    IdentityClaims { id_token: claims, user_claims: Default::default(), ..identity(subject, "-") }
+}
+
+impl Fixture {
+    /// The users with an address; `None` if there are too many.
+    async fn owners(&self, email: &str) -> Option<Vec<String>> {
+        match self.users.find_by_email(email).await.unwrap() {
+            EmailOwners::Known(users) => Some(users.into_iter().map(|user| user.id).collect()),
+            EmailOwners::Unknown => None,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_verified_address_leads_to_its_users_until_they_no_longer_have_it() {
+    let fixture = Fixture::new();
+    let ada = fixture.sign_in(with_email("ada", "Ada@Example.com", true)).await.unwrap();
+    fixture.sign_in(with_email("eve", "ada@example.com", false)).await.unwrap();
+    let bob = fixture.sign_in(with_email("bob", "bob@example.com", true)).await.unwrap();
+    fixture.users.link(&bob.id, &with_email("ada-too", "ada@example.com", true), None).await.unwrap();
+    let mut both = vec![ada.id.clone(), bob.id.clone()];
+    both.sort_unstable();
+    assert_eq!(fixture.owners("ada@example.com").await, Some(both));
+    fixture.users.unlink(&bob.id, (ISSUER, "ada-too"), None, |change| change).await.unwrap();
+    assert_eq!(fixture.owners("ada@example.com").await, Some(vec![ada.id.clone()]));
+    fixture.sign_in(with_email("ada", "lovelace@example.com", true)).await.unwrap();
+    assert_eq!(fixture.owners("ada@example.com").await, Some(Vec::new()));
+    fixture.delete(&ada).await;
+    assert_eq!(fixture.owners("lovelace@example.com").await, Some(Vec::new()));
+}
+
+#[tokio::test]
+async fn more_users_with_one_address_than_are_listed_are_unknown() {
+    let fixture = Fixture::new();
+    for number in 0..100 {
+        assert_eq!(fixture.owners("shared@example.com").await.map(|owners| owners.len()), Some(number));
+        fixture.sign_in(with_email(&number.to_string(), "shared@example.com", true)).await.unwrap();
+    }
+    assert_eq!(fixture.owners("shared@example.com").await, None);
 }

@@ -1,4 +1,4 @@
-//! Normalizes the email addresses of local accounts.
+//! Normalizes email addresses, so that the spellings of an address are one.
 
 use url::Host;
 
