@@ -5,6 +5,7 @@ mod gateway_secret;
 mod hosts;
 mod identity;
 mod listener;
+mod malformed_requests;
 mod original_headers;
 mod path_spellings;
 mod restrictions;

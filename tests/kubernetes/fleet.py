@@ -113,8 +113,8 @@ class Fleet:
         values = {
             "VESTIBULE_LISTEN": "8443 ssl; ssl_certificate /etc/gateway/tls.crt; ssl_certificate_key /etc/gateway/tls.key",
             "VESTIBULE_SERVER_NAME": HOST,
-            "VESTIBULE_PUBLIC_SERVERS": f"server {release}-public:4180;",
-            "VESTIBULE_CHECK_SERVERS": f"server {release}-check:4181;",
+            "VESTIBULE_PUBLIC_SERVERS": f"server {release}-public:4180 max_fails=0;",
+            "VESTIBULE_CHECK_SERVERS": f"server {release}-check:4181 max_fails=0;",
             "VESTIBULE_UPSTREAM": upstream,
             "VESTIBULE_GATEWAY_SECRET": self.gateway_secret,
             "VESTIBULE_ALLOW_SERVICE_WORKERS": "",

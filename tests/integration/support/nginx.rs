@@ -126,7 +126,7 @@ impl Site<'_> {
     }
 
     fn servers(&self, port: fn(&PodPorts) -> u16) -> String {
-        let lines: Vec<String> = self.pods.iter().map(|pod| format!("server 127.0.0.1:{};", port(pod))).collect();
+        let lines: Vec<String> = self.pods.iter().map(|pod| format!("server 127.0.0.1:{} max_fails=0;", port(pod))).collect();
         lines.join("\n    ")
     }
 }
