@@ -105,6 +105,16 @@ pub(super) fn is_same_origin(request: &HttpRequest, site: &Site) -> bool {
     fetch_metadata::request_origin(request, site) == fetch_metadata::RequestOrigin::SameOrigin
 }
 
+/// Refuses calls of pages that would open a session: a page could sign a user in to another account, to which the user then links
+/// their own. With `api.session_writes`, pages of this origin are allowed.
+pub(super) fn require_program(request: &HttpRequest, site: &Site) -> Result<(), ApiError> {
+    match fetch_metadata::is_browser(request) {
+        true if !site.session_writes => Err(ApiError::SessionWrite),
+        true if !is_same_origin(request, site) => Err(ApiError::ForeignOrigin),
+        _ => Ok(()),
+    }
+}
+
 /// Reads the fields of a body, which may be empty. With a session even an empty body must be declared as JSON, since a page of
 /// another origin can't do that without a preflight.
 pub(super) fn read_fields(request: &HttpRequest, body: Body, caller: &AuthenticatedPrincipal) -> Result<Fields, ApiError> {

@@ -13,12 +13,13 @@ mod silent;
 mod target_cookies;
 
 use actix_web::{
+    HttpRequest, HttpResponse,
     dev::HttpServiceFactory,
     middleware::from_fn,
     web::{self, ServiceConfig},
 };
 
-use super::{Services, api::endpoint::Endpoint, get, rate_limit};
+use super::{Services, api::endpoint::Endpoint, error, get, rate_limit};
 use crate::client_address::rate_limits::Activity;
 
 pub(super) fn routes(app: &mut ServiceConfig, services: &Services) {
@@ -41,6 +42,12 @@ pub(super) fn routes(app: &mut ServiceConfig, services: &Services) {
     )
     .service(Endpoint::new("/onboarding/get_token").with_query().get(onboarding::get_token).into_resource())
     .service(Endpoint::new("/onboarding/claim_token").post(onboarding::accept_invitation).into_resource());
+}
+
+/// Refuses to answer a script or a frame of this origin, which could read the token of a form that replaces the session.
+fn refuse_script(request: &HttpRequest, services: &Services) -> HttpResponse {
+    tracing::warn!(reason = "not_a_navigation", suppressed = tracing::field::Empty, "login refused");
+    error::navigation_required().respond(request, &services.site)
 }
 
 /// One resource per path, since two patterns in one resource are a regular expression for each request. Only GET is routed: a

@@ -109,9 +109,7 @@ pub(in crate::http) fn foreign_form() -> Failure {
 
 /// A script or a frame of this origin requests a page of a session.
 pub(in crate::http) fn navigation_required() -> Failure {
-    Failure::forbidden("With a session, a browser must open this address in a tab.")
-        .page("error-not-in-a-tab")
-        .action("action-account", ACCOUNT)
+    Failure::forbidden("A browser must open this address in a tab.").page("error-not-in-a-tab").action("action-account", ACCOUNT)
 }
 
 /// A call with a session that would create a credential or a right.

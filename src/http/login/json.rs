@@ -8,10 +8,9 @@ use crate::{
     http::{
         Services, Site,
         api::{
-            ApiError, Body, Endpoint, answer, body_error, fields::required_text, is_same_origin, json, local_accounts,
-            read_json_fields,
+            ApiError, Body, Endpoint, answer, body_error, fields::required_text, json, local_accounts, read_json_fields,
+            require_program,
         },
-        fetch_metadata::is_browser,
         passwords::origin,
         request::browser,
     },
@@ -22,19 +21,11 @@ pub(in crate::http) fn sign_in() -> Endpoint {
     Endpoint::new("/sign-in").post(async |request, body, services| answer(handle(request, body, services).await))
 }
 
-/// Signs in. A page could sign a user in to another account, to which the user then links their own, so browsers need
-/// `api.session_writes`. A page of another origin can't declare a JSON body without a preflight, and the origin that a browser
-/// declares is checked too.
 async fn handle(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
     let accounts = local_accounts(&services)?;
-    if is_browser(&request) && !services.site.session_writes {
-        return Err(ApiError::SessionWrite);
-    }
+    require_program(&request, &services.site)?;
     let body = body.map_err(|error| body_error(&error))?;
     let mut fields = read_json_fields(&request, &body)?;
-    if !is_same_origin(&request, &services.site) && is_browser(&request) {
-        return Err(ApiError::ForeignOrigin);
-    }
     let email = required_text(&mut fields, "user_email")?;
     let password = required_text(&mut fields, "password")?;
     fields.finish()?;

@@ -52,6 +52,7 @@ async fn token(request: &HttpRequest, services: &Services) -> Result<HttpRespons
 async fn accept(request: &HttpRequest, body: Body, services: &Services) -> Result<HttpResponse, ApiError> {
     rate_limit::limit_acceptance(services, request)?;
     let accounts = local_accounts(services)?;
+    api::require_program(request, &services.site)?;
     // An absent token is refused as an invalid one.
     let token = bearer(request).unwrap_or_default();
     let mut fields = api::read_json_fields(request, &body.map_err(|error| api::body_error(&error))?)?;

@@ -3,12 +3,13 @@
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Form};
 use zeroize::Zeroizing;
 
-use super::{portal, provider::parse_target, sign_in_page::SignInRequest};
+use super::{portal, provider::parse_target, refuse_script, sign_in_page::SignInRequest};
 use crate::{
     http::{
         Services,
         browser_binding::is_own_form,
         error::{self, Failure},
+        fetch_metadata::is_navigation,
         page_request::FormFields,
         passwords::origin,
         paths::LoginAuthentication,
@@ -23,6 +24,9 @@ const PATH: &str = "/sso/login";
 
 pub(super) async fn sign_in(request: HttpRequest, form: Form<FormFields>, services: Services) -> HttpResponse {
     let site = &services.site;
+    if !is_navigation(&request) {
+        return refuse_script(&request, &services);
+    }
     if let Some(response) = portal::redirect_form(&form, site) {
         return response;
     }

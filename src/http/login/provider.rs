@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{
     portal::{self, Initiator},
-    rejected_header,
+    refuse_script, rejected_header,
     sign_in_page::SignInRequest,
     silent::SilentLogin,
     target_cookies,
@@ -21,6 +21,7 @@ use crate::{
         Services, Site, app_keys,
         browser_binding::binding,
         error::{self, Failure},
+        fetch_metadata::is_navigation,
         paths::{LoginAuthentication, authenticating_href, login_href},
         redirect,
         request::user_agent,
@@ -55,6 +56,9 @@ pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, servic
         Ok(target) => target,
         Err(error) => return Failure::from(error).respond(&request, &services.site),
     };
+    if !is_navigation(&request) {
+        return refuse_script(&request, &services);
+    }
     let authentication = LoginAuthentication::parse(query.authenticate.as_deref());
     let sign_in = SignInRequest { request: &request, services: &services, target: &target, authentication };
     if query.is_of_gateway() {
@@ -182,6 +186,9 @@ pub(super) async fn callback(
     let Some(provider) = services.login.providers().find_by_callback(path.as_deref().map(String::as_str)) else {
         return error::unknown_provider().respond(&request, &services.site);
     };
+    if !is_navigation(&request) {
+        return refuse_script(&request, &services);
+    }
     let callback = Callback::from(query.into_inner());
     let (cookies, target_id) = (&services.site.cookies, callback.state.as_deref().map(EncryptedTarget::id_of));
     let browser = CallbackBrowser {

@@ -3,10 +3,12 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::support::agent::Agent;
 use crate::support::api::{Auth, KEYS, call, create_key, get, regenerate_key, revoke_key, send};
 use crate::support::fleet::Fleet;
-use crate::support::local_accounts::{OTHER_PASSWORD, PASSWORD, sign_in_with_json};
+use crate::support::local_accounts::{OTHER_PASSWORD, PASSWORD, accept_invitation_with, sign_in_with_json};
 use crate::support::pod::PodOptions;
+use crate::support::steps::BINDING;
 
 const BOB: &str = "bob@example.com";
 
@@ -55,6 +57,13 @@ async fn a_session_revokes_by_json_and_grants_nothing() {
         assert_eq!(refused.cookie("vestibule"), None);
         refused.assert(403, "session_not_allowed");
     }
+    let link = fleet.invite("eve@example.com", "team");
+    for variant in &variants[1..] {
+        let refused = accept_invitation_with(pod, &link, PASSWORD, variant).await;
+        assert_eq!(refused.cookie("vestibule"), None);
+        refused.assert(403, "session_not_allowed");
+    }
+    assert_eq!(accept_invitation_with(pod, &link, PASSWORD, variants[0]).await.status(), 200, "a program");
     assert_eq!(sign_in_with_json(pod, BOB, PASSWORD, variants[0]).await.status(), 200, "a program");
 
     assert_eq!(get(pod, session, KEYS).await["keys"].as_array().expect("a list").len(), 2, "no further key");
@@ -77,7 +86,7 @@ async fn a_session_revokes_by_json_and_grants_nothing() {
 
 /// Creates a key that manages keys and users, with the form of the page.
 async fn page_key(fleet: &Fleet, session: &str) -> String {
-    let agent = crate::support::agent::Agent::new();
+    let agent = Agent::new();
     agent.set_cookie("localhost", &format!("vestibule={session}; Path=/"));
     let form = agent.get(&fleet.pod(1).public("/vestibule/keys")).await.form();
     let fields = [("action", "make"), ("key_alias", "page"), ("duration", "1d"), ("manage_keys", "on"), ("manage_people", "on")];
@@ -94,7 +103,7 @@ async fn page_key(fleet: &Fleet, session: &str) -> String {
 async fn a_form_that_is_sent_to_every_pod_at_once_is_accepted_once() {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     let admin = fleet.create_user("admin@example.com", "proxy_admin").await;
-    let agent = crate::support::agent::Agent::new();
+    let agent = Agent::new();
     agent.set_cookie("localhost", &format!("vestibule={}; Path=/", admin.cookie));
     let form = agent.get(&fleet.pod(0).public("/vestibule/keys")).await.form();
     let fields: Vec<(&str, &str)> = form.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -105,4 +114,41 @@ async fn a_form_that_is_sent_to_every_pod_at_once_is_accepted_once() {
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 403, 403]);
     assert_eq!(fleet.metric("vestibule_key_changes_total", &[r#"change="made""#]).await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_script_reads_a_form_that_replaces_the_session_or_sends_one_of_another_browser() {
+    let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
+    let (bob, eve) = (fleet.create_user(BOB, "team").await, fleet.create_user("eve@example.com", "team").await);
+    let link = fleet.invite("mallory@example.com", "team");
+    let login = fleet.pod(0).public("/sso/login");
+    let pages =
+        [login.clone(), fleet.pod(1).public("/sso/callback"), fleet.pod(2).public(&format!("/onboarding?invite_link={link}"))];
+    let victim = Agent::new();
+    victim.set_cookie("localhost", &format!("vestibule={}; Path=/", bob.cookie));
+    for url in &pages {
+        for headers in [
+            [("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")],
+            [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
+        ] {
+            let page = victim.get_with(url, &headers).await;
+            assert!(page.status == 403 && !page.body.contains("csrf"), "{url}: {headers:?}: {}", page.body);
+        }
+    }
+    let scripted = victim.post_with(&login, &[("user_email", "eve@example.com")], &[("sec-fetch-mode", "cors")]).await;
+    assert!(scripted.status == 403 && !scripted.body.contains("csrf"), "{}", scripted.body);
+
+    // A script can set the cookie that the form of another browser is bound to.
+    let other = Agent::new();
+    let form = other.get(&login).await.form();
+    let binding = other.cookie("localhost", BINDING).expect("the form is bound to the browser");
+    victim.set_cookie("localhost", &format!("{BINDING}={}; Path=/", binding.value));
+    let fields = [("user_email", "eve@example.com"), ("password", PASSWORD)];
+    assert_eq!(victim.submit(&form, &fields).await.status, 403);
+    assert_eq!(victim.cookie("localhost", "vestibule").expect("a session").value, bob.cookie);
+    let own = victim.get(&login).await.form();
+    assert_eq!(victim.submit(&own, &fields).await.status, 303);
+    let session = victim.cookie("localhost", "vestibule").expect("a session").value;
+    assert!(session != bob.cookie && session != eve.cookie);
+    assert_eq!(other.submit(&form, &fields).await.status, 303, "the other browser itself");
 }

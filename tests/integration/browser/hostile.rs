@@ -19,7 +19,7 @@ async fn a_script_of_the_upstream_reads_no_page_and_creates_no_credential() {
     let seen = browser::run("hostile.mjs", &[&fleet.url(""), ALICE.name, ALICE.password, &directory.to_string_lossy()]).await;
 
     let pages = list(&seen["pages"]);
-    assert_eq!(pages.len(), 9 * 5, "{seen}");
+    assert_eq!(pages.len(), 12 * 5, "{seen}");
     for answer in pages {
         // Some pages have no form, and the post lacks the parameters of an application's request.
         let is_refused = answer["status"] == 403
@@ -27,7 +27,7 @@ async fn a_script_of_the_upstream_reads_no_page_and_creates_no_credential() {
         assert!(is_refused && answer["hasToken"] == false, "{answer}");
     }
     let api = list(&seen["api"]);
-    assert_eq!(api.len(), 8, "{seen}");
+    assert_eq!(api.len(), 9, "{seen}");
     for answer in api {
         assert!(answer["status"] == 403 && answer["error"] == "session_not_allowed", "{answer}");
     }

@@ -103,18 +103,27 @@ pub fn claims_of(token: &str) -> Value {
 
 /// Accepts an invitation on the pod with a token of the same pod.
 pub async fn accept_invitation(pod: &Pod, link: &str, password: &str) -> ApiResponse {
+    accept_invitation_with(pod, link, password, &[]).await
+}
+
+/// Accepts an invitation with additional headers.
+pub async fn accept_invitation_with(pod: &Pod, link: &str, password: &str, headers: &[(&str, &str)]) -> ApiResponse {
     let response = get_token(pod, link).await;
     if response.status() != 200 {
         return response;
     }
     let token = response.json()["token"].as_str().expect("a token").to_owned();
     let user = claims_of(&token)["user_id"].as_str().expect("an id").to_owned();
-    accept_with_token(pod, &token, json!({"invitation_link": link, "user_id": user, "password": password})).await
+    accept_with(pod, &token, json!({"invitation_link": link, "user_id": user, "password": password}), headers).await
 }
 
 pub async fn accept_with_token(pod: &Pod, token: &str, body: Value) -> ApiResponse {
+    accept_with(pod, token, body, &[]).await
+}
+
+async fn accept_with(pod: &Pod, token: &str, body: Value, headers: &[(&str, &str)]) -> ApiResponse {
     let bearer = format!("Bearer {token}");
-    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let headers = [&[("authorization", bearer.as_str()), ("content-type", "application/json")], headers].concat();
     send(pod, Method::POST, "/onboarding/claim_token", &headers, Some(body.to_string())).await
 }
 

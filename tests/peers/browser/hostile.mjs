@@ -9,7 +9,7 @@ const [base, user, password, artifacts] = process.argv.slice(2);
 const GENERATE = '/sso/key/generate?response_type=oauth_token';
 const PAGES = [
   '/vestibule/', '/vestibule/keys', '/vestibule/sessions', '/vestibule/sign-in', '/vestibule/people', '/vestibule/invitations',
-  '/vestibule/role-map', '/sso/logout', GENERATE,
+  '/vestibule/role-map', '/sso/logout', GENERATE, '/sso/login', '/sso/login?provider=corp', '/onboarding?invite_link=x',
 ];
 const ID = '00000000-0000-7000-8000-000000000001';
 const GRANTS = [
@@ -20,6 +20,7 @@ const GRANTS = [
   [`/vestibule/api/people/${ID}/enable`, {}],
   [`/vestibule/api/people/${ID}`, {}, 'DELETE'],
   ['/vestibule/api/sign-in', { user_email: 'eve@example.com', password: 'violin-otter-97-gravel' }],
+  ['/onboarding/claim_token', { invitation_link: 'x', user_id: ID, password: 'violin-otter-97-gravel', key: true }],
   ['/vestibule/api/password', { current_password: 'x', new_password: 'violin-otter-97-gravel' }],
 ];
 /** Every policy of a page of the upstream for the windows that it opens. */

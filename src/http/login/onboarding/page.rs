@@ -13,6 +13,8 @@ use crate::{
         Services,
         browser_binding::{is_own_form, new_form_token},
         error::{self, Failure},
+        fetch_metadata::is_navigation,
+        login::refuse_script,
         page,
         page_request::FormFields,
         passwords::mismatch,
@@ -25,6 +27,9 @@ use crate::{
 
 /// Shows the page. Opening it does not accept the invitation.
 pub(in crate::http::login) async fn show(request: HttpRequest, query: Query<LinkQuery>, services: Services) -> HttpResponse {
+    if !is_navigation(&request) {
+        return refuse_script(&request, &services);
+    }
     match OnboardingPageRequest::of(&request, &services, query.link()) {
         Ok(page) => page.show(StatusCode::OK, None).await,
         Err(response) => response,
