@@ -48,6 +48,8 @@ pub enum PasswordLoginError {
     Busy,
     #[error("no role map has been read yet")]
     NoRoleMapYet,
+    #[error("the store has no memory for attempts")]
+    StoreFull,
     #[error(transparent)]
     Refused(#[from] LoginRefusal),
     #[error(transparent)]
@@ -95,6 +97,10 @@ impl Accounts {
     async fn try_log_in(&self, attempt: PasswordLoginRequest<'_>) -> Result<PasswordLogin, PasswordLoginError> {
         if !self.users.has_role_map() {
             return Err(PasswordLoginError::NoRoleMapYet);
+        }
+        // An attempt writes its counters, and anyone can make attempts.
+        if !self.records.store().has_free_memory().await {
+            return Err(PasswordLoginError::StoreFull);
         }
         let PasswordLoginRequest { email, password, origin, browser } = attempt;
         // An invalid address belongs to no account, and takes the same time.
@@ -205,6 +211,7 @@ impl PasswordLoginError {
             Self::TooMany { .. } => "too_many_attempts",
             Self::Busy => "password_checks_busy",
             Self::NoRoleMapYet => "role_map_not_loaded",
+            Self::StoreFull => "store_memory_low",
             Self::Refused(refused) => refused.reason(),
             Self::Store(error) => error.reason(),
         }
@@ -216,7 +223,12 @@ impl PasswordLoginError {
         match self {
             Self::Wrong { user: Some(user) } => tracing::warn!(provider, user, reason, error = %self, "login failed"),
             Self::Refused(_) => tracing::warn!(provider, reason, error = %self, "login failed"),
-            Self::Wrong { user: None } | Self::TooMany { .. } | Self::Busy | Self::NoRoleMapYet | Self::Store(_) => {
+            Self::Wrong { user: None }
+            | Self::TooMany { .. }
+            | Self::Busy
+            | Self::NoRoleMapYet
+            | Self::StoreFull
+            | Self::Store(_) => {
                 tracing::warn!(provider, reason, error = %self, suppressed = tracing::field::Empty, "login failed");
             }
         }
@@ -231,6 +243,7 @@ impl PasswordLoginError {
             Self::TooMany { .. }
             | Self::Busy
             | Self::NoRoleMapYet
+            | Self::StoreFull
             | Self::Refused(LoginRefusal::Disabled | LoginRefusal::UserClaimTaken { .. } | LoginRefusal::EndedAtProvider) => {
                 LoginOutcome::Refused
             }

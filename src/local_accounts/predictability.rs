@@ -6,6 +6,9 @@
 /// The rows of a keyboard in the order of their keys. A column leans to the right, as its keys do.
 const KEYBOARD: [&str; 4] = ["`1234567890-=", " qwertyuiop[]\\", " asdfghjkl;'", " zxcvbnm,./"];
 
+/// The same keys with Shift, except for letters.
+const SHIFTED: [&str; 4] = ["~!@#$%^&*()_+", "           {}|", "          :\"", "        <>?"];
+
 /// The distance between the positions of two rows. It is larger than the length of a row.
 const ROW: i32 = 100;
 
@@ -26,8 +29,10 @@ pub fn unpredictable_part(password: &str) -> String {
     let keys: Vec<Option<i32>> = chars.iter().map(|c| key(*c)).collect();
     let mut is_predictable = vec![false; chars.len()];
     for period in 1..chars.len() {
-        mark_runs(&letters, period, &mut is_predictable);
-        mark_runs(&keys, period, &mut is_predictable);
+        for codes in [&letters, &keys] {
+            mark_runs(codes, period, &mut is_predictable);
+            mark_counters(codes, period, &mut is_predictable);
+        }
     }
     chars.iter().zip(is_predictable).filter(|(_, is_predictable)| !is_predictable).map(|(c, _)| c).collect()
 }
@@ -43,6 +48,21 @@ fn mark_runs(codes: &[Option<i32>], period: usize, is_predictable: &mut [bool]) 
             is_predictable[begin..end].fill(true);
         }
         begin = end;
+    }
+}
+
+/// Marks the characters in a row that all continue the distance between the two before them, each one period apart: a unit that is
+/// repeated with a counter in it.
+fn mark_counters(codes: &[Option<i32>], period: usize, is_predictable: &mut [bool]) {
+    let distance = |position: usize| Some(codes[position]? - codes[position - period]?);
+    let continues = |position: &usize| distance(*position).is_some_and(|step| distance(position - period) == Some(step));
+    let mut begin = 2 * period;
+    while period <= LONGEST_PERIOD && begin < codes.len() {
+        let end = (begin..codes.len()).find(|position| !continues(position)).unwrap_or(codes.len());
+        if end - begin >= period.max(PROGRESSION) {
+            is_predictable[begin..end].fill(true);
+        }
+        begin = end + 1;
     }
 }
 
@@ -62,7 +82,8 @@ fn letter(c: char) -> Option<i32> {
 /// The place of a key on the keyboard.
 fn key(c: char) -> Option<i32> {
     let c = c.to_ascii_lowercase();
-    (0..).zip(KEYBOARD).find_map(|(row, keys)| {
+    let mut rows = (0..).zip(KEYBOARD).chain((0..).zip(SHIFTED));
+    rows.find_map(|(row, keys)| {
         let column = keys.chars().position(|key| key == c && key != ' ')?;
         Some(row * ROW + i32::try_from(column).ok()?)
     })
@@ -78,7 +99,7 @@ mod tests {
     #[rstest]
     #[case::repeated_unit("abcabcabcabc", "abc")]
     #[case::repeated_character("aaaaaaaaaaaa", "a")]
-    #[case::near_repetition("abcXabcYabcZ", "abcXYZ")]
+    #[case::near_repetition("abcXabcYabcQ", "abcXYQ")]
     #[case::another_case("PassWORDpassword", "PassWORD")]
     #[case::repeated_phrase("dog-cat-dog-cat-", "dog-cat-")]
     #[case::sequence("abcdefghijkl", "a")]
@@ -87,6 +108,12 @@ mod tests {
     #[case::interleaved_sequences("a1b2c3d4e5f6", "a1")]
     #[case::keyboard_row("qwertyuiop", "q")]
     #[case::keyboard_columns("1qaz2wsx3edc4rfv", "1qaz")]
+    #[case::unit_with_a_counter("xy1xy2xy3xy4xy5xy6", "xy1xy2")]
+    #[case::alternating_counters("1a1b1c1d1e1f1g1h1i", "1a1b")]
+    #[case::counter_downwards("abc9abc8abc7abc6", "abc98")]
+    #[case::keys_with_and_without_shift("1!2@3#4$5%6^7&8*", "1!")]
+    #[case::columns_with_shift("ZAQ!XSW@CDE#", "ZAQ!")]
+    #[case::dates("2024-03-17 winter oak", "2024-03-17 winter oak")]
     #[case::phrase("violin-otter-97-gravel", "violin-otter-97-gravel")]
     #[case::random("kT8#vq2!Lw9z", "kT8#vq2!Lw9z")]
     #[case::empty("", "")]

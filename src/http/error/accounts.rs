@@ -69,6 +69,7 @@ impl From<&PasswordLoginError> for Failure {
             PasswordLoginError::TooMany { retry_after } => Self::too_many_attempts(*retry_after, "sign-in-problem-many"),
             PasswordLoginError::Busy => Self::hasher_busy().problem(Problem::of("sign-in-problem-busy")),
             PasswordLoginError::NoRoleMapYet => Self::role_map_not_loaded(),
+            PasswordLoginError::StoreFull => Self::login_limit(),
             PasswordLoginError::Refused(
                 LoginRefusal::Disabled | LoginRefusal::UserClaimTaken { .. } | LoginRefusal::EndedAtProvider,
             ) => Self::forbidden("The account is disabled.").page("error-disabled"),

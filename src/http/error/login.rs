@@ -41,12 +41,17 @@ impl From<&BeginError> for Failure {
     fn from(error: &BeginError) -> Self {
         match error {
             BeginError::NotReady(_) | BeginError::Unreachable => Self::provider_unavailable(),
-            BeginError::Limit(_) => {
-                let failure = Self::unavailable("Too many sign-ins are in progress. Try again later.");
-                failure.retry_after(LIMIT_RETRY).page("error-login-limit").with("seconds", LIMIT_RETRY.as_secs())
-            }
+            BeginError::Limit(_) => Self::login_limit(),
             BeginError::Store(error) => error.into(),
         }
+    }
+}
+
+impl Failure {
+    /// Vestibule has no room for another login.
+    pub(super) fn login_limit() -> Self {
+        let failure = Self::unavailable("Too many sign-ins are in progress. Try again later.");
+        failure.retry_after(LIMIT_RETRY).page("error-login-limit").with("seconds", LIMIT_RETRY.as_secs())
     }
 }
 

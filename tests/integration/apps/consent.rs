@@ -9,7 +9,7 @@ use super::{EDITOR, address, assert_not_cached, authorization_page, decide, fiel
 use crate::support::agent::Agent;
 use crate::support::api::{self, Auth};
 use crate::support::fleet::Fleet;
-use crate::support::pod::PodOptions;
+use crate::support::pod::{Pod, PodOptions};
 use crate::support::steps::{ALICE, BOB, assert_page, at, at_provider, restart_target, session_of, sign_in};
 use crate::support::wait::until;
 
@@ -205,14 +205,14 @@ async fn a_decision_from_another_page_creates_no_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twelve_quick_authorizations_end_no_key_and_later_ones_end_the_oldest() {
-    let fleet = Fleet::builder().standalone().idp().start().await;
+    let fleet = Fleet::builder().pods(3).standalone().idp().start().await;
     let agent = Agent::new();
     sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
     let (mut keys, mut refused) = (Vec::new(), 0);
-    for run in 0..12 {
+    for run in 0..12_u16 {
         // Another port and query each time still belong to one application.
         let redirect = format!("http://localhost:{}/cb?run={run}", 50_000 + run);
-        let answer = answer(&fleet, &agent, &redirect).await;
+        let answer = answer(fleet.pod(usize::from(run % 3)), &agent, &redirect).await;
         match answer.get("access_token") {
             Some(key) => keys.push(key.clone()),
             None => {
@@ -233,8 +233,8 @@ async fn twelve_quick_authorizations_end_no_key_and_later_ones_end_the_oldest() 
 
     let (_, oldest) = key_at_check(fleet.pod(0), &keys[0]).await;
     fleet.change_key(&oldest, |key| key.created -= Duration::from_secs(60)).await;
-    let next = answer(&fleet, &agent, "http://localhost:50012/cb").await["access_token"].clone();
-    let other = answer(&fleet, &agent, "http://localhost:50000/other").await["access_token"].clone();
+    let next = answer(fleet.pod(1), &agent, "http://localhost:50012/cb").await["access_token"].clone();
+    let other = answer(fleet.pod(2), &agent, "http://localhost:50000/other").await["access_token"].clone();
     until("the oldest key to end", PATIENCE, async || (key_at_check(fleet.pod(0), &keys[0]).await.0 == 401).then_some(())).await;
     assert_eq!(statuses().await, [&[401][..], &[200; 9]].concat());
     for key in [next, other] {
@@ -243,8 +243,8 @@ async fn twelve_quick_authorizations_end_no_key_and_later_ones_end_the_oldest() 
 }
 
 /// The fields that the application receives after the user has agreed.
-async fn answer(fleet: &Fleet, agent: &Agent, redirect: &str) -> HashMap<String, String> {
-    let page = agent.get(&fleet.pod(0).public(&for_redirect(redirect))).await;
+async fn answer(pod: &Pod, agent: &Agent, redirect: &str) -> HashMap<String, String> {
+    let page = agent.get(&pod.public(&for_redirect(redirect))).await;
     fields(&decide(agent, &page, "allow").await.location().expect("to the application"))
 }
 

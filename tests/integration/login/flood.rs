@@ -86,7 +86,14 @@ async fn above_90_percent_of_memory_only_logins_are_refused_and_a_full_store_sti
     }
     assert!(fleet.metric("vestibule_logins_limited_total", &["limit=\"store_memory\""]).await >= 3.0);
     assert_signed_in(&pending.get(&callback).await);
-    assert_eq!(sign_in_with_json(fleet.pod(0), ADA, PASSWORD, &[]).await.status(), 200, "other writers go on");
+    // An attempt at a password writes too.
+    let before = redis.node.keys().await;
+    for pod in &fleet.pods {
+        let refused = sign_in_with_json(pod, ADA, PASSWORD, &[]).await;
+        assert_eq!(refused.headers()["retry-after"], "30");
+        refused.assert(503, "temporarily_unavailable");
+    }
+    assert!(redis.node.keys().await.iter().all(|key| before.contains(key)), "nothing is written");
 
     fill_completely(&redis.node).await;
     sign_in_with_json(fleet.pod(0), ADA, PASSWORD, &[]).await.assert(503, "temporarily_unavailable");

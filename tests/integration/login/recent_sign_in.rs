@@ -47,12 +47,12 @@ async fn answer_silently(agent: &Agent, fleet: &Fleet, request: &Url) -> Page {
 async fn sign_in(agent: &Agent, fleet: &Fleet, page: Page) {
     assert!(page.body.contains("<form") || page.location().is_some(), "{}", page.body);
     let callback = at_provider(fleet.idp(), agent, page, ALICE).await;
-    assert_signed_in(&agent.get(&at(fleet.pod(0), &callback)).await);
+    assert_signed_in(&agent.get(&at(fleet.pod(1), &callback)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_the_provider_answers_from_its_session_is_not_recent() {
-    let fleet = Fleet::builder().idp().yaml(SETTINGS).start().await;
+    let fleet = Fleet::builder().pods(3).cluster().idp().yaml(SETTINGS).start().await;
     let (agent, pod) = (Agent::new(), fleet.pod(0));
     let page = agent.get(&login_address(pod, "/")).await;
     sign_in(&agent, &fleet, page).await;
@@ -74,7 +74,7 @@ async fn a_login_that_the_provider_answers_from_its_session_is_not_recent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_was_changed_in_the_browser_leads_to_no_recent_sign_in() {
-    let fleet = Fleet::builder().idp().yaml(SETTINGS).start().await;
+    let fleet = Fleet::builder().pods(3).cluster().idp().yaml(SETTINGS).start().await;
     let (agent, pod) = (Agent::new(), fleet.pod(0));
     let page = agent.get(&login_address(pod, "/")).await;
     sign_in(&agent, &fleet, page).await;
