@@ -35,6 +35,7 @@ pub mod upstream;
 pub mod administration;
 pub mod api_keys;
 pub mod backchannel_logout;
+pub mod frontchannel_logout;
 pub mod local_accounts;
 pub mod login;
 pub mod oidc;

@@ -29,8 +29,8 @@ pub fn read(section: &mut Section<'_>) -> Option<RequestsPerMinute> {
     let backchannel_logouts = section.or_default(
         field(
             "backchannel_logouts",
-            "`/sso/backchannel-logout` and paths below it, in requests per minute. A provider sends one for each session that \
-             it ends.",
+            "`/sso/backchannel-logout`, `/sso/frontchannel-logout` and paths below them, in requests per minute. A provider sends \
+             one for each session that it ends.",
         ),
         &COUNT,
         "6000",

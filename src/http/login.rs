@@ -1,6 +1,7 @@
 //! Sign-in and sign-out: with a provider, a password or an invitation, and sign-out by a provider.
 
 mod backchannel_logout;
+mod frontchannel_logout;
 pub(super) mod json;
 mod logout;
 mod onboarding;
@@ -34,6 +35,8 @@ pub(super) fn routes(app: &mut ServiceConfig, services: &Services) {
     .service(web::resource("/sso/logout").route(get().to(logout::show)).post(logout::submit))
     .service(backchannel_logout::endpoint("/sso/backchannel-logout").into_resource())
     .service(backchannel_logout::endpoint("/sso/backchannel-logout/{provider}").into_resource())
+    .service(frontchannel_logout::endpoint("/sso/frontchannel-logout").into_resource())
+    .service(frontchannel_logout::endpoint("/sso/frontchannel-logout/{provider}").into_resource())
     .service(
         web::resource("/onboarding")
             .wrap(from_fn(rate_limit::limit(services, Activity::Onboarding)))

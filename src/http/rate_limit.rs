@@ -41,8 +41,8 @@ pub(super) fn limit_acceptance(services: &Services, request: &HttpRequest) -> Re
     spend(services, Activity::Onboarding, request).map_err(ApiError::RateLimited)
 }
 
-/// Counts a request with a logout token.
-pub(super) fn limit_logout_token(services: &Services, request: &HttpRequest) -> Result<(), ApiError> {
+/// Counts a logout that an identity provider reports.
+pub(super) fn limit_provider_logout(services: &Services, request: &HttpRequest) -> Result<(), ApiError> {
     spend(services, Activity::BackchannelLogout, request).map_err(ApiError::RateLimited)
 }
 

@@ -69,6 +69,8 @@ pub struct OpenIdConnectSettings {
     /// Parameters of the sign-out at the provider. They replace the usual ones with the same name.
     pub end_session_parameters: Vec<(String, String)>,
     pub logout: RpLogout,
+    /// Accepts logouts through the user's browser, which carry no signature.
+    pub frontchannel_logout: bool,
     /// The time after which keys that could not be fetched again are no longer used.
     pub keys_max_age: Duration,
 }

@@ -99,6 +99,15 @@ impl Users {
         Ok(ended)
     }
 
+    /// Ends the sessions of a `sid` that anyone may send. Writes nothing if no user signed in with it.
+    pub async fn end_known_provider_sessions(&self, provider: SessionProvider<'_>, sid: &str) -> Result<usize, store::Error> {
+        let target = LogoutTarget::Session { sid: sid.to_owned(), subject: None };
+        if retry_while_unavailable(async || self.find_signed_in(provider, &target).await).await?.is_empty() {
+            return Ok(0);
+        }
+        self.end_provider_sessions(provider, &target).await
+    }
+
     /// True if a logout token with this id was recorded.
     pub async fn is_recorded_logout_token(&self, issuer: &str, jti: &str) -> Result<bool, store::Error> {
         Ok(self.records.get_patiently::<LogoutRecord>(&token_key(issuer, jti)).await?.is_some())

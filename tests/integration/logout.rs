@@ -3,7 +3,9 @@
 mod backchannel;
 mod everywhere;
 mod forged;
+mod frontchannel;
 mod provider;
+mod scripted;
 mod store_unavailable;
 
 use crate::support::agent::{Agent, Form, Page};

@@ -31,6 +31,7 @@ struct RawProtocol {
     end_session: Option<Option<Url>>,
     end_session_parameters: Option<Vec<(String, String)>>,
     logout: Option<RpLogout>,
+    frontchannel_logout: Option<bool>,
     keys_max_age: Option<Duration>,
     subject_field: Option<ClaimPath>,
     email_field: Option<ClaimPath>,
@@ -44,7 +45,7 @@ const MANUAL_ENDPOINTS: [&str; 3] = ["authorization_endpoint", "token_endpoint",
 const OAUTH2_ENDPOINTS: [&str; 3] = ["authorization_endpoint", "token_endpoint", "userinfo_endpoint"];
 
 /// Fields that `oauth2` does not have, with the reason.
-const OPEN_ID_CONNECT_ONLY: [(&str, &str); 10] = [
+const OPEN_ID_CONNECT_ONLY: [(&str, &str); 11] = [
     ("issuer", "belongs to OpenID Connect: with `kind: oauth2` the provider's `id` is used instead; remove it"),
     ("jwks_uri", "belongs to OpenID Connect: with `kind: oauth2` there is no id_token to verify; remove it"),
     ("algorithms", "belongs to OpenID Connect: with `kind: oauth2` there is no id_token to verify; remove it"),
@@ -61,6 +62,7 @@ const OPEN_ID_CONNECT_ONLY: [(&str, &str); 10] = [
     ("userinfo", "belongs to OpenID Connect: with `kind: oauth2` the userinfo endpoint identifies the user; remove it"),
     ("claims", "belongs to OpenID Connect: with `kind: oauth2` use `email_field` and `preferred_username_field`"),
     ("logout", "belongs to OpenID Connect: with `kind: oauth2` a sign-out ends only the session of this service; remove it"),
+    ("frontchannel_logout", "belongs to OpenID Connect: with `kind: oauth2` there is no `sid` to identify a session; remove it"),
 ];
 
 /// Fields that OpenID Connect has standard claims for.
@@ -69,6 +71,12 @@ const OAUTH2_ONLY: [(&str, &str); 3] = [
     ("email_field", "is only for `kind: oauth2`: OpenID Connect uses the claim `email`; remove it"),
     ("preferred_username_field", "is only for `kind: oauth2`: OpenID Connect uses the claim `preferred_username`; remove it"),
 ];
+
+const FRONTCHANNEL_LOGOUT: Field = field(
+    "frontchannel_logout",
+    "Ends sessions by requests to `/sso/frontchannel-logout`, which the provider sends through the user's browser without a \
+     signature. For providers without back-channel logout, such as Entra ID.",
+);
 
 const KEYS_MAX_AGE: Field = field(
     "keys_max_age",
@@ -125,6 +133,7 @@ impl RawProtocol {
         let end_session = endpoint("end_session_endpoint", "Overrides the discovery document.");
         let end_session_parameters = section.pairs(END_SESSION_PARAMETERS, end_session_parameter, &PARAMETER);
         let logout = read_logout(section);
+        let frontchannel_logout = section.or_default(FRONTCHANNEL_LOGOUT, &values::BOOLEAN, "false");
         let keys_max_age = section.or_default(KEYS_MAX_AGE, &values::KEYS_MAX_AGE, values::DEFAULT_KEYS_MAX_AGE);
         let [subject_field, email_field, preferred_username_field] = read_fields(section);
         Self {
@@ -139,6 +148,7 @@ impl RawProtocol {
             end_session,
             end_session_parameters,
             logout,
+            frontchannel_logout,
             keys_max_age,
             subject_field,
             email_field,
@@ -166,6 +176,7 @@ impl RawProtocol {
             end_session_endpoint: self.end_session?,
             end_session_parameters: end_session_parameters?,
             logout: self.logout?,
+            frontchannel_logout: self.frontchannel_logout?,
             keys_max_age: self.keys_max_age?,
         })
     }
@@ -192,8 +203,8 @@ fn read_trusted_audiences(section: &mut Section<'_>) -> Option<Vec<String>> {
 }
 
 fn read_userinfo_policy(section: &mut Section<'_>) -> Option<UserInfoPolicy> {
-    let doc = "Claims of the userinfo endpoint: with `optional` they are absent if the provider has no endpoint, or if it answers \
-               401, 403 or 404; with `required` the login then fails; with `off` the endpoint is not requested. Any other \
+    let doc = "Claims of the userinfo endpoint: with `optional` they are absent if the provider has no endpoint or sends no \
+               access token, or if the endpoint answers 401, 403 or 404; with `required` the login then fails; with `off` the endpoint is not requested. Any other \
                failure, and another `sub`, fails the login.";
     section.or_default(field("userinfo", doc), &USERINFO, "optional")
 }

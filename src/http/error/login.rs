@@ -8,6 +8,7 @@ use super::{Failure, other_browser};
 use crate::{
     backchannel_logout::BackchannelLogoutError,
     fetch::ON_DEMAND,
+    frontchannel_logout::FrontchannelLogoutError,
     http::{
         pages::text::{TextValue, text},
         paths::{LoginAuthentication, authenticating_href, login_href},
@@ -149,6 +150,18 @@ impl From<&BackchannelLogoutError> for Failure {
                 Self::unavailable("The provider's keys are not available.").retry_after(LOGOUT_RETRY)
             }
             BackchannelLogoutError::Token(_) => Self::bad_request("The logout token is not valid."),
+        }
+    }
+}
+
+impl From<&FrontchannelLogoutError> for Failure {
+    fn from(error: &FrontchannelLogoutError) -> Self {
+        match error {
+            FrontchannelLogoutError::UnknownProvider => Self::bad_request("There is no such provider."),
+            FrontchannelLogoutError::Disabled => {
+                Self::bad_request("Front-channel logout is not enabled for this provider (frontchannel_logout).")
+            }
+            FrontchannelLogoutError::Store(error) => Self::from(error).retry_after(LOGOUT_RETRY),
         }
     }
 }

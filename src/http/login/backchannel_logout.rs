@@ -33,7 +33,7 @@ async fn receive(request: HttpRequest, provider: Option<Path<String>>, body: Bod
 }
 
 fn read_token(request: &HttpRequest, body: Body, services: &Services) -> Result<String, ApiError> {
-    rate_limit::limit_logout_token(services, request)?;
+    rate_limit::limit_provider_logout(services, request)?;
     let body = body.map_err(|error| api::body_error(&error))?;
     only_token(&body).ok_or_else(|| ApiError::missing(PARAMETER))
 }

@@ -9,76 +9,25 @@ use reqwest::Response;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::scripted::{ScriptedFleet, answer};
 use crate::support::agent::Agent;
 use crate::support::api::{Auth, create_key, key_status};
 use crate::support::faulty_idp::FaultyIdp;
-use crate::support::fleet::{Fleet, FleetBuilder};
+use crate::support::fleet::Fleet;
 use crate::support::idp::IdpOptions;
 use crate::support::pod::{Pod, ProviderSection, random_key};
 use crate::support::proxy::FaultProxy;
 use crate::support::redis::{Options, Standalone};
-use crate::support::steps::{ALICE, BOB, assert_signed_in, at, begin, session_of};
+use crate::support::steps::{ALICE, BOB, session_of};
 use crate::support::wait;
 
 const PATH: &str = "/sso/backchannel-logout";
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Pods whose provider signs any logout token.
-struct ScriptedFleet {
-    fleet: Fleet,
-    idp: FaultyIdp,
-    secret: String,
-}
-
-impl ScriptedFleet {
-    async fn start() -> Self {
-        Self::start_with(|builder| builder.pods(3).cluster()).await
-    }
-
-    async fn start_with<'a>(adjust: impl FnOnce(FleetBuilder<'a>) -> FleetBuilder<'a>) -> Self {
-        let (idp, secret) = (FaultyIdp::start().await, random_key());
-        let provider = ProviderSection::corp(idp.issuer(), secret.clone());
-        Self { fleet: adjust(Fleet::builder().provider(provider)).start().await, idp, secret }
-    }
-
-    /// Opens a session whose id_token has these claims, and returns its token.
-    async fn sign_in(&self, claims: Value) -> String {
-        let (agent, pod) = (Agent::new(), self.fleet.pod(0));
-        let question = begin(&agent, pod, "/").await.location().expect("a redirect to the provider");
-        let callback = agent.get(question.as_str()).await.location().expect("the provider shows no form");
-        let code = callback.query_pairs().find(|(name, _)| name == "code").expect("a code").1.into_owned();
-        let fault = json!({"idToken": {"claims": claims}, "userinfo": {"claims": {"sub": claims["sub"]}}});
-        self.idp.fault(&code, &fault).await;
-        assert_signed_in(&agent.get(&at(pod, &callback)).await);
-        session_of(&agent)
-    }
-
-    async fn token(&self, fault: Value) -> String {
-        self.idp.logout_token(&self.secret, &fault).await
-    }
-
-    /// Sends a valid token with these claims.
-    async fn log_out(&self, pod: usize, claims: Value) -> (u16, String) {
-        let token = self.token(json!({"claims": claims})).await;
-        answer(send(self.fleet.pod(pod), PATH, &token).await).await
-    }
-
-    /// Waits until no pod serves the session, and asserts that this does not take longer than the documented bound.
-    async fn assert_ended_everywhere(&self, session: &str, since: Instant) {
-        for pod in 0..self.fleet.pods.len() {
-            self.fleet.refused(pod, session, since).await.assert_within_bound("a back-channel logout");
-        }
-    }
-
-    async fn warm(&self, session: &str) {
-        for pod in 0..self.fleet.pods.len() {
-            self.fleet.warm(pod, session).await;
-        }
-    }
-
-    async fn is_live(&self, session: &str) -> bool {
-        self.fleet.passing(session).await == self.fleet.pods.len()
-    }
+/// Sends a valid token with these claims.
+async fn log_out(site: &ScriptedFleet, pod: usize, claims: Value) -> (u16, String) {
+    let token = site.token(json!({"claims": claims})).await;
+    answer(send(site.fleet.pod(pod), PATH, &token).await).await
 }
 
 async fn send(pod: &Pod, path: &str, token: &str) -> Response {
@@ -87,19 +36,6 @@ async fn send(pod: &Pod, path: &str, token: &str) -> Response {
 
 async fn post(pod: &Pod, path: &str, form: &[(&str, &str)]) -> Response {
     crate::support::http_client().post(pod.public(path)).form(form).send().await.expect("the pod answers")
-}
-
-/// The status and the error code of an answer, which no cache may store.
-async fn answer(response: Response) -> (u16, String) {
-    assert_eq!(response.headers().get("cache-control").and_then(|value| value.to_str().ok()), Some("no-store"));
-    let status = response.status().as_u16();
-    let text = response.text().await.expect("it comes whole");
-    match status {
-        200 => assert_eq!(text, ""),
-        _ => assert!(serde_json::from_str::<Value>(&text).is_ok_and(|body| body["error_description"].is_string()), "{text}"),
-    }
-    let code = serde_json::from_str::<Value>(&text).map(|body| body["error"].as_str().unwrap_or_default().to_owned());
-    (status, code.unwrap_or_default())
 }
 
 /// Registers the back-channel logout of the pods behind nginx at the provider.
@@ -166,11 +102,11 @@ async fn a_token_is_accepted_once_and_a_new_one_for_an_ended_session_again() {
     for pod in &site.fleet.pods {
         assert_eq!(answer(send(pod, PATH, &token).await).await, (400, "invalid_request".to_owned()), "a replay");
     }
-    assert_eq!(site.log_out(2, json!({"sid": "s1"})).await.0, 200, "the session has ended");
-    assert_eq!(site.log_out(2, json!({"sid": "unknown"})).await.0, 200);
-    assert_eq!(site.log_out(2, json!({"sub": "unknown"})).await.0, 200);
+    assert_eq!(log_out(&site, 2, json!({"sid": "s1"})).await.0, 200, "the session has ended");
+    assert_eq!(log_out(&site, 2, json!({"sid": "unknown"})).await.0, 200);
+    assert_eq!(log_out(&site, 2, json!({"sub": "unknown"})).await.0, 200);
     let since = Instant::now();
-    assert_eq!(site.log_out(0, json!({"sub": "ada"})).await.0, 200);
+    assert_eq!(log_out(&site, 0, json!({"sub": "ada"})).await.0, 200);
     site.assert_ended_everywhere(&other, since).await;
 }
 

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{PATH, ScriptedFleet, answer, post, send};
+use super::{PATH, log_out, post, send};
+use crate::logout::scripted::{ScriptedFleet, answer};
 use crate::support::http_client;
 
 /// Faults of a logout token. The first ones are the negative plan of the certification of relying parties.
@@ -49,7 +50,7 @@ async fn a_faulty_token_is_refused_by_every_pod_and_ends_no_session() {
     let refused = site.fleet.metric("vestibule_backchannel_logouts_total", &["outcome=\"refused\""]).await;
     assert_eq!(refused, faults().len() as f64);
     // None of the refusals is a reason to refuse the next token.
-    assert_eq!(site.log_out(0, json!({"sub": "ada", "sid": "s1"})).await.0, 200);
+    assert_eq!(log_out(&site, 0, json!({"sub": "ada", "sid": "s1"})).await.0, 200);
     assert_eq!(site.fleet.status(0, &session).await, 401);
     let logged = site.fleet.pods.iter().map(|pod| pod.log()).collect::<String>();
     assert!(logged.contains("backchannel logout refused") && !logged.contains("eyJ"), "no token is logged");
