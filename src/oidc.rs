@@ -40,7 +40,7 @@ pub use id_token::IdTokenError;
 pub use logout_token::{LogoutToken, LogoutTokenError};
 pub use openid_connect::ProviderNotReadyError;
 pub use provider::Provider;
-pub use proxy::{HttpProxy, ProxyException};
+pub use proxy::{HttpProxy, ProxyException, ProxyServer};
 pub use refresh::{RefreshError, RefreshedIdentity};
 pub use settings::{
     AuthMethod, LoginFlowSettings, ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, ProviderSettings,

@@ -5,23 +5,23 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use url::{Host, Url};
 
-use crate::oidc::{HttpProxy, ProxyException};
+use super::secrets::SecretFields;
+use crate::oidc::{HttpProxy, ProxyException, ProxyServer};
 use crate::origin;
 use crate::yaml::decode::{Field, Kind, Section, field};
 use crate::yaml::shown;
 
 /// The fields of one section. A field that is not set has the value of the top level.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ProxyFields {
-    url: Option<Url>,
+    server: Option<ProxyServer>,
     exceptions: Option<Vec<ProxyException>>,
 }
 
 const TOP_LEVEL: [Field; 2] = [
     field(
         "http_proxy",
-        "HTTP proxy for requests to identity providers and token issuers, such as `http://proxy.example.com:3128`, without \
-         credentials. Redis and the Kubernetes API server are never contacted through it, and loopback hosts only if the proxy \
+        "HTTP proxy for requests to identity providers and token issuers, such as `http://proxy.example.com:3128`. Redis and the Kubernetes API server are never contacted through it, and loopback hosts only if the proxy \
          is on a loopback host too. Proxy variables of the environment are not read.",
     )
     .unset("none"),
@@ -47,19 +47,48 @@ pub fn read_section(section: &mut Section<'_>) -> Option<ProxyFields> {
     read(section, PER_SECTION)
 }
 
+/// The credentials of a proxy. They are read beside its URL, because they are for no other proxy.
+const CREDENTIALS: SecretFields = SecretFields {
+    inline: field(
+        "http_proxy_credentials",
+        "Inline user name and password for `http_proxy`. Prefer `http_proxy_credentials_file`.",
+    ),
+    file: field(
+        "http_proxy_credentials_file",
+        "File with `user:password` for the `http_proxy` beside it, which receives them as Basic authentication. Read again when it \
+         changes.",
+    ),
+    check: check_credentials,
+};
+
 fn read(section: &mut Section<'_>, [proxy, exceptions]: [Field; 2]) -> Option<ProxyFields> {
-    let url = section.optional(proxy, &PROXY);
+    let server = read_server(section, proxy);
     let listed = section.list(exceptions, &EXCEPTION, &[]);
     let is_listed = section.is_given("no_proxy");
-    Some(ProxyFields { url: url?, exceptions: listed.map(|listed| is_listed.then_some(listed))? })
+    Some(ProxyFields { server: server?, exceptions: listed.map(|listed| is_listed.then_some(listed))? })
+}
+
+fn read_server(section: &mut Section<'_>, proxy: Field) -> Option<Option<ProxyServer>> {
+    let url = section.optional(proxy, &PROXY);
+    let credentials = section.secret(&CREDENTIALS);
+    match (url?, credentials?) {
+        (Some(url), credentials) => Some(Some(ProxyServer { url, credentials })),
+        (None, None) => Some(None),
+        (None, Some(_)) => {
+            let fields = [CREDENTIALS.inline.name, CREDENTIALS.file.name];
+            let given = fields.into_iter().find(|name| section.is_given(name)).unwrap_or(CREDENTIALS.file.name);
+            section.complain(given, "needs `http_proxy` beside it, so that no other proxy receives the credentials");
+            None
+        }
+    }
 }
 
 impl ProxyFields {
     /// Returns the proxy of a section whose unset fields have the values of the top level.
     pub fn proxy(self, top_level: &Self) -> Option<HttpProxy> {
-        let url = self.url.or_else(|| top_level.url.clone())?;
+        let server = self.server.or_else(|| top_level.server.clone())?;
         let exceptions = self.exceptions.as_ref().or(top_level.exceptions.as_ref());
-        HttpProxy::new(url, exceptions.map_or(&[], Vec::as_slice))
+        HttpProxy::new(server, exceptions.map_or(&[], Vec::as_slice))
     }
 }
 
@@ -70,12 +99,21 @@ const EXCEPTION: Kind<ProxyException> = Kind { name: "host", parse: parse_except
 fn parse_proxy(text: &str) -> Result<Url, String> {
     let url = origin::web_url(text).ok_or("must be an http:// or https:// URL such as http://proxy.example.com:3128")?;
     if origin::has_credentials(&url, text) {
-        return Err("must not contain a user name or password, which are not supported".to_owned());
+        return Err("must not contain a user name or password; use `http_proxy_credentials_file`".to_owned());
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         return Err("must not have a path, query or fragment".to_owned());
     }
     Ok(url)
+}
+
+/// The user name of Basic authentication contains no colon (RFC 7617, section 2).
+fn check_credentials(text: &str) -> Result<(), String> {
+    let has_user = text.split_once(':').is_some_and(|(user, _)| !user.is_empty());
+    if !has_user || text.chars().any(char::is_control) {
+        return Err("must be one line with a user name, a colon and the password".to_owned());
+    }
+    Ok(())
 }
 
 fn parse_exception(text: &str) -> Result<ProxyException, String> {
@@ -120,7 +158,38 @@ pub fn ignored_variables(variables: &[(String, String)]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::ConfiguredSecret;
     use rstest::rstest;
+    use secrecy::SecretString;
+
+    fn server(url: &str, credentials: Option<&str>) -> ProxyServer {
+        let credentials = credentials.map(|text| ConfiguredSecret::Inline(SecretString::from(text)));
+        ProxyServer { url: parse_proxy(url).unwrap(), credentials }
+    }
+
+    #[rstest]
+    #[case("alice:hunter2", true)]
+    #[case("alice:", true)]
+    #[case("CORP\\alice:hunter2:b", true)]
+    #[case("hunter2", false)]
+    #[case(":hunter2", false)]
+    #[case("alice:hunter2\nbob:hunter2", false)]
+    fn credentials_are_a_user_name_and_a_password(#[case] text: &str, #[case] valid: bool) {
+        let checked = check_credentials(text);
+        assert_eq!(checked.is_ok(), valid);
+        assert!(!checked.err().unwrap_or_default().contains("hunter2"));
+    }
+
+    #[test]
+    fn the_credentials_of_a_proxy_are_for_no_other_proxy_and_not_shown() {
+        let fields = |proxy: Option<ProxyServer>| ProxyFields { server: proxy, exceptions: None };
+        let top_level = fields(Some(server("http://outer.example.com:1", Some("alice:hunter2"))));
+        let shown = |proxy: Option<ProxyServer>| format!("{:?}", fields(proxy).proxy(&top_level).unwrap());
+        assert!(shown(None).contains("credentials: Some(Inline([redacted]))"), "{}", shown(None));
+        assert!(shown(Some(server("http://inner.example.com:2", None))).contains("credentials: None"));
+        let proxy = fields(None).proxy(&top_level).unwrap();
+        assert!(!format!("{proxy} {proxy:?} {top_level:?}").contains("hunter2"));
+    }
 
     #[rstest]
     #[case("http://proxy.example.com:3128", "http://proxy.example.com:3128")]
@@ -128,7 +197,7 @@ mod tests {
     #[case("https://proxy.example.com", "https://proxy.example.com")]
     #[case("http://[2001:db8::1]:8080", "http://[2001:db8::1]:8080")]
     fn a_proxy_is_an_origin(#[case] text: &str, #[case] expected: &str) {
-        let proxy = HttpProxy::new(parse_proxy(text).unwrap(), &[]).unwrap();
+        let proxy = HttpProxy::new(server(text, None), &[]).unwrap();
         assert_eq!(proxy.to_string(), expected);
     }
 
@@ -181,20 +250,21 @@ mod tests {
 
     #[test]
     fn a_section_overrides_each_field_of_the_top_level() {
+        let shown = |proxy: Option<HttpProxy>| proxy.map(|proxy| format!("{proxy:?}"));
         let fields = |url: Option<&str>, exceptions: Option<&[&str]>| ProxyFields {
-            url: url.map(|url| parse_proxy(url).unwrap()),
+            server: url.map(|url| server(url, None)),
             exceptions: exceptions.map(|listed| listed.iter().map(|text| parse_exception(text).unwrap()).collect()),
         };
-        let of = |url: &str, exceptions: &[&str]| fields(Some(url), Some(exceptions)).proxy(&ProxyFields::default());
+        let of = |url: &str, exceptions: &[&str]| shown(fields(Some(url), Some(exceptions)).proxy(&ProxyFields::default()));
         let (outer, inner) = ("http://outer.example.com:1", "http://inner.example.com:2");
         let top_level = fields(Some(outer), Some(&["a.example.com"]));
-        assert_eq!(fields(None, None).proxy(&top_level), of(outer, &["a.example.com"]));
-        assert_eq!(fields(Some(inner), None).proxy(&top_level), of(inner, &["a.example.com"]));
-        assert_eq!(fields(None, Some(&["b.example.com"])).proxy(&top_level), of(outer, &["b.example.com"]));
-        assert_eq!(fields(None, Some(&[])).proxy(&top_level), of(outer, &[]));
-        assert_eq!(fields(None, Some(&["b.example.com", "*"])).proxy(&top_level), None);
-        assert_eq!(fields(Some(inner), None).proxy(&ProxyFields::default()), of(inner, &[]));
-        assert_eq!(fields(None, Some(&["b.example.com"])).proxy(&ProxyFields::default()), None);
+        assert_eq!(shown(fields(None, None).proxy(&top_level)), of(outer, &["a.example.com"]));
+        assert_eq!(shown(fields(Some(inner), None).proxy(&top_level)), of(inner, &["a.example.com"]));
+        assert_eq!(shown(fields(None, Some(&["b.example.com"])).proxy(&top_level)), of(outer, &["b.example.com"]));
+        assert_eq!(shown(fields(None, Some(&[])).proxy(&top_level)), of(outer, &[]));
+        assert!(fields(None, Some(&["b.example.com", "*"])).proxy(&top_level).is_none());
+        assert_eq!(shown(fields(Some(inner), None).proxy(&ProxyFields::default())), of(inner, &[]));
+        assert!(fields(None, Some(&["b.example.com"])).proxy(&ProxyFields::default()).is_none());
     }
 
     #[test]

@@ -73,7 +73,7 @@ struct RawTokenIssuer {
     additional_issuers: Option<Vec<String>>,
 }
 
-const OPEN_ID_CONNECT_ONLY: [(&str, &str); 11] = [
+const OPEN_ID_CONNECT_ONLY: [(&str, &str); 13] = [
     ("issuer", "is only for `kind: oidc`: the API server defines the issuer; remove it"),
     ("provider", "is only for `kind: oidc`: the API server is not an identity provider; remove it"),
     ("user_claim", "is only for `kind: oidc`: a ServiceAccount is never a user; remove it"),
@@ -81,6 +81,8 @@ const OPEN_ID_CONNECT_ONLY: [(&str, &str); 11] = [
     ("jwks_uri", "is only for `kind: oidc`: the API server defines the keys; remove it"),
     ("ca_file", "is only for `kind: oidc`: the pod's ServiceAccount or the kubeconfig defines the CA certificates; remove it"),
     ("http_proxy", "is only for `kind: oidc`: the API server is contacted directly; remove it"),
+    ("http_proxy_credentials", "is only for `kind: oidc`: the API server is contacted directly; remove it"),
+    ("http_proxy_credentials_file", "is only for `kind: oidc`: the API server is contacted directly; remove it"),
     ("no_proxy", "is only for `kind: oidc`: the API server is contacted directly; remove it"),
     ("workload", "is only for `kind: oidc`: a ServiceAccount is always a workload; remove it"),
     ("audience_claim", "is only for `kind: oidc`: the tokens of ServiceAccounts have `aud`; remove it"),
@@ -94,11 +96,13 @@ const KUBERNETES_ONLY: [(&str, &str); 3] = [
 ];
 
 /// Fields that `provider` defines.
-const DEFINED_BY_PROVIDER: [(&str, &str); 5] = [
+const DEFINED_BY_PROVIDER: [(&str, &str); 7] = [
     ("issuer", "can't be combined with `provider`, which defines the issuer; remove one of them"),
     ("jwks_uri", "can't be combined with `provider`, which defines the keys; remove one of them"),
     ("ca_file", "can't be combined with `provider`, which defines the CA certificates; remove one of them"),
     ("http_proxy", "can't be combined with `provider`, which defines the proxy; set it there"),
+    ("http_proxy_credentials", "can't be combined with `provider`, which defines the proxy; set it there"),
+    ("http_proxy_credentials_file", "can't be combined with `provider`, which defines the proxy; set it there"),
     ("no_proxy", "can't be combined with `provider`, which defines the proxy; set it there"),
 ];
 

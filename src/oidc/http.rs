@@ -1,11 +1,13 @@
 //! The HTTP client for identity providers: no redirects, only the configured proxy, timeouts, and a size limit for responses.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use openidconnect::{
     HttpRequest, HttpResponse,
-    http::{Request, request::Builder},
+    http::{HeaderMap, HeaderValue, Request, header::ACCEPT_ENCODING, request::Builder},
 };
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::proxy::HttpProxy;
@@ -17,9 +19,19 @@ const LARGEST_RESPONSE: usize = 1 << 20;
 
 #[derive(Clone)]
 pub(super) struct HttpClient {
+    settings: Arc<ClientSettings>,
+    connected: Arc<ArcSwap<ConnectedClient>>,
+}
+
+struct ClientSettings {
+    certificates: Vec<reqwest::Certificate>,
+    proxy: Option<HttpProxy>,
+}
+
+/// The library's client, and the credentials for the proxy that it was built with.
+struct ConnectedClient {
     client: reqwest::Client,
-    /// The proxy for error messages.
-    proxy: Option<String>,
+    credentials: Option<SecretString>,
 }
 
 /// The reason why a request has no usable response. It contains nothing of the request but the host.
@@ -50,21 +62,29 @@ impl HttpClientError {
 
 impl HttpClient {
     pub(super) fn new(ca_file: Option<&Path>, proxy: Option<&HttpProxy>) -> Result<Self, HttpClientError> {
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = ca_file {
-            builder = builder.tls_certs_merge(certificates(path)?);
+        let certificates = ca_file.map(certificates).transpose()?.unwrap_or_default();
+        let settings = ClientSettings { certificates, proxy: proxy.cloned() };
+        let connected = settings.connect(settings.credentials())?;
+        Ok(Self { settings: Arc::new(settings), connected: Arc::new(ArcSwap::from_pointee(connected)) })
+    }
+
+    /// Returns the client, which is built again if the credentials for the proxy have changed. If their file cannot be read, the
+    /// last ones stay in use.
+    fn client(&self) -> reqwest::Client {
+        let connected = self.connected.load();
+        let credentials = self.settings.credentials();
+        if credentials.is_none() || is_same(credentials.as_ref(), connected.credentials.as_ref()) {
+            return connected.client.clone();
         }
-        let failed = |error: reqwest::Error| HttpClientError::Client(causes(&error));
-        if let Some(proxy) = proxy {
-            builder = builder.proxy(proxy.rule().map_err(failed)?);
+        match self.settings.connect(credentials) {
+            Ok(changed) => {
+                let client = changed.client.clone();
+                self.connected.store(Arc::new(changed));
+                client
+            }
+            // The settings have not changed since the last client was built.
+            Err(_) => connected.client.clone(),
         }
-        let client = builder.build().map_err(failed)?;
-        Ok(Self { client, proxy: proxy.map(HttpProxy::to_string) })
     }
 
     /// Fetches a JSON document.
@@ -80,6 +100,16 @@ impl HttpClient {
     /// Fetches a JSON document with a bearer token (RFC 6750, section 2.1).
     pub(super) async fn get_with_token(&self, url: &Url, token: &str) -> Result<HttpResponse, HttpClientError> {
         self.get_json(url, Request::get(url.as_str()).header("authorization", format!("Bearer {token}"))).await
+    }
+
+    /// Sends a request whose answer only shows that there is a server and not a gateway without one.
+    pub(super) async fn probe(&self, url: &Url) -> Result<(), HttpClientError> {
+        let request = Request::get(url.as_str()).body(Vec::new());
+        let response = self.call(request.map_err(|error| HttpClientError::Client(error.to_string()))?).await?;
+        match response.status().as_u16() {
+            status @ 502..=504 => Err(HttpClientError::Status { host: host(url), status }),
+            _ => Ok(()),
+        }
     }
 
     async fn get_json(&self, url: &Url, request: Builder) -> Result<HttpResponse, HttpClientError> {
@@ -99,7 +129,7 @@ impl HttpClient {
             return Err(HttpClientError::Plain(host(&url)));
         }
         let unreachable = |error: reqwest::Error| self.unreachable(host(&url), causes(&error.without_url()));
-        let mut response = self.client.execute(request).await.map_err(unreachable)?;
+        let mut response = self.client().execute(request).await.map_err(unreachable)?;
         let mut bounded = openidconnect::http::Response::new(Vec::new());
         *bounded.status_mut() = response.status();
         *bounded.headers_mut() = response.headers().clone();
@@ -113,11 +143,38 @@ impl HttpClient {
     }
 
     fn unreachable(&self, host: String, cause: String) -> HttpClientError {
-        match self.proxy.clone() {
-            Some(proxy) => HttpClientError::UnreachableWithProxy { host, proxy, cause },
+        match &self.settings.proxy {
+            Some(proxy) => HttpClientError::UnreachableWithProxy { host, proxy: proxy.to_string(), cause },
             None => HttpClientError::Unreachable { host, cause },
         }
     }
+}
+
+impl ClientSettings {
+    fn credentials(&self) -> Option<SecretString> {
+        self.proxy.as_ref()?.credentials()
+    }
+
+    fn connect(&self, credentials: Option<SecretString>) -> Result<ConnectedClient, HttpClientError> {
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            // Without the header, a server may compress its answer (RFC 9110, section 12.5.3).
+            .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")))
+            .tls_certs_merge(self.certificates.clone());
+        let failed = |error: reqwest::Error| HttpClientError::Client(causes(&error));
+        if let Some(proxy) = &self.proxy {
+            builder = builder.proxy(proxy.rule(credentials.as_ref()).map_err(failed)?);
+        }
+        Ok(ConnectedClient { client: builder.build().map_err(failed)?, credentials })
+    }
+}
+
+fn is_same(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
+    one.map(ExposeSecret::expose_secret) == other.map(ExposeSecret::expose_secret)
 }
 
 fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, HttpClientError> {

@@ -132,10 +132,11 @@ Values that the binary would reject at its start are rejected here first.
 {{- range $index, $provider := .Values.config.providers | default list -}}
 {{- $at := printf "config.providers[%d]" $index -}}
 {{- if has $provider.id $ids }}{{ $mistakes = append $mistakes (printf "%s.id: %s is also the id of another provider; ids must be unique" $at $provider.id) }}{{ end -}}
+{{- if and (hasKey $provider "http_proxy_credentials_file") (not (hasKey $provider "http_proxy")) }}{{ $mistakes = append $mistakes (printf "%s.http_proxy_credentials_file: needs http_proxy beside it" $at) }}{{ end -}}
 {{- $ids = append $ids $provider.id -}}
 {{- if eq ($provider.kind | default "oidc") "oauth2" -}}
 {{- range $name := list "authorization_endpoint" "token_endpoint" "userinfo_endpoint" }}{{ if not (hasKey $provider $name) }}{{ $mistakes = append $mistakes (printf "%s.%s: is required with kind: oauth2, which has no discovery" $at $name) }}{{ end }}{{ end -}}
-{{- range $name := list "issuer" "jwks_uri" "algorithms" "end_session_endpoint" "end_session_parameters" "logout" "keys_max_age" }}{{ if hasKey $provider $name }}{{ $mistakes = append $mistakes (printf "%s.%s: has no effect with kind: oauth2; remove it" $at $name) }}{{ end }}{{ end -}}
+{{- range $name := list "issuer" "jwks_uri" "algorithms" "end_session_endpoint" "end_session_parameters" "logout" "frontchannel_logout" "keys_max_age" }}{{ if hasKey $provider $name }}{{ $mistakes = append $mistakes (printf "%s.%s: has no effect with kind: oauth2; remove it" $at $name) }}{{ end }}{{ end -}}
 {{- else -}}
 {{- if not $provider.issuer }}{{ $mistakes = append $mistakes (printf "%s.issuer: is required" $at) }}{{ end -}}
 {{- $given := list }}{{ range $name := list "authorization_endpoint" "token_endpoint" "jwks_uri" }}{{ if hasKey $provider $name }}{{ $given = append $given $name }}{{ end }}{{ end -}}
@@ -193,6 +194,7 @@ Values that the binary would reject at its start are rejected here first.
 {{- $seen := list }}{{ $names := list }}{{ $clusters := 0 -}}
 {{- range $index, $issuer := .Values.config.token_issuers | default list -}}
 {{- $at := printf "config.token_issuers[%d]" $index -}}
+{{- if and (hasKey $issuer "http_proxy_credentials_file") (not (hasKey $issuer "http_proxy")) }}{{ $mistakes = append $mistakes (printf "%s.http_proxy_credentials_file: needs http_proxy beside it" $at) }}{{ end -}}
 {{- if has $issuer.id $seen }}{{ $mistakes = append $mistakes (printf "%s.id: %s is also the id of another token issuer; ids must be unique" $at $issuer.id) }}{{ end -}}
 {{- if has $issuer.id $ids }}{{ $mistakes = append $mistakes (printf "%s.id: %s is also the id of a provider; ids must be unique, because rules refer to them" $at $issuer.id) }}{{ end -}}
 {{- with $issuer.keys_max_age }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit 7200000) (gt $limit 2592000000) }}{{ $mistakes = append $mistakes (printf "%s.keys_max_age: must be from 2h to 30d" $at) }}{{ end }}{{ end -}}
@@ -202,7 +204,7 @@ Values that the binary would reject at its start are rejected here first.
 {{- if eq ($issuer.kind | default "oidc") "kubernetes" -}}
 {{- $clusters = add1 $clusters -}}
 {{- if gt (int $clusters) 1 }}{{ $mistakes = append $mistakes (printf "%s.kind: only one token issuer may have kind: kubernetes, because there is one API server" $at) }}{{ end -}}
-{{- range $name := list "issuer" "provider" "jwks_uri" "ca_file" "user_claim" "unregistered" "workload" "audience_claim" "access_token_claim" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: requires kind: oidc" $at $name) }}{{ end }}{{ end -}}
+{{- range $name := list "issuer" "provider" "jwks_uri" "ca_file" "http_proxy" "http_proxy_credentials_file" "no_proxy" "user_claim" "unregistered" "workload" "audience_claim" "access_token_claim" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: requires kind: oidc" $at $name) }}{{ end }}{{ end -}}
 {{- range $issuer.additional_issuers }}{{ if has . ($issuer.audiences | default list) }}{{ $mistakes = append $mistakes (printf "%s.additional_issuers: %s is also one of the audiences; remove it there" $at .) }}{{ end }}{{ if has . $names }}{{ $mistakes = append $mistakes (printf "%s.additional_issuers: %s is also the issuer of another token issuer; remove one of them" $at .) }}{{ end }}{{ $names = append $names . }}{{ end -}}
 {{- with $issuer.review_cache }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit 1000) (gt $limit 3600000) }}{{ $mistakes = append $mistakes (printf "%s.review_cache: must be from 1s to 1h" $at) }}{{ end }}{{ end -}}
 {{- if and (hasKey $issuer "review_cache") (not $issuer.review) }}{{ $mistakes = append $mistakes (printf "%s.review_cache: has no effect without review: true" $at) }}{{ end -}}
@@ -213,7 +215,7 @@ Values that the binary would reject at its start are rejected here first.
 {{- if not $issuer.provider }}{{ range $name := list "user_claim" "unregistered" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: requires provider" $at $name) }}{{ end }}{{ end }}{{ end -}}
 {{- if $issuer.provider -}}
 {{- if and (hasKey $issuer "workload") (ne ($issuer.unregistered | default "refuse") "allow") }}{{ $mistakes = append $mistakes (printf "%s.workload: requires unregistered: allow" $at) }}{{ end -}}
-{{- range $name := list "issuer" "jwks_uri" "ca_file" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: cannot be combined with provider; remove one of them" $at $name) }}{{ end }}{{ end -}}
+{{- range $name := list "issuer" "jwks_uri" "ca_file" "http_proxy" "http_proxy_credentials_file" "no_proxy" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: cannot be combined with provider; remove one of them" $at $name) }}{{ end }}{{ end -}}
 {{- if not (has $issuer.provider $ids) }}{{ $mistakes = append $mistakes (printf "%s.provider: %s is not the id of a configured provider" $at $issuer.provider) }}{{ end -}}
 {{- $name := printf "provider %s" $issuer.provider -}}
 {{- range $providers }}{{ if eq .id $issuer.provider }}{{ if eq (.kind | default "oidc") "oauth2" }}{{ $mistakes = append $mistakes (printf "%s.provider: must not be a provider of kind: oauth2, whose tokens cannot be verified" $at) }}{{ else }}{{ $name = .issuer }}{{ end }}{{ end }}{{ end -}}
@@ -342,8 +344,9 @@ values. A key ring must not be lost. */}}
 {{- $mistakes := list -}}
 {{- $named := list -}}
 {{- range $name, $value := pick (.Values.config.store | default dict) "password_file" "sentinel_password_file" "ca_file" "cert_file" "key_file" }}{{ $named = append $named (list (printf "config.store.%s" $name) $value) }}{{ end -}}
-{{- range $index, $provider := .Values.config.providers | default list }}{{ range $name, $value := pick $provider "client_secret_file" "ca_file" }}{{ $named = append $named (list (printf "config.providers[%d].%s" $index $name) $value) }}{{ end }}{{ with ($provider.directory | default dict).service_account_file }}{{ $named = append $named (list (printf "config.providers[%d].directory.service_account_file" $index) .) }}{{ end }}{{ end -}}
-{{- range $index, $issuer := .Values.config.token_issuers | default list }}{{ with $issuer.ca_file }}{{ $named = append $named (list (printf "config.token_issuers[%d].ca_file" $index) .) }}{{ end }}{{ end -}}
+{{- range $index, $provider := .Values.config.providers | default list }}{{ range $name, $value := pick $provider "client_secret_file" "ca_file" "http_proxy_credentials_file" }}{{ $named = append $named (list (printf "config.providers[%d].%s" $index $name) $value) }}{{ end }}{{ with ($provider.directory | default dict).service_account_file }}{{ $named = append $named (list (printf "config.providers[%d].directory.service_account_file" $index) .) }}{{ end }}{{ end -}}
+{{- range $index, $issuer := .Values.config.token_issuers | default list }}{{ range $name, $value := pick $issuer "ca_file" "http_proxy_credentials_file" }}{{ $named = append $named (list (printf "config.token_issuers[%d].%s" $index $name) $value) }}{{ end }}{{ end -}}
+{{- with .Values.config.http_proxy_credentials_file }}{{ $named = append $named (list "config.http_proxy_credentials_file" .) }}{{ end -}}
 {{- with (.Values.config.check | default dict).secret_file }}{{ $named = append $named (list "config.check.secret_file" .) }}{{ end -}}
 {{- $upstream := .Values.config.upstream_credential | default dict -}}
 {{- range $index, $one := $upstream.static | default list }}{{ range $name, $value := pick $one "authorization_file" "value_file" }}{{ $named = append $named (list (printf "config.upstream_credential.static[%d].%s" $index $name) $value) }}{{ end }}{{ end -}}

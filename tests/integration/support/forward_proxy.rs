@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -23,6 +24,8 @@ struct Destinations {
     /// The loopback ports of names that nothing else resolves.
     names: HashMap<String, u16>,
     targets: Mutex<Vec<String>>,
+    /// The value of `Proxy-Authorization` that the proxy requires, if it requires one.
+    required: Mutex<Option<String>>,
 }
 
 impl ForwardProxy {
@@ -31,13 +34,19 @@ impl ForwardProxy {
         let port = ports::free();
         let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("the port is reserved for this proxy");
         let names = names.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect();
-        let destinations = Arc::new(Destinations { names, targets: Mutex::default() });
+        let destinations = Arc::new(Destinations { names, targets: Mutex::default(), required: Mutex::default() });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&destinations)));
         Self { port, destinations, accepting }
     }
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Refuses requests without this user name and password (`user:password`) from now on.
+    pub fn require(&self, credentials: &str) {
+        let value = format!("Basic {}", STANDARD.encode(credentials));
+        *self.destinations.required.lock().expect("no holder of this lock panics") = Some(value);
     }
 
     pub fn url(&self) -> String {
@@ -69,6 +78,11 @@ impl Destinations {
         let (line, rest) = head.split_once("\r\n")?;
         let mut words = line.split(' ');
         let (method, target) = (words.next()?, words.next()?);
+        if !self.is_authenticated(rest) {
+            let refusal = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            client.write_all(refusal.as_bytes()).await.ok()?;
+            return None;
+        }
         self.lock().push(target.to_owned());
         let mut server = if method == "CONNECT" {
             let server = self.connect(target).await?;
@@ -84,6 +98,15 @@ impl Destinations {
         };
         copy_bidirectional(&mut client, &mut server).await.ok()?;
         Some(())
+    }
+
+    fn is_authenticated(&self, headers: &str) -> bool {
+        let sent = headers
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .find(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization"));
+        let required = self.required.lock().expect("no holder of this lock panics");
+        required.as_deref().is_none_or(|required| sent.is_some_and(|(_, value)| value == required))
     }
 
     async fn connect(&self, authority: &str) -> Option<TcpStream> {

@@ -1,5 +1,7 @@
 //! The HTTP proxy between a pod and its provider and token issuer, and the hosts that are contacted without it.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::{Value, json};
 
 use super::{CLI, PATIENCE, ask_for_tokens, check_token, text};
@@ -8,6 +10,7 @@ use crate::support::faulty_idp::FaultyIdp;
 use crate::support::forward_proxy::ForwardProxy;
 use crate::support::pod::{Pod, PodOptions, ProviderSection, random_key};
 use crate::support::ports;
+use crate::support::scratch::Scratch;
 use crate::support::steps::{assert_signed_in, at, begin};
 use crate::support::tls_terminator::TlsTerminator;
 use crate::support::wait::until;
@@ -89,24 +92,84 @@ async fn names_that_only_the_proxy_resolves_are_reached_through_tunnels() {
     let idp = FaultyIdp::start().await;
     let tls = TlsTerminator::start("DNS:idp.internal,DNS:issuer.internal", port_of(&idp)).await;
     let proxy = ForwardProxy::start(&[("idp.internal", tls.port()), ("issuer.internal", tls.port())]).await;
+    assert_reached_through_tunnels(&idp, &tls.ca_file(), &proxy.url(), &proxy).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_with_tls_needs_a_certificate_that_is_trusted_for_the_provider() {
+    let idp = FaultyIdp::start().await;
+    let tls = TlsTerminator::start("DNS:idp.internal,DNS:issuer.internal", port_of(&idp)).await;
+    let proxy = ForwardProxy::start(&[("idp.internal", tls.port()), ("issuer.internal", tls.port())]).await;
+    let tls_of_proxy = TlsTerminator::start("DNS:localhost", proxy.port()).await;
+    let (url, scratch) = (format!("https://localhost:{}", tls_of_proxy.port()), Scratch::new("proxy-ca"));
+    let read = |path: PathBuf| std::fs::read_to_string(path).expect("the terminator has written it");
+    let both = scratch.write("ca.pem", &[read(tls.ca_file()), read(tls_of_proxy.ca_file())].concat());
+    assert_reached_through_tunnels(&idp, &both, &url, &proxy).await;
+
+    let known = proxy.targets().len();
+    let pod = Pod::start(behind_proxy(&tls.ca_file(), &url)).await;
+    let words = format!("idp.internal does not answer (http_proxy: {url}): ");
+    until("the proxy in the log", PATIENCE, async || pod.log().contains(&words).then_some(())).await;
+    assert!(pod.log().contains("invalid peer certificate"), "{}", pod.log());
+    assert_eq!(proxy.targets().len(), known, "the proxy is not trusted");
+}
+
+/// The options of a pod that reaches its provider and its token issuer only through the proxy.
+fn behind_proxy(ca_file: &Path, proxy: &str) -> PodOptions {
+    let further = vec![format!("ca_file: {}", ca_file.display())];
+    let mut options = PodOptions::new();
+    options.providers.push(ProviderSection { further, ..ProviderSection::corp(PROVIDER, random_key()) });
+    let issuer = tools(ISSUER, json!({"jwks_uri": format!("{ISSUER}/jwks"), "ca_file": ca_file}));
+    options.further = format!("http_proxy: \"{proxy}\"\ntoken_issuers: [{issuer}]\n");
+    options
+}
+
+/// Asserts that a login and a token work, and that all requests come through tunnels of the proxy, which has this URL.
+async fn assert_reached_through_tunnels(idp: &FaultyIdp, ca_file: &Path, url: &str, proxy: &ForwardProxy) {
     let discovery = json!({
         "issuer": PROVIDER, "authorization_endpoint": format!("{}/authorize", idp.issuer()),
         "token_endpoint": format!("{PROVIDER}/token"), "jwks_uri": format!("{PROVIDER}/jwks"),
     });
     idp.spoil("/.well-known/openid-configuration", &json!({"body": discovery.to_string()})).await;
-    let ca_file = tls.ca_file();
-    let further = vec![format!("ca_file: {}", ca_file.display())];
-    let mut options = PodOptions::new();
-    options.providers.push(ProviderSection { further, ..ProviderSection::corp(PROVIDER, random_key()) });
-    let issuer = tools(ISSUER, json!({"jwks_uri": format!("{ISSUER}/jwks"), "ca_file": ca_file}));
-    options.further = format!("http_proxy: \"{}\"\ntoken_issuers: [{issuer}]\n", proxy.url());
-    let pod = Pod::start(options).await;
-    assert_login(&pod, &idp, &json!({"iss": PROVIDER})).await;
-    assert_token(&pod, &idp, &json!({"iss": ISSUER})).await;
+    let pod = Pod::start(behind_proxy(ca_file, url)).await;
+    assert_login(&pod, idp, &json!({"iss": PROVIDER})).await;
+    assert_token(&pod, idp, &json!({"iss": ISSUER})).await;
     let targets = proxy.targets();
     let tunnels = ["idp.internal:443", "issuer.internal:443"];
     assert!(tunnels.iter().all(|name| targets.iter().any(|target| target == name)), "{targets:?}");
     assert!(targets.iter().all(|target| tunnels.contains(&target.as_str())), "nothing else: {targets:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_for_the_proxy_are_read_again_and_stay_out_of_the_log() {
+    let (servers, scratch) = (Servers::start().await, Scratch::new("proxy-credentials"));
+    let proxy = ForwardProxy::start(&[]).await;
+    proxy.require("alice:hunter2:x");
+    let file = scratch.write("credentials", "alice:hunter2:x\n");
+    let verbose = "log: {level: \"trace,notify=warn,inotify=warn\"}\n";
+    let top_level = format!("{verbose}http_proxy: \"{}\"\nhttp_proxy_credentials_file: \"{}\"\n", proxy.url(), file.display());
+    let pod = servers.pod(&top_level, &[], json!({})).await;
+    servers.assert_both_work(&pod).await;
+    assert!(has_target(&proxy, &servers.provider) && has_target(&proxy, &servers.issuer), "{:?}", proxy.targets());
+
+    proxy.require("alice:hunter3");
+    scratch.write("credentials", "alice:hunter3\n");
+    assert_login(&pod, &servers.provider, &json!({})).await;
+
+    // A section with a proxy of its own does not send the credentials to it.
+    let own = format!("http_proxy: \"{}\"", proxy.url());
+    let other = servers.pod(&top_level, &[&own], json!({})).await;
+    let words = format!("does not answer (http_proxy: {}): ", proxy.url());
+    until("the refusal in the log", PATIENCE, async || {
+        let log = other.log();
+        (log.contains(&words) || log.contains("127.0.0.1 answered with status 407")).then_some(())
+    })
+    .await;
+    for pod in [&pod, &other] {
+        let log = pod.log();
+        let encoded = ["YWxpY2U6aHVudGVyMjp4", "YWxpY2U6aHVudGVyMw"];
+        assert!(!log.contains("hunter") && !encoded.iter().any(|text| log.contains(text)), "the log has the credentials");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
