@@ -10,7 +10,7 @@ use super::{
     id_token::{self, ExpectedNonce, IdToken, IdTokenError},
     openid_connect::{Metadata, OpenIdConnectProvider},
     settings::UserInfoPolicy,
-    token_response::{TokenResponseError, Tokens},
+    token_response::Tokens,
     userinfo::{self, UserInfoError},
 };
 use crate::{
@@ -156,9 +156,8 @@ impl OpenIdConnectProvider {
             (UserInfoPolicy::Required, None) => return Err(UserInfoError::NoEndpoint.into()),
             (UserInfoPolicy::Required | UserInfoPolicy::Optional, Some(endpoint)) => endpoint,
         };
-        let token = tokens.access_token.as_ref().ok_or(TokenResponseError::NoAccessToken)?;
-        match userinfo::fetch(&self.registration.http, endpoint, token).await {
-            Err(error) if policy == UserInfoPolicy::Optional && error.is_refusal() => {
+        match userinfo::fetch(&self.registration.http, endpoint, tokens.access_token.as_ref()).await {
+            Err(error) if policy == UserInfoPolicy::Optional && error.is_absence() => {
                 tracing::info!(provider = self.id(), reason = error.reason(), %error, "userinfo claims ignored");
                 Ok(None)
             }

@@ -22,6 +22,8 @@ pub enum UserInfoError {
     Http(#[from] HttpClientError),
     #[error("the provider has none, but userinfo is required")]
     NoEndpoint,
+    #[error("the token response has no access_token")]
+    NoAccessToken,
     #[error("the access token has bytes that no header can carry")]
     AccessToken,
     #[error("its answer is {0:?}, neither JSON nor a JWT")]
@@ -35,9 +37,11 @@ pub enum UserInfoError {
 }
 
 impl UserInfoError {
-    /// True if the endpoint answered that it has no claims for this access token. Other failures may pass.
-    pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Http(HttpClientError::Status { status: 401 | 403 | 404, .. }))
+    /// True if the provider has no claims for this login at the endpoint: it sent no access token that can be used, or the
+    /// endpoint refuses it. Other failures may pass.
+    pub(super) fn is_absence(&self) -> bool {
+        let is_refusal = matches!(self, Self::Http(HttpClientError::Status { status: 401 | 403 | 404, .. }));
+        is_refusal || matches!(self, Self::NoAccessToken | Self::AccessToken)
     }
 
     /// The stable token for the `reason` field of log events.
@@ -45,6 +49,7 @@ impl UserInfoError {
         match self {
             Self::Http(_) => "userinfo_request_failed",
             Self::NoEndpoint => "userinfo_endpoint_missing",
+            Self::NoAccessToken => "access_token_missing",
             Self::AccessToken => "access_token_not_usable",
             Self::ContentType(_) | Self::NoObject => "userinfo_malformed",
             Self::Jwt(error) => error.reason(),
@@ -54,7 +59,12 @@ impl UserInfoError {
 }
 
 /// Fetches the claims of the access token's user.
-pub(super) async fn fetch(http: &HttpClient, endpoint: &Url, token: &AccessToken) -> Result<UserInfoResponse, UserInfoError> {
+pub(super) async fn fetch(
+    http: &HttpClient,
+    endpoint: &Url,
+    token: Option<&AccessToken>,
+) -> Result<UserInfoResponse, UserInfoError> {
+    let token = token.ok_or(UserInfoError::NoAccessToken)?;
     if !token.secret().bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(UserInfoError::AccessToken);
     }
@@ -82,10 +92,18 @@ impl UserInfoResponse {
             // A signed response is never a JSON object.
             (Ok(claims), _) => claims,
             (Err(_), "application/jwt") => self.signed_claims(expected, now)?,
+            (Err(_), _) if self.has_form_of_jwt() => self.signed_claims(expected, now)?,
             (Err(no_object), "application/json") => return Err(no_object),
             (Err(_), _) => return Err(UserInfoError::ContentType(content_type.chars().take(64).collect())),
         };
         if jwt::text(&claims, "sub")? == subject { Ok(claims) } else { Err(UserInfoError::OtherSubject) }
+    }
+
+    /// True if the response is three parts of base64url. Some providers label signed claims as another type.
+    fn has_form_of_jwt(&self) -> bool {
+        let is_base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let mut parts = self.body.trim_ascii().split(|byte| *byte == b'.');
+        parts.clone().count() == 3 && parts.all(|part| !part.is_empty() && part.iter().all(is_base64url))
     }
 
     fn signed_claims(&self, expected: &TokenExpectation<'_>, now: Timestamp) -> Result<Claims, JwtError> {

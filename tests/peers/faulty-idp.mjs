@@ -13,10 +13,11 @@
 //   "idToken": "absent", or a token:   {"claims": {}, "raw": {}, "header": {}, "signedBy": "provider"}
 //   "accessToken": a token, or         {"text": "opaque"}
 //   "token", "userinfo": a response:   {"status": 200, "type": "text/html", "location": "/path", "body": "",
-//                                       "headers": {}, "claims": {}, "raw": {}, "padding": 0}
+//                                       "bytes": "base64", "gzip": true, "headers": {}, "claims": {}, "raw": {}, "padding": 0}
 //
 // Claims override the correct ones: null removes a claim, {"in": 60} is a time. A response's `body` replaces
-// the whole correct body, as text; `claims` and `padding` (in bytes) are added to it. `raw`, of a token or a response,
+// the whole correct body, as text, or `bytes` in base64; `claims` and `padding` (in bytes) are added to it. With `gzip` it is
+// compressed, unless the request accepts only an answer without encoding. `raw`, of a token or a response,
 // adds claims whose values are JSON text, for numbers that JavaScript cannot represent.
 // POST /fault `{"path": "/jwks", "fault": a response or null}` sets or removes the fault of a path for all requests.
 // Userinfo with `signedBy` is a token. POST /logout-token `{"client": {"id", "secret"}, "fault": a token}` returns a logout
@@ -25,6 +26,7 @@
 
 import { createHash, createHmac, createPublicKey, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
 import { createServer } from 'node:http';
+import { gzipSync } from 'node:zlib';
 
 import { Events, OAuth2Issuer, OAuth2Service } from 'oauth2-mock-server';
 
@@ -103,7 +105,7 @@ function adjustUserinfoResponse(state, response, req) {
 /** OpenID Connect Core, section 5.3.2: userinfo may be a token. */
 function signedUserinfo(state, user, fault) {
   const correct = `${encoded({ kid: state.key.kid })}.${encoded({ iss: state.issuer.url, aud: 'vestibule', ...user })}`;
-  return { type: 'application/jwt', body: token(state, {}, correct, {}, fault) };
+  return { type: fault.type ?? 'application/jwt', body: token(state, {}, correct, {}, fault) };
 }
 
 /** A logout token of Back-Channel Logout 1.0. Its claims need `sub` or `sid`. */
@@ -122,6 +124,13 @@ function applyFault(state, response, req, fault) {
   state.replacements.set(req, { ...fault, body: fault.body ?? written(body, fault.raw) });
 }
 
+/** A server may compress for a client that names no encoding (RFC 9110, section 12.5.3). */
+function encodedBody({ body, bytes, gzip }, req) {
+  const plain = bytes === undefined ? body : Buffer.from(bytes, 'base64');
+  if (!gzip || req.headers['accept-encoding'] === 'identity') return { body: plain };
+  return { body: gzipSync(plain), 'content-encoding': 'gzip' };
+}
+
 function serve(state, req, res) {
   const { pathname } = new URL(req.url, state.issuer.url);
   state.requests[pathname] = (state.requests[pathname] ?? 0) + 1;
@@ -129,8 +138,9 @@ function serve(state, req, res) {
   res.end = (...args) => {
     const fault = state.replacements.get(req) ?? state.pathFaults[pathname];
     if (!fault) return end(...args);
-    const { status = 200, type = 'application/json', location, body, headers: more } = fault;
-    const headers = { 'content-type': type, 'content-length': Buffer.byteLength(body), ...more };
+    const { status = 200, type = 'application/json', location, headers: more } = fault;
+    const { body, ...encoding } = encodedBody(fault, req);
+    const headers = { 'content-type': type, 'content-length': Buffer.byteLength(body), ...encoding, ...more };
     return res.writeHead(status, { ...headers, ...(location && { location: state.issuer.url + location }) }), end(body);
   };
   state.service.requestHandler(req, res);

@@ -5,6 +5,7 @@ mod directory;
 mod directory_kinds;
 mod key_sets;
 mod metadata;
+mod pods;
 mod settings;
 mod unneeded;
 

@@ -102,13 +102,18 @@ fn odd_discovery_document(found: &Value) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_needed_fields_of_a_discovery_document_matter() {
     let mut fleet = FaultyFleet::start().await;
-    let found = document(&fleet.idp, DISCOVERY).await;
+    let (found, keys) = (document(&fleet.idp, DISCOVERY).await, document(&fleet.idp, "/jwks").await);
     let document = odd_discovery_document(&found);
     for (type_, body) in [("text/plain", document.to_string()), ("application/json", format!("\u{feff}{document}"))] {
         fleet.idp.spoil(DISCOVERY, &json!({"type": type_, "body": body})).await;
         fleet.restart().await;
         assert_eq!(fleet.role(&json!({})).await, "proxy_admin", "{body}");
     }
+    let compressed = |body: &Value| json!({"body": body.to_string(), "gzip": true});
+    fleet.idp.spoil(DISCOVERY, &compressed(&document)).await;
+    fleet.idp.spoil("/jwks", &compressed(&keys)).await;
+    fleet.restart().await;
+    assert_eq!(fleet.role(&json!({})).await, "proxy_admin", "pods accept no encoding");
     let mut plain = document.clone();
     plain.as_object_mut().expect("an object").remove("userinfo_endpoint");
     fleet.idp.spoil(DISCOVERY, &json!({"body": plain.to_string()})).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::cases::id_token;
+use super::cases::{access_token_for_no_header, id_token, without_access_token};
 use super::{FAILED, FaultyFleet};
 use crate::support::agent::{Agent, Page};
 use crate::support::faulty_idp::FaultyIdp;
@@ -60,6 +60,18 @@ async fn userinfo_that_refuses_the_access_token_is_absent_unless_it_is_required(
         let (lines, expected) = (optional.lines("userinfo claims ignored"), format!("answered with status {status}"));
         assert!(lines.last().is_some_and(|line| line.contains(&expected)), "{expected}: {lines:?}");
     }
+    for (fault, expected) in [
+        (without_access_token(), "the token response has no access_token"),
+        (
+            json!({"token": {"claims": {"access_token": {"a": 1}}}, "idToken": {"claims": {"at_hash": null}}}),
+            "has no access_token",
+        ),
+        (access_token_for_no_header(), "no header can carry"),
+    ] {
+        optional.assert_signs_in(&fault).await;
+        let lines = optional.lines("userinfo claims ignored");
+        assert!(lines.last().is_some_and(|line| line.contains(expected)), "{expected}: {lines:?}");
+    }
     for status in [400, 429, 500, 502, 503, 307] {
         optional.assert_login_fails(&userinfo_with_status(status)).await;
     }
@@ -70,6 +82,9 @@ async fn userinfo_that_refuses_the_access_token_is_absent_unless_it_is_required(
     required.assert_signs_in(&json!({})).await;
     for status in [401, 403, 404, 500] {
         required.assert_login_fails(&userinfo_with_status(status)).await;
+    }
+    for fault in [without_access_token(), access_token_for_no_header()] {
+        required.assert_login_fails(&fault).await;
     }
 }
 
