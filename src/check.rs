@@ -222,6 +222,16 @@ impl Checker {
         self.find_session(&self.role_maps.current(), token).await
     }
 
+    /// Authenticates a session whose claims may have expired, so that its user can revoke access while the provider is down.
+    /// Claims that have expired grant nothing.
+    pub async fn authenticate_for_revocation(
+        &self,
+        token: &SessionToken<'_>,
+    ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
+        let (signed_in, evaluation) = self.load_session(token).await?.ok_or(AuthenticationFailure::UnknownSession)?;
+        Ok(AuthenticatedPrincipal { evaluation, credential: AuthenticatedCredential::Session(signed_in) })
+    }
+
     /// True if the session authenticates nobody until its provider has verified the identity again.
     pub fn needs_verification(&self, signed_in: &UserSession, evaluation: &Evaluation) -> bool {
         self.evaluator.needs_verification(evaluation, &signed_in.session)
@@ -307,13 +317,14 @@ impl From<LookupError> for AuthenticationError {
 /// Authorizes a request for a principal with this grant who was authenticated by this kind of credential. For explanations,
 /// which need no look-up.
 pub fn authorize(
-    access: Option<&AccessRules>,
+    map: &RoleMap,
     request: &CheckRequest<'_>,
+    restrictions: &RouteRestrictions,
     grant: &Grant,
     credential: CredentialKind,
 ) -> Result<Permission, Denial> {
-    let route = Route { restrictions: &RouteRestrictions::default(), rule: None };
-    match match_rules(access, request, &PathInterpretations::of(request.path), &route)? {
+    let route = Route::find(map, restrictions)?;
+    match match_rules(map.access(), request, &PathInterpretations::of(request.path), &route)? {
         RuleOutcome::AnyoneAllowed(_) => Ok(Permission::Anyone),
         RuleOutcome::AuthenticationRequired(rules) => {
             authorize_grant(grant, credential, rules.as_ref(), &route)?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{
     access::{AccessRules, Caller, CheckRequest, PathMatch, UpstreamCredentialSetting},
     check::gateway::nginx,
-    check::{self, Permission},
+    check::{self, Permission, RouteRestrictions},
     json::Value,
     oidc::without_token_claims,
     principal::{Claims, CredentialKind, Grant, IdentityClaims, Source},
@@ -43,13 +43,16 @@ pub struct AccessRequest<'a> {
     pub url: &'a str,
     pub method: &'a str,
     pub credential: CredentialKind,
+    /// The name of the route's restrictions, as in the check's URL.
+    pub route: Option<&'a str>,
 }
 
 /// Explains the decision about a request of a principal with this grant. An error if the URL or the method is invalid.
 pub fn explain_access(map: &RoleMap, grant: &Grant, request: &AccessRequest<'_>) -> Result<AccessExplanation, String> {
     let (url, method) = ([request.url.as_bytes()], [request.method.as_bytes()]);
     let original = nginx::parse_original(url.into_iter(), method.into_iter()).map_err(|error| describe_error(&error))?;
-    let decision = check::authorize(map.access(), &original, grant, request.credential);
+    let restrictions = RouteRestrictions { route: request.route.map(str::to_owned), ..RouteRestrictions::default() };
+    let decision = check::authorize(map, &original, &restrictions, grant, request.credential);
     let reason = match &decision {
         Ok(reason) => reason.to_string(),
         Err(reason) => reason.to_string(),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     explain::{self, AccessExplanation, InterpretationExplanation},
     json,
-    principal::{CredentialKind, EmailTrust, IdentityClaims, ProfileClaims, Source},
+    principal::{CredentialKind, EmailTrust, HeaderEncoding, IdentityClaims, ProfileClaims, Source},
     role_map::{self, ConfiguredNames, Explanation, RoleMap, RuleGrant},
 };
 
@@ -59,6 +59,12 @@ pub struct ExplainArgs {
     /// Credential of the request.
     #[arg(long, default_value = "session", requires = "url")]
     credential: CredentialArg,
+    /// Route whose restrictions apply too, as `?route=` of the check's URL says.
+    #[arg(long, value_name = "NAME", requires = "url")]
+    route: Option<String>,
+    /// `identity_headers.encoding` of the configuration. With `percent`, names of teams may contain commas.
+    #[arg(long, value_name = "ENCODING", default_value = "utf8")]
+    identity_headers: EncodingArg,
     /// Prints JSON.
     #[arg(long)]
     json: bool,
@@ -69,6 +75,21 @@ enum CredentialArg {
     Session,
     Key,
     Token,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum EncodingArg {
+    Utf8,
+    Percent,
+}
+
+impl From<EncodingArg> for HeaderEncoding {
+    fn from(encoding: EncodingArg) -> Self {
+        match encoding {
+            EncodingArg::Utf8 => Self::Utf8,
+            EncodingArg::Percent => Self::Percent,
+        }
+    }
 }
 
 impl From<CredentialArg> for CredentialKind {
@@ -137,7 +158,7 @@ impl CheckArgs {
 
 impl ExplainArgs {
     fn run(self) -> Result<ExitCode, String> {
-        let map = read_map(&self.file)?;
+        let map = read_map(&self.file)?.with_identity_encoding(self.identity_headers.into());
         let provider = self.provider_of(&map)?;
         let plain = if self.workload { Source::AccessToken } else { Source::IdToken };
         let identities = [read_claims(&self.claims, provider, plain)?];
@@ -149,6 +170,7 @@ impl ExplainArgs {
             url,
             method: &self.method,
             credential: self.credential.into(),
+            route: self.route.as_deref(),
         });
         let access = request.map(|request| explain::explain_access(&map, &grant, &request)).transpose();
         let access = access.map_err(|error| format!("--url or --method: {error}"))?;

@@ -18,12 +18,12 @@ use super::{
     redirect,
 };
 use crate::{
-    check::{AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, Credential},
+    check::{AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Credential},
     principal::{Evaluation, Role},
     principal_cache::UserSession,
     return_to::ReturnTarget,
     secret::Digest,
-    users::Administrator,
+    users::{Administrator, SessionToken},
 };
 
 /// A page, or the answer instead of it.
@@ -41,6 +41,15 @@ pub(super) struct PageRequest<'a> {
     pub place: SitePage,
     pub caller: AuthenticatedPrincipal,
     session_token: String,
+}
+
+/// The purpose of a request for a page.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PageUse {
+    View,
+    /// Revokes access, and grants none.
+    Revocation,
+    Change,
 }
 
 /// A request for a page by an administrator.
@@ -75,10 +84,19 @@ impl<'a> PageRequest<'a> {
     /// Authenticates the user. If no user is signed in, the answer is a redirect to the sign-in, which leads back here. Only a
     /// browser that opens the page in a tab gets it, because scripts of this origin must not read it.
     pub async fn authenticate(request: &'a HttpRequest, services: &'a Services, place: SitePage) -> Result<Self, HttpResponse> {
+        Self::authenticate_for(PageUse::View, request, services, place).await
+    }
+
+    async fn authenticate_for(
+        page_use: PageUse,
+        request: &'a HttpRequest,
+        services: &'a Services,
+        place: SitePage,
+    ) -> Result<Self, HttpResponse> {
         let sign_in = || redirect(StatusCode::FOUND, &sign_in_href(request, place, LoginAuthentication::Any));
         let session_token = services.site.cookies.session_in(request).ok_or_else(sign_in)?;
         let token = services.checker.credentials().parse_session(&session_token).map_err(|_| sign_in())?;
-        match services.checker.authenticate(Ok(Some(Credential::Session(token)))).await {
+        match authenticate_session(page_use, services, place, token).await {
             Ok(caller) if fetch_metadata::is_navigation(request) => Ok(Self { services, request, place, caller, session_token }),
             Ok(caller) => {
                 let user = &caller.evaluation.identity.user;
@@ -101,8 +119,10 @@ impl<'a> PageRequest<'a> {
         form: &FormFields,
         revoking: &[&str],
     ) -> Result<Self, HttpResponse> {
-        let page = Self::authenticate(request, services, place).await?;
-        page.accept_form(form, revoking).await?;
+        let is_revocation = form.one("action").is_some_and(|action| revoking.contains(&action));
+        let page_use = if is_revocation { PageUse::Revocation } else { PageUse::Change };
+        let page = Self::authenticate_for(page_use, request, services, place).await?;
+        page.accept_form(form, page_use).await?;
         Ok(page)
     }
 
@@ -115,12 +135,12 @@ impl<'a> PageRequest<'a> {
     }
 
     /// Refuses a form that another page or another session has submitted, and one that was submitted before.
-    async fn accept_form(&self, form: &FormFields, revoking: &[&str]) -> Result<(), HttpResponse> {
+    async fn accept_form(&self, form: &FormFields, page_use: PageUse) -> Result<(), HttpResponse> {
         let token = form.one("csrf").unwrap_or_default();
         let accepted = self.services.form_tokens.accept(self.request, self.site(), self.form_id(), token).await;
         match accepted {
             // Access can be revoked even if the store has no room for the id of the token.
-            Err(FormTokenError::Store(_)) if form.one("action").is_some_and(|action| revoking.contains(&action)) => Ok(()),
+            Err(FormTokenError::Store(_)) if page_use == PageUse::Revocation => Ok(()),
             Err(FormTokenError::Store(error)) => Err(self.fail(&error)),
             Err(refused) => {
                 tracing::warn!(reason = refused.reason(), page = self.place.href(), "form refused");
@@ -234,6 +254,43 @@ impl<'a> Deref for AdministratorRequest<'a> {
 
     fn deref(&self) -> &PageRequest<'a> {
         &self.page
+    }
+}
+
+/// Authenticates the session of a request for a page.
+async fn authenticate_session(
+    page_use: PageUse,
+    services: &Services,
+    place: SitePage,
+    token: SessionToken<'_>,
+) -> Result<AuthenticatedPrincipal, AuthenticationError> {
+    match services.checker.authenticate(Ok(Some(Credential::Session(token)))).await {
+        Err(AuthenticationError::Unauthenticated(AuthenticationFailure::ExpiredClaims))
+            if allows_expired_claims(page_use, services, place, &token).await =>
+        {
+            services.checker.authenticate_for_revocation(&token).await
+        }
+        authenticated => authenticated,
+    }
+}
+
+/// True if the page may be used without current claims: to revoke own access, and to see it while the provider cannot renew the
+/// claims.
+async fn allows_expired_claims(page_use: PageUse, services: &Services, place: SitePage, token: &SessionToken<'_>) -> bool {
+    let lists_own_access = matches!(place, SitePage::Keys | SitePage::Sessions);
+    match page_use {
+        PageUse::View if lists_own_access => !is_provider_reachable(services, token).await,
+        PageUse::Revocation => lists_own_access,
+        PageUse::View | PageUse::Change => false,
+    }
+}
+
+/// True if the provider of the session can be asked now. A session that cannot be looked up is not affected by an outage.
+async fn is_provider_reachable(services: &Services, token: &SessionToken<'_>) -> bool {
+    let Ok(Some((signed_in, _))) = services.checker.load_session(token).await else { return true };
+    match services.login.providers().get(&signed_in.session.provider) {
+        Some(provider) => provider.is_reachable().await,
+        None => true,
     }
 }
 

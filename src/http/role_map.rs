@@ -167,7 +167,7 @@ impl ExplanationRequest {
     fn explain_access(&self, map: &RoleMap, grant: &Grant) -> Result<Option<AccessExplanation>, ExplanationError> {
         let credential = self.credential()?;
         let Some(url) = &self.url else { return Ok(None) };
-        let request = explain::AccessRequest { url, method: self.method.as_deref().unwrap_or("GET"), credential };
+        let request = explain::AccessRequest { url, method: self.method.as_deref().unwrap_or("GET"), credential, route: None };
         explain::explain_access(map, grant, &request).map(Some).map_err(ExplanationError::Address)
     }
 }

@@ -1,7 +1,7 @@
 //! An OAuth 2.0 provider without OpenID Connect: exchanges an authorization code for the claims of the userinfo endpoint.
 //! The response is not signed. It is trusted because it comes over TLS from the configured URL.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use openidconnect::AuthType;
 use url::Url;
@@ -9,6 +9,7 @@ use url::Url;
 use super::{
     AuthorizationRequest, ExchangeError, LoginFlow, VerifiedIdentity,
     claims::without_token_claims,
+    http::HttpClientError,
     registration::{FlowEndpoints, Registration},
     settings::OAuth2Settings,
     token_response::Tokens,
@@ -16,6 +17,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    fetch::{FetchedValue, RefreshingValue},
     json::{Number, Value},
     principal::{ClaimPath, Claims, IdentityClaims},
     users::{Logout, RefreshToken},
@@ -27,11 +29,33 @@ const LONGEST_SUBJECT: usize = 255;
 pub(super) struct OAuth2Provider {
     pub(super) registration: Arc<Registration>,
     settings: OAuth2Settings,
+    /// There is no metadata to fetch, so that only the time of the last answer counts.
+    answers: RefreshingValue<()>,
 }
 
 impl OAuth2Provider {
-    pub(super) fn new(registration: Arc<Registration>, settings: OAuth2Settings) -> Self {
-        Self { registration, settings }
+    pub(super) fn new(registration: Arc<Registration>, settings: OAuth2Settings, clock: Arc<dyn Clock>) -> Self {
+        Self { registration, settings, answers: RefreshingValue::new(Duration::MAX, clock) }
+    }
+
+    /// Requests the token endpoint after each interval, and when claims have to be renewed. Without a maximum age of claims,
+    /// nobody needs to know if the provider answers.
+    pub(super) async fn keep_fresh(&self, interval: Duration) {
+        if self.registration.config.max_claims_age.is_none() {
+            return;
+        }
+        let provider = self.registration.id();
+        let failed = |error: HttpClientError, retry_in| tracing::warn!(provider, %error, ?retry_in, "provider not reachable");
+        let probe = async || {
+            let answer = self.registration.http.probe(&self.settings.token_endpoint).await;
+            answer.map(|()| FetchedValue { value: (), fresh_for: None })
+        };
+        self.answers.refresh(interval, probe, failed).await;
+    }
+
+    /// True if the provider has answered within the last seconds, or answers now.
+    pub(super) async fn is_reachable(&self) -> bool {
+        self.answers.is_source_reachable().await
     }
 
     pub(super) fn authorization_url(&self, request: &AuthorizationRequest) -> Url {
@@ -57,7 +81,7 @@ impl OAuth2Provider {
     /// Fetches the claims of the access token's user: at a login and at a refresh.
     pub(super) async fn identity_of(&self, tokens: &Tokens) -> Result<IdentityClaims, ExchangeError> {
         let (http, endpoint) = (&self.registration.http, &self.settings.userinfo_endpoint);
-        let response = userinfo::fetch(http, endpoint, tokens.bearer_token()?).await?.json()?;
+        let response = userinfo::fetch(http, endpoint, Some(tokens.bearer_token()?)).await?.json()?;
         let subject = subject(&response, &self.settings.subject_field)?;
         let claims = with_standard_names(response, &self.settings.email_field, &self.settings.preferred_username_field);
         Ok(IdentityClaims {

@@ -58,7 +58,7 @@ impl Provider {
             ProtocolSettings::OAuth2(settings) => {
                 // There is no metadata to fetch.
                 metrics.provider_ready(registration.id(), Outcome::Ok);
-                Protocol::OAuth2(Box::new(OAuth2Provider::new(Arc::clone(&registration), settings)))
+                Protocol::OAuth2(Box::new(OAuth2Provider::new(Arc::clone(&registration), settings, clock)))
             }
         };
         Ok(Self { registration, protocol, directory: None })
@@ -93,11 +93,16 @@ impl Provider {
         matches!(self.protocol, Protocol::OpenIdConnect(_))
     }
 
-    /// Refreshes the provider's metadata until the task is aborted. Returns at once if there is no metadata to refresh.
+    /// True if the provider may end sessions by requests without a signature.
+    pub fn accepts_frontchannel_logout(&self) -> bool {
+        matches!(&self.protocol, Protocol::OpenIdConnect(protocol) if protocol.settings.frontchannel_logout)
+    }
+
+    /// Refreshes the provider's metadata until the task is aborted. Returns at once if there is nothing to refresh.
     pub async fn keep_fresh(self: Arc<Self>, interval: Duration) {
         match &self.protocol {
             Protocol::OpenIdConnect(protocol) => protocol.keep_fresh(interval).await,
-            Protocol::OAuth2(_) => {}
+            Protocol::OAuth2(protocol) => protocol.keep_fresh(interval).await,
         }
     }
 
@@ -117,12 +122,11 @@ impl Provider {
         }
     }
 
-    /// True if the provider has answered within the last seconds, or answers now. Without metadata to fetch this is unknown, and
-    /// the answer is true.
+    /// True if the provider has answered within the last seconds, or answers now.
     pub async fn is_reachable(&self) -> bool {
         match &self.protocol {
             Protocol::OpenIdConnect(protocol) => protocol.is_reachable().await,
-            Protocol::OAuth2(_) => true,
+            Protocol::OAuth2(protocol) => protocol.is_reachable().await,
         }
     }
 

@@ -184,6 +184,26 @@ access:
 }
 
 #[test]
+fn an_explanation_applies_the_restrictions_of_a_route_and_the_configured_encoding() {
+    let map = format!("{MAP}routes: {{data: {{teams: [research]}}, red: {{teams: [red]}}, staff: {{roles: [internal_user]}}}}\n");
+    let files = Files::new(&map, &json!({"groups": ["staff", "/teams/research", "/teams/a,b"]}).to_string());
+    let (percent, utf8) = (["--identity-headers", "percent"], ["--identity-headers", "utf8"]);
+    for (route, encoding, allowed, expected) in [
+        ("data", &percent, true, "access: allowed"),
+        ("red", &percent, false, "access: refused"),
+        ("staff", &utf8, true, "access: allowed"),
+        ("unknown", &utf8, false, "access: refused"),
+    ] {
+        let request = ["--url", "https://a/v1/models", "--route", route];
+        let (code, out, err) = files.explain(&[&request, encoding.as_slice()].concat());
+        assert_eq!(code, Some(i32::from(!allowed)), "{route}: {out}{err}");
+        assert!(out.contains(expected) && out.contains("team: research"), "{route}: {out}");
+        assert_eq!(out.contains("dropped team: a,b"), encoding == &utf8, "{route}: {out}");
+    }
+    assert_eq!(files.explain(&["--route", "data"]).0, Some(2), "a route needs a URL");
+}
+
+#[test]
 fn the_explanation_is_available_as_json() {
     let (code, explanation) = Files::new(MAP, &staff()).explain_json(&["--url", "https://llm.example.com/v1/models"]);
     assert_eq!(code, Some(0), "{explanation}");

@@ -11,10 +11,10 @@ use vestibule::store::Ttl;
 use vestibule::users::{Session, shard_of};
 
 use crate::support::agent::{Agent, Page};
-use crate::support::api::{Auth, check_key, create_key};
+use crate::support::api::{ApiKey, Auth, check_key, create_key};
 use crate::support::auth_request::auth_request;
 use crate::support::fleet::{Fleet, FleetBuilder};
-use crate::support::pod::{Pod, until_everywhere};
+use crate::support::pod::{Pod, PodOptions, until_everywhere};
 use crate::support::raw_http;
 use crate::support::records::age_identity;
 use crate::support::steps::{ALICE, BOB, CAROL, SESSION, assert_page, at_upstream, session_header, session_of};
@@ -80,6 +80,35 @@ impl Renewal {
             page = agent.get(next.as_str()).await;
         }
         panic!("too many redirects: {requests:?}");
+    }
+
+    /// Asserts that the pages of own keys and sessions revoke access, and do nothing else, while the provider does not answer.
+    async fn assert_own_access_can_be_revoked(&self, key: &ApiKey) {
+        let (fleet, agent) = (&self.fleet, &self.agent);
+        let [keys, sessions] = ["/vestibule/keys", "/vestibule/sessions"].map(|path| fleet.url(path));
+        let page = wait::until("every pod to notice the outage", PATIENCE, async || {
+            let page = agent.get(&keys).await;
+            (page.status == 200).then_some(page)
+        })
+        .await;
+        let made = agent.submit(&page.form(), &[("action", "make"), ("key_alias", "more"), ("duration", "7d")]).await;
+        assert_eq!(made.location().map(|url| url.path().to_owned()).as_deref(), Some("/sso/login"), "{}", made.body);
+        assert_eq!(check_key(fleet.pod(1), &key.key).await.status, 200);
+        let revoked = agent.submit(&page.form(), &[("action", "revoke"), ("token_id", &key.id)]).await;
+        assert_eq!(revoked.status, 303, "{}", revoked.body);
+        let is_refused = async |pod: &Pod| check_key(pod, &key.key).await.status == 401;
+        until_everywhere(&fleet.pods, "401 for the key on every pod", PATIENCE, is_refused).await;
+        let page = wait::until("the page of sessions", PATIENCE, async || {
+            let page = agent.get(&sessions).await;
+            (page.status == 200).then_some(page)
+        })
+        .await;
+        assert_eq!(agent.submit(&page.form(), &[("action", "end_others")]).await.status, 303);
+        for path in ["/vestibule/", "/vestibule/sign-in"] {
+            let page = agent.get(&fleet.url(path)).await;
+            assert_ne!(page.status, 200, "{path}: other pages need current claims");
+        }
+        self.assert_programs_refused(agent).await;
     }
 
     /// Asserts that every program with the session of the agent gets 401 with the reason.
@@ -202,6 +231,8 @@ async fn a_user_who_was_deleted_at_the_provider_is_refused() {
 async fn a_provider_that_does_not_answer_signs_nobody_out() {
     let renewal = Renewal::start(|fleet| fleet).await;
     let Renewal { fleet, agent, .. } = &renewal;
+    let key = create_key(fleet.pod(0), Auth::Session(&session_of(agent)), json!({})).await;
+    let elsewhere = session_of(&fleet.signed_in(ALICE).await);
     renewal.expire().await;
     let cookie = session_header(agent);
     fleet.idp().fail().await;
@@ -216,6 +247,8 @@ async fn a_provider_that_does_not_answer_signs_nobody_out() {
     assert_eq!(session_header(agent), cookie);
     let again = page.links().into_iter().find(|link| link.path() == "/sso/login").expect("a link to try again");
     assert_eq!(parameters(&again, "provider"), None, "the next attempt is silent too");
+    renewal.assert_own_access_can_be_revoked(&key).await;
+    assert_eq!(fleet.passing(&elsewhere).await, 0, "the other session has ended");
 
     fleet.idp().resume().await;
     let requests = wait::until("the provider to answer again", PATIENCE, async || {
@@ -225,6 +258,36 @@ async fn a_provider_that_does_not_answer_signs_nobody_out() {
     .await;
     assert_eq!(prompts(&requests), [silent()]);
     assert_eq!(renewal.role().await, "proxy_admin");
+}
+
+/// The provider of the fleet as one without OpenID Connect, whose userinfo endpoint identifies the user.
+fn without_metadata(pod: &mut PodOptions) {
+    let section = &mut pod.providers[0];
+    let issuer = std::mem::take(&mut section.issuer);
+    let endpoints = [("authorization", "auth"), ("token", "token"), ("userinfo", "me")];
+    section.further = endpoints.map(|(name, path)| format!("{name}_endpoint: {issuer}/{path}")).to_vec();
+    section.further.extend(["kind: oauth2", "scopes: [openid, email]", "max_claims_age: 1m"].map(str::to_owned));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_a_provider_without_metadata_is_detected() {
+    let renewal = Renewal::start(|fleet| fleet.config(without_metadata)).await;
+    let Renewal { fleet, agent, .. } = &renewal;
+    renewal.expire().await;
+    fleet.idp().fail().await;
+    let until_status = async |status: u16| {
+        wait::until("the pods to notice", PATIENCE, async || {
+            let page = agent.browse_until_away(&fleet.url(TARGET)).await;
+            (page.status == status).then_some(page)
+        })
+        .await
+    };
+    let page = until_status(503).await;
+    assert_eq!((page.url.path(), page.header("retry-after")), ("/sso/login", Some("10")), "{}", page.body);
+    assert!(fleet.pods.iter().any(|pod| pod.log().contains("provider not reachable")));
+    fleet.idp().resume().await;
+    let page = until_status(302).await;
+    assert!(page.location().is_some_and(|url| url.path().ends_with("/auth")), "the provider is asked again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
