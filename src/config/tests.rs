@@ -2,6 +2,7 @@
 
 mod check;
 mod directories;
+mod lifecycle;
 mod mistakes;
 mod reading;
 mod reference;
