@@ -39,7 +39,7 @@ pub enum FrontchannelLogoutError {
 }
 
 impl NamedProvider<'_> {
-    fn is(self, provider: &Provider) -> bool {
+    fn is_named(self, provider: &Provider) -> bool {
         let has_issuer = |issuer: &str| issuer == provider.config().issuer();
         provider.is_openid_connect()
             && match self {
@@ -80,11 +80,11 @@ impl FrontchannelLogout {
 
     async fn end_sessions(&self, named: NamedProvider<'_>, sid: &str) -> Result<(), FrontchannelLogoutError> {
         // Two registrations at one provider share its issuer and its sessions.
-        let named: Vec<&Arc<Provider>> = self.providers.iter().filter(|provider| named.is(provider)).collect();
+        let named: Vec<&Arc<Provider>> = self.providers.iter().filter(|provider| named.is_named(provider)).collect();
         if named.is_empty() {
             return Err(FrontchannelLogoutError::UnknownProvider);
         }
-        let permitted: Vec<_> = named.into_iter().filter(|provider| provider.accepts_frontchannel_logout()).collect();
+        let permitted: Vec<_> = named.into_iter().filter(|provider| provider.can_log_out_in_browser()).collect();
         if permitted.is_empty() {
             return Err(FrontchannelLogoutError::Disabled);
         }

@@ -266,7 +266,7 @@ async fn authenticate_session(
 ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
     match services.checker.authenticate(Ok(Some(Credential::Session(token)))).await {
         Err(AuthenticationError::Unauthenticated(AuthenticationFailure::ExpiredClaims))
-            if allows_expired_claims(page_use, services, place, &token).await =>
+            if can_use_expired_claims(page_use, services, place, &token).await =>
         {
             services.checker.authenticate_for_revocation(&token).await
         }
@@ -276,11 +276,11 @@ async fn authenticate_session(
 
 /// True if the page may be used without current claims: to revoke own access, and to see it while the provider cannot renew the
 /// claims.
-async fn allows_expired_claims(page_use: PageUse, services: &Services, place: SitePage, token: &SessionToken<'_>) -> bool {
-    let lists_own_access = matches!(place, SitePage::Keys | SitePage::Sessions);
+async fn can_use_expired_claims(page_use: PageUse, services: &Services, place: SitePage, token: &SessionToken<'_>) -> bool {
+    let is_own_access = matches!(place, SitePage::Keys | SitePage::Sessions);
     match page_use {
-        PageUse::View if lists_own_access => !is_provider_reachable(services, token).await,
-        PageUse::Revocation => lists_own_access,
+        PageUse::View if is_own_access => !is_provider_reachable(services, token).await,
+        PageUse::Revocation => is_own_access,
         PageUse::View | PageUse::Change => false,
     }
 }

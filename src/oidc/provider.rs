@@ -94,7 +94,7 @@ impl Provider {
     }
 
     /// True if the provider may end sessions by requests without a signature.
-    pub fn accepts_frontchannel_logout(&self) -> bool {
+    pub fn can_log_out_in_browser(&self) -> bool {
         matches!(&self.protocol, Protocol::OpenIdConnect(protocol) if protocol.settings.frontchannel_logout)
     }
 
