@@ -18,7 +18,9 @@ use super::{
     redirect,
 };
 use crate::{
-    check::{AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Credential},
+    check::{
+        AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Credential, UnavailableCause,
+    },
     principal::{Evaluation, Role},
     principal_cache::UserSession,
     return_to::ReturnTarget,
@@ -265,9 +267,7 @@ async fn authenticate_session(
     token: SessionToken<'_>,
 ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
     match services.checker.authenticate(Ok(Some(Credential::Session(token)))).await {
-        Err(AuthenticationError::Unauthenticated(AuthenticationFailure::ExpiredClaims))
-            if can_use_expired_claims(page_use, services, place, &token).await =>
-        {
+        Err(error) if can_use_expired_claims(&error, page_use, services, place, &token).await => {
             services.checker.authenticate_for_revocation(&token).await
         }
         authenticated => authenticated,
@@ -276,12 +276,23 @@ async fn authenticate_session(
 
 /// True if the page may be used without current claims: to revoke own access, and to see it while the provider cannot renew the
 /// claims.
-async fn can_use_expired_claims(page_use: PageUse, services: &Services, place: SitePage, token: &SessionToken<'_>) -> bool {
-    let is_own_access = matches!(place, SitePage::Keys | SitePage::Sessions);
-    match page_use {
-        PageUse::View if is_own_access => !is_provider_reachable(services, token).await,
-        PageUse::Revocation => is_own_access,
-        PageUse::View | PageUse::Change => false,
+async fn can_use_expired_claims(
+    error: &AuthenticationError,
+    page_use: PageUse,
+    services: &Services,
+    place: SitePage,
+    token: &SessionToken<'_>,
+) -> bool {
+    if page_use == PageUse::Change || !matches!(place, SitePage::Keys | SitePage::Sessions) {
+        return false;
+    }
+    match error {
+        // A refresh was tried.
+        AuthenticationError::Unavailable(UnavailableCause::ClaimsOverdue) => true,
+        AuthenticationError::Unauthenticated(AuthenticationFailure::ExpiredClaims) => {
+            page_use == PageUse::Revocation || !is_provider_reachable(services, token).await
+        }
+        _ => false,
     }
 }
 

@@ -94,7 +94,6 @@ impl Parts {
         let tokens = Arc::new(BearerTokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
         let upstream = Arc::new(upstream::upstream(config, clock, &metrics, &mut watches)?);
         let gateways = gateways::gateways(&config.check, &mut watches)?;
-        let cookie = CookieNames::of(&config.public_url).session;
         let refresher = claims_refresher(&providers, &users, clock, &metrics)?;
         let checker = Checker::new(
             Arc::clone(&principals),
@@ -102,7 +101,7 @@ impl Parts {
             Arc::clone(&role_maps),
             Arc::clone(&upstream),
             Evaluator::new(profiles(config), users.max_age().clone(), Arc::clone(clock)),
-            CredentialParser::new(Arc::clone(&ring), cookie, Arc::clone(&metrics)),
+            CredentialParser::new(Arc::clone(&ring), CookieNames::of(&config.public_url).session, Arc::clone(&metrics)),
             Arc::clone(&refresher),
         );
         let local = config
