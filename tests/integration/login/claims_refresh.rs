@@ -7,10 +7,11 @@ mod offline;
 use std::time::Duration;
 
 use futures::future::join_all;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vestibule::secret::Digest;
-use vestibule::store::{RecordKey, RecordKind};
-use vestibule::users::shard_of;
+use vestibule::store::{Record, RecordKey, RecordKind};
+use vestibule::users::{Identity, shard_of};
 
 use crate::support::agent::Agent;
 use crate::support::api::{Auth, check_key, create_key};
@@ -35,8 +36,10 @@ const OVERDUE: Duration = Duration::from_secs(61);
 const ROLE_MAP: &str = r#"version: 1
 default_role: none
 rules:
-  - {claim: resource_access.litellm.roles, match: "llm-admin*", role: proxy_admin}
-  - {claim: groups, match: "/engineering/*", role: internal_user}
+  - {provider: corp, claim: resource_access.litellm.roles, match: "llm-admin*", role: proxy_admin}
+  - {provider: partner, claim: resource_access.litellm.roles, match: "llm-admin*", role: proxy_admin}
+  - {provider: corp, claim: groups, match: "/engineering/*", role: internal_user}
+  - {provider: partner, claim: groups, match: "/engineering/*", role: internal_user}
 "#;
 
 /// Three pods with two providers: `corp` keeps refresh tokens with sessions, `partner` with identities.
@@ -49,6 +52,14 @@ struct BrowserSession {
     agent: Agent,
     cookie: String,
     user: String,
+}
+
+/// The record of a refresh in progress: `running`, or `paused` after a failure.
+#[derive(Serialize, Deserialize)]
+struct Lease(String);
+
+impl Record for Lease {
+    const KIND: RecordKind = RecordKind::RefreshLease;
 }
 
 impl RefreshFleet {
@@ -82,9 +93,27 @@ impl RefreshFleet {
         BrowserSession { agent, cookie, user }
     }
 
-    /// Moves the verification of an identity into the past, and waits until every pod has seen it.
+    /// Moves the verification of an identity into the past, after a refresh in progress has ended.
     async fn age(&self, provider: &str, signed_in: &BrowserSession, age: Duration) {
+        let records = self.fleet.records().await;
+        let ended = async || {
+            for digest in self.token_digests(provider, signed_in) {
+                let key = RecordKey::new(shard_of(&signed_in.user), RecordKind::RefreshLease, digest.to_hex());
+                let lease = records.get::<Lease>(&key).await.expect("the store answers");
+                if lease.is_some_and(|lease| lease.value.0 == "running") {
+                    return None;
+                }
+            }
+            Some(())
+        };
+        wait::until("the end of a refresh", PATIENCE, ended).await;
         self.fleet.change_user(&signed_in.user, |user| age_identity(user, provider, age)).await;
+    }
+
+    /// The digests of what keeps a refresh token: the session or the identity.
+    fn token_digests(&self, provider: &str, signed_in: &BrowserSession) -> [Digest; 2] {
+        let token = signed_in.cookie.split_once('=').expect("a cookie").1;
+        [Digest::of(token.as_bytes()), Identity::digest(self.idp(provider).issuer(), "alice")]
     }
 
     async fn refreshes(&self, provider: &str) -> u64 {

@@ -1,7 +1,7 @@
 //! Faulty answers to a refresh token: only a refusal of the token ends the session, and everything else changes nothing.
 
 use serde_json::{Value, json};
-use vestibule::users::Session;
+use vestibule::users::{RefreshToken, Session};
 
 use super::super::parameter;
 use super::*;
@@ -150,11 +150,17 @@ impl FaultyRefresh {
     }
 
     /// Asserts that the session has the token for the next refresh.
-    async fn assert_token(&self, name: &str, agent: &Agent, former: &vestibule::users::RefreshToken, effect: Effect) {
-        let Some(session) = self.session(agent).await else { return assert_eq!(effect, Effect::Refused, "{name}") };
-        let token = session.refresh_token.expect("the session keeps a token");
+    async fn assert_token(&self, name: &str, agent: &Agent, former: &RefreshToken, effect: Effect) {
         let keeps_former = effect == Effect::Nothing || name.ends_with("refresh token");
-        assert_eq!(token.is_same(former), keeps_former, "{name}");
+        let has_token = async || match self.session(agent).await {
+            // A failure is counted before it is stored.
+            Some(session) => {
+                let token = session.refresh_token.expect("the session keeps a token");
+                (token.is_same(former) == keeps_former).then_some(())
+            }
+            None => (effect == Effect::Refused).then_some(()),
+        };
+        wait::until(&format!("{name}: the token of the next refresh"), PATIENCE, has_token).await;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::super::parameter;
 use super::*;
 use crate::support::api::{key_status, until_key_status};
 use crate::support::fleet::Browser;
@@ -10,8 +11,10 @@ use crate::support::fleet::Browser;
 async fn keys_without_a_session_follow_the_provider_until_it_refuses_the_token() {
     let mut refreshed = RefreshFleet::start().await;
     let alice = refreshed.sign_in("partner", ALICE).await;
-    let scopes = refreshed.fleet.partner_idp().stats().await["scopes"].clone();
-    assert_eq!(scopes, json!(["openid profile email offline_access"]));
+    for (provider, scopes) in [("corp", "openid profile email"), ("partner", "openid profile email offline_access")] {
+        let question = Agent::new().get(&refreshed.fleet.url(&format!("/sso/login?provider={provider}"))).await.location();
+        assert_eq!(parameter(&question.expect("a redirect to the provider"), "scope"), scopes);
+    }
     let session = session_of(&alice.agent);
     let key = create_key(refreshed.fleet.pod(0), Auth::Session(&session), json!({})).await.key;
     let browser = Browser { cookie: session, agent: alice.agent };
