@@ -186,7 +186,7 @@ async fn groups_are_looked_up_in_the_background_when_claims_are_used_and_a_failu
     directories.idp.spoil(GOOGLE_GROUPS, &json!({"status": 500, "body": "{}"})).await;
     directories.clock.set("+15s");
     assert_eq!(directories.check(&agent).await.status, 200, "a use is answered with the last claims");
-    directories.until_logged("directory look-up failed").await;
+    directories.until_logged("directory lookup failed").await;
     for _ in 0..10 {
         assert_eq!(directories.check(&agent).await.status, 200);
     }
