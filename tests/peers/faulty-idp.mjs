@@ -88,7 +88,8 @@ function adjustTokenResponse(state, response, req) {
   const client = basic(req);
   const fault = state.faults.get(req.body.grant_type === 'refresh_token' ? 'refresh' : req.body.code) ?? {};
   const { body } = response;
-  body.access_token = token(state, client, body.access_token, { aud: 'litellm', azp: client.id, ...ROLES }, fault.accessToken);
+  // Tokens of concurrent logins would be equal without an id, and so would the faults of their userinfo.
+  body.access_token = token(state, client, body.access_token, { aud: 'litellm', azp: client.id, jti: randomUUID(), ...ROLES }, fault.accessToken);
   body.id_token = token(state, client, body.id_token, { at_hash: atHash(body.access_token) }, fault.idToken);
   if (fault.idToken === 'absent') delete body.id_token;
   state.issued.push(...['access_token', 'id_token', 'refresh_token'].map((name) => body[name]).filter(Boolean));
