@@ -106,6 +106,10 @@ pub struct IdentityClaims {
     /// True if there is a refresh token, by which the provider can verify the identity again without its user.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_refreshable: bool,
+    /// True if the provider has refused a refresh token, or if the claims were overdue when the last one ended. Until they are
+    /// verified again, they count no longer than with a refresh token.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_refresh_bound: bool,
 }
 
 /// The identity headers for the upstream. A field is empty if its value is unknown.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 use crate::{
-    clock::{Clock, since},
+    clock::Clock,
     metrics::{Metrics, RefreshResult},
     oidc::{Provider, Providers, RefreshError},
     principal::IdentityClaims,
@@ -92,7 +92,7 @@ impl Refresher {
     /// Looks up the groups of an identity. A look-up that fails is not repeated before the interval has passed. After a refresh the
     /// directory has just been asked.
     async fn look_up_groups(&self, user: &str, mut identity: IdentityClaims) -> Result<(), store::Error> {
-        let Some(provider) = self.providers.get(&identity.provider) else { return Ok(()) };
+        let Some(provider) = self.provider_of(&identity) else { return Ok(()) };
         let slot = self.slots.get(provider.id()).map(Semaphore::try_acquire);
         let Some(Ok(_slot)) = slot else { return Ok(()) };
         provider.look_up_groups(&mut identity).await;
@@ -105,7 +105,10 @@ impl Refresher {
         identity: &IdentityClaims,
         presented: Option<&Digest>,
     ) -> Result<RefreshOutcome, store::Error> {
-        let Some(provider) = self.providers.get(&identity.provider) else { return Ok(RefreshOutcome::Settled) };
+        let Some(provider) = self.provider_of(identity) else {
+            self.users.forget_refresh(user, identity).await?;
+            return Ok(RefreshOutcome::Settled);
+        };
         let slot = self.slots.get(provider.id()).map(Semaphore::try_acquire);
         let Some(Ok(_slot)) = slot else { return Ok(RefreshOutcome::Unavailable) };
         let id = &user.value.id;
@@ -179,12 +182,16 @@ impl Refresher {
         }
     }
 
+    /// The provider of an identity, if it is still at the issuer that the identity came from: no other issuer may receive its
+    /// refresh token or its subject.
+    fn provider_of(&self, identity: &IdentityClaims) -> Option<&Provider> {
+        let provider = self.providers.get(&identity.provider).map(Arc::as_ref);
+        provider.filter(|provider| provider.config().issuer() == identity.issuer)
+    }
+
     /// True if the claims have reached their maximum age, so that a provider that wants to ask the user has refused the refresh.
     fn is_overdue(&self, leased: &LeasedToken) -> bool {
-        let identity = &leased.identity;
-        let policy = self.users.max_age().refreshes.get(&identity.provider);
-        let age = identity.verified_at.map(|at| since(at, self.clock.now()));
-        policy.zip(age).is_none_or(|(policy, age)| age >= policy.max_age)
+        self.users.max_age().is_overdue(&leased.identity, self.clock.now())
     }
 
     fn report_failure(&self, provider: &Provider, leased: &LeasedToken, reason: &str, error: &dyn std::fmt::Display) {

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::values;
 use crate::api_keys::KeySettings;
+use crate::oidc::ProviderSettings;
 use crate::yaml::decode::{Kind, Section, field};
 
 pub const DOC: &str = "API keys.";
 
-pub fn read(section: &mut Section<'_>) -> Option<KeySettings> {
+pub fn read(section: &mut Section<'_>, providers: Option<&[ProviderSettings]>) -> Option<KeySettings> {
     let max_per_user = section.or_default(field("max_per_user", "Maximum number of active keys per user."), &COUNT, "100");
     let default_duration =
         section.or_default(field("default_duration", "Lifetime of a key that is created without one."), &DURATION, "90d");
@@ -35,6 +36,7 @@ pub fn read(section: &mut Section<'_>) -> Option<KeySettings> {
         &DURATION,
         "1h",
     );
+    let claims_max_age = require_refreshed_before(section, claims_max_age, providers)?;
     let (default_duration, max_duration) = (default_duration?, max_duration?);
     if default_duration > max_duration {
         let (name, text) = if section.is_given("default_duration") {
@@ -50,9 +52,22 @@ pub fn read(section: &mut Section<'_>) -> Option<KeySettings> {
         default_duration,
         max_duration,
         overlap_max: overlap_max?,
-        claims_max_age: claims_max_age?,
+        claims_max_age,
         sign_in_within: sign_in_within?,
     })
+}
+
+/// Claims that expire before they are refreshed would suspend every key now and then.
+fn require_refreshed_before(
+    section: &mut Section<'_>,
+    claims_max_age: Option<Duration>,
+    providers: Option<&[ProviderSettings]>,
+) -> Option<Duration> {
+    let claims_max_age = claims_max_age?;
+    let is_late = |provider: &&ProviderSettings| provider.refresh.is_some_and(|refresh| refresh.interval >= claims_max_age);
+    let Some(late) = providers.unwrap_or_default().iter().find(is_late) else { return Some(claims_max_age) };
+    section.complain("claims_max_age", format!("must be longer than `refresh.interval` of the provider `{}`", late.id));
+    None
 }
 
 const COUNT: Kind<usize> = Kind { name: "number", parse: |text| values::count(text, 1..=10_000) };

@@ -42,7 +42,7 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let (logins, sessions) = read_logins_and_sessions(root);
     let cache = root.section("cache", CACHE, read_cache);
     let admin_roles = root.list(ADMIN_ROLES, &ROLE, &["proxy_admin"]);
-    let keys = root.section("keys", api_keys::DOC, api_keys::read);
+    let keys = root.section("keys", api_keys::DOC, |section| api_keys::read(section, providers.as_deref()));
     let local_accounts = read_local_accounts(root, providers.as_deref());
     let (upstream_credential, identity_encoding) = read_upstream_headers(root, public_url.as_ref());
     let sources = claim_sources(providers.as_deref(), token_issuers.as_deref(), local_accounts.as_ref());

@@ -141,15 +141,22 @@ fn json_response(body: &serde_json::Value) -> HttpResponse {
     response
 }
 
-/// A response without JSON may be an error in a form, or the page of a proxy.
+/// A response without JSON may be an error in a form (GitHub), or the page of a proxy, which may contain any text.
 fn describe_other_answer(response: &HttpResponse) -> TokenResponseError {
     let status = response.status().as_u16();
-    let code = form_urlencoded::parse(response.body()).find(|(name, _)| name == "error").map(|(_, code)| code.into_owned());
+    let form = if is_form(response) { response.body().as_slice() } else { &[] };
+    let code = form_urlencoded::parse(form).find(|(name, _)| name == "error").map(|(_, code)| code.into_owned());
     match code.and_then(readable_code) {
         Some(code) => TokenResponseError::Refused { status, code },
         None if response.status().is_success() => TokenResponseError::NoObject(status),
         None => TokenResponseError::Status(status),
     }
+}
+
+fn is_form(response: &HttpResponse) -> bool {
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    ["application/x-www-form-urlencoded", "text/plain"].iter().any(|form| media_type.eq_ignore_ascii_case(form))
 }
 
 /// Returns the provider's own error code, which is `error` by RFC 6749. Other providers send an object with a code, a list of

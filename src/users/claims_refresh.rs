@@ -181,11 +181,12 @@ impl Users {
         }
     }
 
-    /// Leases a token for one refresh. The lease ends with the commit of its outcome, or by itself if the pod dies.
+    /// Leases a token for one refresh. The lease ends with the commit of its outcome, or by itself if the pod dies. A failover
+    /// of the store does not end it: another pod would use the token too.
     pub async fn lease_refresh(&self, user: &str, place: TokenPlace) -> Result<LeaseOutcome, store::Error> {
         let key = place.lease(shard_of(user));
         let change = self.records.unsequenced_change(key.shard).expect_absent(&key);
-        if change.put(&key, &RefreshLease::Running, Ttl::For(LEASE)).commit().await?.is_ok() {
+        if change.put(&key, &RefreshLease::Running, Ttl::For(LEASE)).replicated().commit().await?.is_ok() {
             return Ok(LeaseOutcome::Acquired);
         }
         let found = self.records.get::<RefreshLease>(&key).await?;

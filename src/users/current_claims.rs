@@ -22,7 +22,7 @@ pub struct ClaimsMaxAge {
     pub keys: Duration,
     /// For sessions, by the ids of the providers that have a bound of their own (`max_claims_age`).
     pub providers: BTreeMap<String, Duration>,
-    /// For identities with a refresh token, by the ids of the providers that refresh claims.
+    /// For identities with a refresh token, or with a refused one, by the ids of the providers that refresh claims.
     pub refreshes: BTreeMap<String, RefreshPolicy>,
     /// The intervals of look-ups that need no token of the user, by the ids of the providers with such a directory.
     pub directories: BTreeMap<String, Duration>,
@@ -47,7 +47,8 @@ impl ClaimsMaxAge {
             CredentialKind::Session => self.sessions,
             CredentialKind::Key | CredentialKind::Token => self.keys,
         };
-        match (self.refresh_of(identity), credential) {
+        let has_bound = identity.is_refreshable || identity.has_refresh_bound;
+        match (self.refreshes.get(&identity.provider).filter(|_| has_bound), credential) {
             (Some(refresh), _) => usual.min(refresh.max_age),
             (None, CredentialKind::Session) => self.providers.get(&identity.provider).map_or(usual, |own| usual.min(*own)),
             (None, CredentialKind::Key | CredentialKind::Token) => usual,
@@ -57,6 +58,12 @@ impl ClaimsMaxAge {
     /// The refresh of an identity's claims. `None` if there is no refresh token, or its provider refreshes no claims.
     pub fn refresh_of(&self, identity: &IdentityClaims) -> Option<&RefreshPolicy> {
         self.refreshes.get(&identity.provider).filter(|_| identity.is_refreshable)
+    }
+
+    /// True if the claims are too old for a provider that refreshes claims.
+    pub fn is_overdue(&self, identity: &IdentityClaims, now: Timestamp) -> bool {
+        let refresh = self.refreshes.get(&identity.provider);
+        refresh.zip(identity.verified_at).is_none_or(|(refresh, at)| since(at, now) >= refresh.max_age)
     }
 
     /// The moment from which the use of a session leads to a refresh with its own token.

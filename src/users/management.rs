@@ -44,7 +44,9 @@ impl Users {
             authorize(&record)?;
             record.disabled = true;
             (record.session_generation, record.key_generation) = (Generation::random(), Generation::random());
-            record.identities.iter_mut().for_each(|identity| identity.is_refreshable = false);
+            for identity in &mut record.identities {
+                identity.has_refresh_bound |= std::mem::take(&mut identity.is_refreshable);
+            }
             let change = OfflineToken::delete_all(change, user, &record.identities);
             Ok::<_, E>(Edit::Commit(change.put(&key, &record, Ttl::Forever).revoke_user(user), record))
         });

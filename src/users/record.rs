@@ -169,9 +169,16 @@ impl User {
         })
     }
 
-    /// Records that there is no refresh token of the identity any more.
-    pub(super) fn forget_refresh(&mut self, identity: &IdentityClaims) -> bool {
-        self.edit_identity(identity, |known| known.is_refreshable = false)
+    /// Records that there is no refresh token of the identity any more. Claims that are overdue stay so.
+    pub(super) fn forget_refresh(&mut self, identity: &IdentityClaims, is_overdue: bool) -> bool {
+        self.edit_identity(identity, |known| {
+            (known.is_refreshable, known.has_refresh_bound) = (false, known.has_refresh_bound || is_overdue);
+        })
+    }
+
+    /// Records that the provider has refused a refresh token of the identity.
+    pub(super) fn keep_refresh_bound(&mut self, identity: &IdentityClaims) -> bool {
+        self.edit_identity(identity, |known| known.has_refresh_bound = true)
     }
 
     fn edit_identity(&mut self, identity: &IdentityClaims, edit: impl FnOnce(&mut IdentityClaims)) -> bool {

@@ -100,8 +100,10 @@ impl Users {
             let committed = match (leased.place, &subject.record) {
                 (TokenPlace::Session(digest), TokenRecord::Session(session)) => {
                     let key = Session::key(shard_of(&leased.user), &digest);
-                    let change = self.records.change(key.shard).expect_version(&key, session.version);
-                    let change = self.end_in(change, &leased.user, &digest);
+                    let mut user = subject.user;
+                    user.value.keep_refresh_bound(&leased.identity);
+                    let change = self.change_user(leased, &user).expect_version(&key, session.version);
+                    let change = self.end_in(change, &leased.user, &digest).revoke_user(&leased.user);
                     change.delete(&leased.place.lease(key.shard)).commit().await?
                 }
                 (_, record) => self.try_suspend(leased, subject.user, record).await?,
@@ -131,10 +133,12 @@ impl Users {
         sessions.iter().fold(change, |change, session| self.end_in(change, &leased.user, session)).commit().await
     }
 
-    /// Records that an identity has no refresh token any more. Its claims stay until their maximum age.
+    /// Records that an identity has no refresh token any more. Its claims stay until their maximum age, which never restores
+    /// access that has ended.
     pub async fn forget_refresh(&self, user: &StoredRecord<User>, identity: &IdentityClaims) -> Result<(), store::Error> {
         let (key, mut changed) = (User::key(&user.value.id), user.value.clone());
-        if !changed.forget_refresh(identity) {
+        let is_overdue = self.max_age.is_overdue(identity, self.clock.now());
+        if !changed.forget_refresh(identity, is_overdue) || changed == user.value {
             return Ok(());
         }
         // A conflict means that the user has just signed in, or was changed: the next use tries again.
@@ -160,9 +164,10 @@ impl Users {
         self.records.change(key.shard).expect_version(&key, user.version).put(&key, &user.value, Ttl::Forever)
     }
 
+    /// The commit waits for a replica: a failover must not bring back a token that the provider has rotated.
     fn put_token<'a>(&self, change: Change<'a>, leased: &LeasedToken, record: TokenRecord, token: &RefreshToken) -> Change<'a> {
         let shard = shard_of(&leased.user);
-        match (record, leased.place) {
+        let change = match (record, leased.place) {
             (TokenRecord::Session(stored), TokenPlace::Session(digest)) => {
                 let StoredRecord { mut value, version } = *stored;
                 value.refresh_token = Some(token.clone());
@@ -174,7 +179,8 @@ impl Users {
                 change.expect_version(&key, stored.version).put(&key, &OfflineToken { token: token.clone() }, Ttl::Forever)
             }
             _ => unreachable!("a record is read from its place"),
-        }
+        };
+        change.replicated()
     }
 
     fn end_in<'a>(&self, change: Change<'a>, user: &str, session: &Digest) -> Change<'a> {

@@ -227,6 +227,7 @@ fn mistakes_in_the_list_of_providers(#[case] text: &str, #[case] expected: &[&st
 #[case("max_claims_age: 59s", &["providers[0].max_claims_age (line 5): must be from 1m to 3650d"])]
 #[case("refresh: {interval: 9s}", &["providers[0].refresh.interval (line 5): must be from 10s to 365d"])]
 #[case("refresh: {interval: 1h, max_age: 1h}", &["providers[0].refresh.max_age (line 5): must be longer than `interval`"])]
+#[case("refresh: {interval: 30d, max_age: 31d}", &["keys.claims_max_age: must be longer than `refresh.interval` of the provider `corp`"])]
 #[case("refresh: {token: forever}", &["providers[0].refresh.token (line 5): must be session or offline, not `forever`"])]
 #[case("max_claims: 100", &["providers[0].max_claims (line 5): must be from 1KiB to 1MiB"])]
 #[case("end_session_parameters: {client_secret: x}", &["providers[0].end_session_parameters.client_secret (line 5): must not be sent: users see the URL; remove it"])]

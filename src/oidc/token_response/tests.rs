@@ -48,6 +48,18 @@ fn only_named_codes_say_something_about_the_refresh_token(
     assert_eq!(error.refresh_refusal(), expected, "{error}");
 }
 
+#[rstest]
+#[case::form("application/x-www-form-urlencoded; charset=utf-8", Some(RefreshRefusal::Ended))]
+#[case::plain_text("Text/Plain", Some(RefreshRefusal::Ended))]
+#[case::page("text/html; charset=utf-8", None)]
+#[case::wrong_json("application/json", None)]
+#[case::no_type("", None)]
+fn only_a_form_says_something_without_json(#[case] content_type: &'static str, #[case] expected: Option<RefreshRefusal>) {
+    let page = "<a href=\"/login?a=1&error=invalid_grant&b\">sign in</a>";
+    let error = normalize(&response(400, content_type, page)).expect_err("no tokens");
+    assert_eq!(error.refresh_refusal(), expected, "{error}");
+}
+
 #[test]
 fn a_refresh_token_is_read_if_it_is_a_text() {
     let token = |value: &str| read(200, &format!(r#"{{"access_token": "a", "refresh_token": {value}}}"#)).unwrap().refresh_token;

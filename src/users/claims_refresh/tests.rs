@@ -100,6 +100,14 @@ impl Fixture {
         record.and_then(|record| record.token().map(|token| token.expose().to_owned()))
     }
 
+    /// The claims of the user grant nothing to any credential.
+    async fn assert_overdue(&self, open: &TestSession) {
+        let user = self.user(open).await.value;
+        for credential in [CredentialKind::Session, CredentialKind::Key] {
+            assert!(self.users.claims_for(&user, credential).identities.is_empty(), "{credential:?}");
+        }
+    }
+
     async fn has_lease(&self, leased: &LeasedToken) -> bool {
         let key = leased.place.lease(shard_of(&leased.user));
         self.records.get::<RefreshLease>(&key).await.unwrap().is_some()
@@ -135,10 +143,66 @@ async fn the_presented_session_comes_first_and_any_other_serves() {
     assert_eq!(fixture.find(&one, "corp", None).await, Some(of_session(&other)));
     fixture.users.end_session(&one.user, &other.token.digest()).await.unwrap();
     assert_eq!(fixture.find(&one, "corp", None).await, None);
-    fixture.users.forget_refresh(&fixture.user(&one).await, &identity("corp", "")).await.unwrap();
+    let known = fixture.identity_of(&one, "corp").await;
+    fixture.users.forget_refresh(&fixture.user(&one).await, &known).await.unwrap();
     let known = fixture.identity_of(&one, "corp").await;
     assert!(!known.is_refreshable && !fixture.users.is_refresh_due(&known));
     assert_eq!(fixture.users.max_age().of(CredentialKind::Key, &known), DAY * 30, "keys go by their own bound again");
+}
+
+#[tokio::test]
+async fn losing_the_token_of_overdue_claims_restores_nothing_until_the_next_sign_in() {
+    let fixture = Fixture::new();
+    let open = fixture.sign_in("corp", Some("t-1")).await;
+    fixture.clock.advance(DAY);
+    let known = fixture.identity_of(&open, "corp").await;
+    fixture.users.end_session(&open.user, &open.token.digest()).await.unwrap();
+    fixture.users.forget_refresh(&fixture.user(&open).await, &known).await.unwrap();
+    assert!(!fixture.identity_of(&open, "corp").await.is_refreshable);
+    fixture.assert_overdue(&open).await;
+    let again = fixture.sign_in("corp", None).await;
+    let user = fixture.user(&again).await.value;
+    assert_eq!(fixture.users.claims_for(&user, CredentialKind::Key).identities.len(), 1);
+    assert_eq!(fixture.users.max_age().of(CredentialKind::Key, &user.identities[0]), DAY * 30);
+}
+
+#[tokio::test]
+async fn claims_whose_token_was_refused_count_no_longer_than_before() {
+    let fixture = Fixture::new();
+    for age in [INTERVAL, DAY / 2] {
+        let open = fixture.sign_in("corp", Some("t-1")).await;
+        fixture.clock.advance(age - INTERVAL);
+        let leased = fixture.lease(&open, "corp").await;
+        assert_eq!(fixture.users.refuse_refresh(&leased).await, Ok(RefreshCommit::Committed));
+        fixture.users.forget_refresh(&fixture.user(&open).await, &leased.identity).await.unwrap();
+        fixture.clock.advance(DAY - age);
+        fixture.assert_overdue(&open).await;
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_by_another_session_lifts_the_bound_of_a_refusal() {
+    let fixture = Fixture::new();
+    let (one, other) = (fixture.sign_in("corp", Some("t-1")).await, fixture.sign_in("corp", Some("t-2")).await);
+    let leased = fixture.lease(&one, "corp").await;
+    assert_eq!(fixture.users.refuse_refresh(&leased).await, Ok(RefreshCommit::Committed));
+    assert!(fixture.identity_of(&one, "corp").await.has_refresh_bound);
+    let leased = fixture.lease(&other, "corp").await;
+    let next = leased.token.renewed(None, fixture.clock.now());
+    let committed = fixture.users.complete_refresh(&leased, &identity("corp", "refreshed"), &next).await;
+    assert_eq!(committed, Ok(RefreshCommit::Committed));
+    let known = fixture.identity_of(&one, "corp").await;
+    assert!(known.is_refreshable && !known.has_refresh_bound);
+}
+
+#[tokio::test]
+async fn disabling_and_enabling_a_user_restores_no_overdue_claims() {
+    let fixture = Fixture::new();
+    let open = fixture.sign_in("corp", Some("t-1")).await;
+    fixture.clock.advance(DAY);
+    fixture.users.disable::<store::Error>(&open.user, |_| Ok(())).await.unwrap();
+    fixture.users.enable::<store::Error>(&open.user, |_| Ok(())).await.unwrap();
+    fixture.assert_overdue(&open).await;
 }
 
 #[tokio::test]
