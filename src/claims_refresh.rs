@@ -45,8 +45,7 @@ pub enum RefreshState {
 /// Requests refreshes. The worker ends when it is dropped.
 pub struct ClaimsRefresher {
     requests: mpsc::Sender<RefreshRequest>,
-    /// The number of users whose claims are being refreshed.
-    in_progress: watch::Receiver<usize>,
+    pending: watch::Sender<usize>,
     clock: Arc<dyn Clock>,
 }
 
@@ -54,6 +53,23 @@ pub struct ClaimsRefresher {
 struct RefreshRequest {
     user: Arc<CachedUser>,
     session: Option<PresentedSession>,
+    _pending: PendingRequest,
+}
+
+/// Counts a request until it is done.
+struct PendingRequest(watch::Sender<usize>);
+
+impl PendingRequest {
+    fn new(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for PendingRequest {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 /// A session that was presented. Its own token is preferred.
@@ -81,13 +97,13 @@ impl ClaimsRefresher {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
-        let ((requests, received), (count, in_progress)) = (mpsc::channel(QUEUED), watch::channel(0));
+        let (requests, received) = mpsc::channel(QUEUED);
         let needs_worker = |settings: &ProviderSettings| settings.refresh.is_some() || settings.directory_interval().is_some();
         if providers.iter().any(|provider| needs_worker(provider.config())) {
             let refresher = Refresher::new(providers, users, Arc::clone(&clock), metrics);
-            worker::start(refresher, received, count, Arc::clone(&clock))?;
+            worker::start(refresher, received, Arc::clone(&clock))?;
         }
-        Ok(Self { requests, in_progress, clock })
+        Ok(Self { requests, pending: watch::Sender::new(0), clock })
     }
 
     /// Requests a refresh if the claims of the session's user, or the token of the session, are due. Never waits.
@@ -115,10 +131,10 @@ impl ClaimsRefresher {
         }
     }
 
-    /// Waits until no refresh is in progress. A process that ended in between would lose tokens that a provider has rotated.
+    /// Waits until no refresh is requested or in progress. A process that ended in between would lose tokens that a provider has
+    /// rotated.
     pub async fn idle(&self) {
-        // The worker has ended if its side is gone.
-        let _ = self.in_progress.clone().wait_for(|count| *count == 0).await;
+        self.pending.subscribe().wait_for(|count| *count == 0).await.expect("the sender exists as long as this");
     }
 
     /// True for the one caller that has to request the refresh that is due.
@@ -131,9 +147,29 @@ impl ClaimsRefresher {
     }
 
     fn send(&self, user: &Arc<CachedUser>, session: Option<PresentedSession>) {
-        let unsent = self.requests.try_send(RefreshRequest { user: Arc::clone(user), session }).err();
+        let request = RefreshRequest { user: Arc::clone(user), session, _pending: PendingRequest::new(&self.pending) };
+        let unsent = self.requests.try_send(request).err();
         if let Some(request) = unsent.map(TrySendError::into_inner) {
             request.defer(self.clock.now(), AFTER_REQUEST, RefreshAttempt::Failed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn a_request_is_waited_for_until_it_is_done() {
+        let (requests, _received) = mpsc::channel(QUEUED);
+        let refresher = ClaimsRefresher { requests, pending: watch::Sender::new(0), clock: Arc::new(SystemClock) };
+        assert_eq!(refresher.idle().now_or_never(), Some(()));
+        let pending = PendingRequest::new(&refresher.pending);
+        assert_eq!(refresher.idle().now_or_never(), None);
+        drop(pending);
+        assert_eq!(refresher.idle().now_or_never(), Some(()));
     }
 }

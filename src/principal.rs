@@ -217,6 +217,11 @@ impl IdentityHeaders {
 }
 
 impl Evaluation {
+    /// True if only identities that have expired could grant a role.
+    pub fn is_suspended(&self) -> bool {
+        !self.expired_identities.is_empty() && self.grant.role.is_none()
+    }
+
     /// An evaluation of claims that do not expire.
     pub fn new(map_version: u64, grant: Grant, identity: IdentityHeaders) -> Self {
         let (valid_until, expired_identities) = (Timestamp::MAX, Box::default());

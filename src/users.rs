@@ -21,7 +21,7 @@ mod session_limit;
 mod sessions;
 mod trusted_redirects;
 
-pub use claims_refresh::{LeaseOutcome, LeasedToken, TokenPlace};
+pub use claims_refresh::{LeaseOutcome, LeasedToken, START_TIMEOUT, TokenPlace};
 pub use current_claims::{ClaimsMaxAge, CurrentClaims, is_pinned_by};
 pub use email::normal as normal_email;
 pub use email_index::EmailOwners;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{
     AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Checker,
-    evaluation::is_suspended,
     overdue::{Authentication, OverdueClaims},
 };
 use crate::{
@@ -13,6 +12,9 @@ use crate::{
     principal_cache::{ActiveKey, CachedUser, GrantSources, KeyLookup, RestrictedGrant},
     role_map::CurrentRoleMap,
 };
+
+/// The owner of a key or of one of its ancestors, who has no role without the identities that have expired: the key is suspended.
+struct SuspendedOwner(Arc<CachedUser>);
 
 impl Checker {
     pub(super) async fn authenticate_key(
@@ -24,8 +26,9 @@ impl Checker {
             KeyLookup::Active(key) => {
                 // A key depends on the claims of all owners in its chain.
                 key.ancestors.iter().for_each(|ancestor| self.refresher.request(&ancestor.user));
-                let Some(restricted) = self.evaluate_key(in_force, &key) else {
-                    return self.suspended(in_force, key.own.user);
+                let restricted = match self.evaluate_key(in_force, &key) {
+                    Ok(restricted) => restricted,
+                    Err(SuspendedOwner(owner)) => return self.suspended(in_force, owner),
                 };
                 self.refresher.request(&key.own.user);
                 let evaluation = Arc::clone(&restricted.evaluation);
@@ -36,7 +39,7 @@ impl Checker {
         }
     }
 
-    /// A key whose owner has no role without the identities that have expired: a refresh may renew them.
+    /// A suspended key: a refresh may renew the owner's identities.
     fn suspended(&self, in_force: &CurrentRoleMap, owner: Arc<CachedUser>) -> Result<Authentication, AuthenticationError> {
         let evaluation = self.evaluator.evaluate_owner(in_force, &owner);
         match evaluation.expired_identities.iter().any(|expired| expired.is_refreshable) {
@@ -46,16 +49,15 @@ impl Checker {
     }
 
     /// Restricts the owner's grant to the restrictions of the key and its ancestors. The result is cached until one of them, or
-    /// the evaluation of one of their owners, changes. `None` if the key is suspended, since its owner has no role without the
-    /// identities that have expired.
-    fn evaluate_key(&self, in_force: &CurrentRoleMap, active: &ActiveKey) -> Option<Arc<RestrictedGrant>> {
+    /// the evaluation of one of their owners, changes.
+    fn evaluate_key(&self, in_force: &CurrentRoleMap, active: &ActiveKey) -> Result<Arc<RestrictedGrant>, SuspendedOwner> {
         let key = &active.own.key;
         let sources = GrantSources::of(active, |user| self.evaluator.evaluate_owner(in_force, user));
-        if is_suspended(sources.owner()) {
-            return None;
+        if let Some(owner) = sources.suspended_owner(active) {
+            return Err(SuspendedOwner(Arc::clone(owner)));
         }
         if let Some(known) = key.grant.load_full().filter(|known| known.is_of(&sources)) {
-            return Some(known);
+            return Ok(known);
         }
         let (valid_until, owner) = (sources.valid_until(), sources.owner().identity.clone());
         let restricted = RestrictedGrant::new(active, sources, &in_force.map, |grant| {
@@ -64,6 +66,6 @@ impl Checker {
         });
         let restricted = Arc::new(restricted);
         key.grant.store(Some(Arc::clone(&restricted)));
-        Some(restricted)
+        Ok(restricted)
     }
 }

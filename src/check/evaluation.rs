@@ -60,7 +60,7 @@ impl Evaluator {
             bearer.cache_evaluation(&evaluation);
             evaluation
         });
-        (!is_suspended(&evaluation)).then_some(evaluation)
+        (!evaluation.is_suspended()).then_some(evaluation)
     }
 
     /// True if a refresh may renew the verification of the token's identity.
@@ -119,7 +119,7 @@ impl Evaluator {
     /// True if a session is within the last moments of its lifetime and its claims, whose time of verification can be a little
     /// earlier, have expired. It ends with them, because its user has to sign in again and not to ask for a role.
     pub(super) fn has_ended(&self, evaluation: &Evaluation, created: Timestamp) -> bool {
-        is_suspended(evaluation) && self.max_age.since_verification(created, self.clock.now()) >= self.max_age.sessions
+        evaluation.is_suspended() && self.max_age.since_verification(created, self.clock.now()) >= self.max_age.sessions
     }
 
     /// True if the provider of the session has to verify its identity again (`max_claims_age`).
@@ -142,11 +142,6 @@ impl Evaluator {
         };
         known.with_grant(grant)
     }
-}
-
-/// True if only identities that have expired could grant a role.
-pub(super) fn is_suspended(evaluation: &Evaluation) -> bool {
-    !evaluation.expired_identities.is_empty() && evaluation.grant.role.is_none()
 }
 
 /// The stored identity of a token, with the time of its last verification. Another account of the user at the same issuer does

@@ -7,11 +7,11 @@ use tokio::sync::Semaphore;
 use crate::{
     clock::Clock,
     metrics::{Metrics, RefreshResult},
-    oidc::{Provider, Providers, RefreshError},
+    oidc::{Provider, Providers, RefreshError, RefreshedIdentity},
     principal::IdentityClaims,
     secret::Digest,
     store::{self, StoredRecord},
-    users::{LeaseOutcome, LeasedToken, RefreshCommit, RefreshToken, User, Users},
+    users::{LeaseOutcome, LeasedToken, RefreshCommit, RefreshToken, START_TIMEOUT, User, Users},
 };
 
 /// The maximum number of concurrent refreshes of one provider on this pod, so that it is not overloaded after an outage.
@@ -20,10 +20,11 @@ const CONCURRENT: usize = 32;
 /// The maximum number of refused tokens of an identity in one refresh. The next use continues.
 const MAX_REFUSED: usize = 5;
 
-/// The time in which the outcome of a refresh is committed, also while the store does not answer: the provider may have
-/// invalidated the former token. It ends before the lease.
-const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
+/// The pause between attempts to commit an outcome.
 const COMMIT_PAUSE: Duration = Duration::from_millis(500);
+
+/// The time in which the claims of a refresh are indexed, before the commit.
+const INDEX_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The state of a user's claims after a refresh. The worst of all identities counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,7 +123,9 @@ impl Refresher {
                 LeaseOutcome::Held => return Ok(RefreshOutcome::Held),
                 LeaseOutcome::Paused => return Ok(RefreshOutcome::Unavailable),
             }
-            let Some(leased) = self.users.leased_token(id, identity, place).await? else {
+            let read = tokio::time::timeout(START_TIMEOUT, self.users.leased_token(id, identity, place)).await;
+            let Ok(read) = read else { return Ok(RefreshOutcome::Unavailable) };
+            let Some(leased) = read? else {
                 self.users.release_refresh(id, place).await?;
                 return Ok(RefreshOutcome::Settled);
             };
@@ -138,20 +141,36 @@ impl Refresher {
     async fn use_token(&self, provider: &Provider, leased: &LeasedToken) -> Result<Option<RefreshOutcome>, store::Error> {
         let refreshed = provider.refresh(&leased.token, &leased.identity, self.clock.as_ref()).await;
         match refreshed {
-            Ok(refreshed) => {
-                let commit = || self.users.complete_refresh(leased, &refreshed.identity, &refreshed.token);
-                let committed = self.commit(provider, leased, commit).await?;
-                if let RefreshCommit::UserClaimTaken { owner } = &committed {
-                    tracing::warn!(provider = provider.id(), user = leased.user, owner, "refreshed claims not stored");
-                    self.pause(provider, leased, &refreshed.token.failed(None)).await?;
-                    return Ok(Some(RefreshOutcome::Unavailable));
-                }
-                self.metrics.claims_refreshed(provider.id(), RefreshResult::of(&committed));
-                tracing::debug!(provider = provider.id(), user = leased.user, "claims refreshed");
-                Ok(Some(RefreshOutcome::Settled))
-            }
+            Ok(refreshed) => self.store_refreshed(provider, leased, refreshed).await.map(Some),
             Err(error) => self.handle_failure(provider, leased, error).await,
         }
+    }
+
+    /// Stores what the provider has answered. The index is on other shards: if they do not answer, only the token is stored.
+    async fn store_refreshed(
+        &self,
+        provider: &Provider,
+        leased: &LeasedToken,
+        RefreshedIdentity { identity, token }: RefreshedIdentity,
+    ) -> Result<RefreshOutcome, store::Error> {
+        let indexed = tokio::time::timeout(INDEX_TIMEOUT, self.users.index_refresh(leased, &identity)).await;
+        let reason = match indexed {
+            Ok(Ok(None)) => {
+                let committed = self.commit(provider, leased, || self.users.complete_refresh(leased, &identity, &token)).await?;
+                self.metrics.claims_refreshed(provider.id(), RefreshResult::of(&committed));
+                if committed == RefreshCommit::Committed {
+                    tracing::debug!(provider = provider.id(), user = leased.user, "claims refreshed");
+                }
+                return Ok(RefreshOutcome::Settled);
+            }
+            Ok(Ok(Some(owner))) => format!("user {owner} has the same value of a claim that identifies users (user_claim)"),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the store did not answer in time".to_owned(),
+        };
+        self.metrics.claims_refreshed(provider.id(), RefreshResult::Failed);
+        tracing::warn!(provider = provider.id(), user = leased.user, error = reason, "refreshed claims not stored");
+        self.pause(provider, leased, &token.failed(None)).await?;
+        Ok(RefreshOutcome::Unavailable)
     }
 
     async fn handle_failure(
@@ -210,25 +229,33 @@ impl Refresher {
         self.commit(provider, leased, || self.users.pause_refresh(leased, token)).await
     }
 
-    /// Commits an outcome. Repeats it while the store does not answer.
+    /// Commits an outcome. Repeats it until the end of the lease while the store does not answer: the provider may have
+    /// invalidated the former token.
     async fn commit<T, F>(&self, provider: &Provider, leased: &LeasedToken, commit: impl Fn() -> F) -> Result<T, store::Error>
     where
         F: Future<Output = Result<T, store::Error>>,
     {
-        let began = self.clock.monotonic();
+        let remaining = || leased.ends.saturating_duration_since(self.clock.monotonic());
         loop {
-            let error = match commit().await {
+            let Ok(committed) = tokio::time::timeout(remaining(), commit()).await else {
+                return Err(self.report_unstored(provider, leased, store::Error::Unknown("the lease has ended".to_owned())));
+            };
+            let error = match committed {
                 Ok(committed) => return Ok(committed),
                 Err(error) => error,
             };
             let may_pass = matches!(error, store::Error::Unavailable(_) | store::Error::Unknown(_) | store::Error::Contended);
-            if !may_pass || self.clock.monotonic().saturating_duration_since(began) >= COMMIT_TIMEOUT {
-                self.metrics.claims_refreshed(provider.id(), RefreshResult::StoreFailed);
-                tracing::error!(provider = provider.id(), user = leased.user, %error, "outcome of claims refresh not stored");
-                return Err(error);
+            if !may_pass || remaining() <= COMMIT_PAUSE {
+                return Err(self.report_unstored(provider, leased, error));
             }
             tokio::time::sleep(COMMIT_PAUSE).await;
         }
+    }
+
+    fn report_unstored(&self, provider: &Provider, leased: &LeasedToken, error: store::Error) -> store::Error {
+        self.metrics.claims_refreshed(provider.id(), RefreshResult::StoreFailed);
+        tracing::error!(provider = provider.id(), user = leased.user, %error, "outcome of claims refresh not stored");
+        error
     }
 }
 
@@ -237,7 +264,6 @@ impl RefreshResult {
         match commit {
             RefreshCommit::Committed => Self::Refreshed,
             RefreshCommit::Superseded => Self::Superseded,
-            RefreshCommit::UserClaimTaken { .. } => Self::Failed,
         }
     }
 }

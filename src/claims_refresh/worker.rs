@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::HashSet, panic::AssertUnwindSafe, rc::Rc, 
 use futures::FutureExt;
 use tokio::{
     runtime,
-    sync::{mpsc, watch},
+    sync::mpsc,
     task::{LocalSet, spawn_local},
 };
 
@@ -22,12 +22,11 @@ const CONCURRENT_USERS: usize = 256;
 pub(super) fn start(
     refresher: Refresher,
     requests: mpsc::Receiver<RefreshRequest>,
-    count: watch::Sender<usize>,
     clock: Arc<dyn Clock>,
 ) -> std::io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("claims-refresh".to_owned()).spawn(move || {
-        let worker = Worker { refresher, clock, users: RefCell::default(), count };
+        let worker = Worker { refresher, clock, users: RefCell::default() };
         runtime.block_on(LocalSet::new().run_until(Rc::new(worker).run(requests)));
     })?;
     Ok(())
@@ -38,7 +37,6 @@ struct Worker {
     clock: Arc<dyn Clock>,
     /// The ids of the users whose claims are being refreshed.
     users: RefCell<HashSet<String>>,
-    count: watch::Sender<usize>,
 }
 
 impl Worker {
@@ -48,7 +46,6 @@ impl Worker {
             if is_full {
                 request.defer(self.clock.now(), AFTER_REQUEST, RefreshAttempt::Failed);
             } else if self.users.borrow_mut().insert(request.user.id.clone()) {
-                self.count.send_modify(|count| *count += 1);
                 spawn_local(Rc::clone(&self).refresh(request));
             }
         }
@@ -63,6 +60,5 @@ impl Worker {
         };
         request.defer(self.clock.now(), pause, attempt);
         self.users.borrow_mut().remove(user);
-        self.count.send_modify(|count| *count -= 1);
     }
 }

@@ -66,6 +66,7 @@ impl Provider {
             },
             error => unchanged(error),
         })?;
+        self.report_missing_id_token(&tokens);
         let next = tokens.refresh_token.clone();
         let origin = TokenOrigin::Refresh { nonce: token.nonce.as_deref(), known };
         let identity = tokio::time::timeout(CLAIMS_TIMEOUT, self.refreshed_identity(&tokens, origin, clock)).await;
@@ -74,6 +75,12 @@ impl Provider {
             // A token that came with the tokens of another user is not kept.
             Err(error @ ExchangeError::OtherSubject) => Err(unchanged(error)),
             Err(error) => Err(RefreshError::Failed { error, token: token.failed(next) }),
+        }
+    }
+
+    fn report_missing_id_token(&self, tokens: &Tokens) {
+        if matches!(self.protocol, Protocol::OpenIdConnect(_)) && tokens.id_token.is_none() {
+            tracing::warn!(provider = self.id(), suppressed = tracing::field::Empty, "refresh without id_token");
         }
     }
 

@@ -1,6 +1,6 @@
 //! The grant of a key: its owner's grant within the restrictions of the key and of all keys that it was derived from.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -37,6 +37,13 @@ impl GrantSources {
 
     pub fn owner(&self) -> &Evaluation {
         &self.owner
+    }
+
+    /// An owner in the chain who has no role without identities that have expired. The key is suspended until they are verified.
+    pub fn suspended_owner<'a>(&self, key: &'a ActiveKey) -> Option<&'a Arc<CachedUser>> {
+        let ancestors = key.ancestors.iter().zip(&self.ancestors).map(|(ancestor, (_, owner))| (&ancestor.user, owner));
+        let mut owners = iter::once((&key.own.user, &self.owner)).chain(ancestors);
+        owners.find_map(|(user, evaluation)| evaluation.is_suspended().then_some(user))
     }
 
     /// The moment at which the first of the evaluations is outdated.

@@ -1,8 +1,9 @@
 //! Finds refresh tokens, and leases them: of all pods, one at a time uses a token.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -13,11 +14,14 @@ use super::{
 use crate::{
     principal::IdentityClaims,
     secret::Digest,
-    store::{self, Change, Record, RecordKey, RecordKind, Shard, StoredRecord, Ttl},
+    store::{self, Change, Record, RecordKey, RecordKind, Shard, StoredRecord, Ttl, Version},
 };
 
 /// Longer than the slowest refresh, and short enough that another pod soon takes over after the death of one.
 const LEASE: Duration = Duration::from_secs(75);
+
+/// The maximum time between the lease and the request to the provider.
+pub const START_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The place of a refresh token in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +48,12 @@ pub struct LeasedToken {
     pub identity: IdentityClaims,
     pub place: TokenPlace,
     pub token: RefreshToken,
+    /// Claims of a refresh are those of this time or later.
+    pub began: Timestamp,
+    /// The outcome has to be committed before this time, when another pod may lease the token.
+    pub ends: Instant,
+    /// The lease of this pod. The one of another pod has another version.
+    pub(super) lease: Version,
 }
 
 impl LeasedToken {
@@ -211,15 +221,21 @@ impl Users {
         identity: &IdentityClaims,
         place: TokenPlace,
     ) -> Result<Option<LeasedToken>, store::Error> {
-        let (stored, record) = tokio::try_join!(self.get(user), self.read_token(user, place))?;
-        let (Some(stored), Some(token)) = (stored, record.as_ref().and_then(TokenRecord::token).cloned()) else {
-            return Ok(None);
-        };
+        let (began, ends) = (self.clock.now(), self.clock.monotonic() + LEASE - START_TIMEOUT);
+        let (stored, record, lease) =
+            tokio::try_join!(self.get(user), self.read_token(user, place), self.lease_version(user, place))?;
+        let token = record.as_ref().and_then(TokenRecord::token).cloned();
+        let (Some(stored), Some(token), Some(lease)) = (stored, token, lease) else { return Ok(None) };
         let is_same = |known: &IdentityClaims| known.issuer == identity.issuer && known.subject == identity.subject;
         let Some(known) = stored.value.dated_identities().into_iter().find(is_same) else { return Ok(None) };
         let is_due = self.is_refresh_due(&known) || self.is_token_due(&known.provider, &token);
-        let leased = LeasedToken { user: user.to_owned(), identity: known, place, token };
+        let leased = LeasedToken { user: user.to_owned(), identity: known, place, token, began, ends, lease };
         Ok((is_due && !stored.value.disabled).then_some(leased))
+    }
+
+    pub(super) async fn lease_version(&self, user: &str, place: TokenPlace) -> Result<Option<Version>, store::Error> {
+        let lease = self.records.get_patiently::<RefreshLease>(&place.lease(shard_of(user))).await?;
+        Ok(lease.map(|lease| lease.version))
     }
 
     /// True if the use of the identity has to lead to a refresh.

@@ -158,7 +158,7 @@ impl Users {
     fn apply_login(&self, id: &str, stored: Option<&StoredRecord<User>>, login: &VerifiedLogin) -> User {
         let now = self.clock.now();
         let mut user = stored.map_or_else(|| User::new(id, now), |stored| stored.value.clone());
-        let is_refreshable = self.refresh_token_of(login).is_some();
+        let is_refreshable = !user.disabled && self.refresh_token_of(login).is_some();
         let identity = IdentityClaims { is_refreshable, ..login.identity.clone() };
         user.update_identity(&identity, now, self.max_age.precision());
         if login.prior_access == PriorAccess::Revoke {
@@ -204,7 +204,8 @@ impl Users {
         if self.max_age.refreshes.contains_key(provider) && self.refresh_token_of(login).is_none() {
             tracing::warn!(provider, suppressed = tracing::field::Empty, "login without refresh token");
         }
-        let change = match self.token_for(TokenOwner::Identity, login) {
+        // That of a disabled user has ended.
+        let change = match self.token_for(TokenOwner::Identity, login).filter(|_| !user.disabled) {
             Some(token) => OfflineToken::put(change, &user.id, (issuer, subject), token),
             None => change,
         };

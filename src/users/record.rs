@@ -155,10 +155,15 @@ impl User {
 }
 
 impl User {
-    /// Replaces the claims of an identity that its provider has verified again. Returns false if the user has no such identity.
-    pub(super) fn renew_identity(&mut self, identity: &IdentityClaims, now: Timestamp) -> bool {
+    /// Replaces the claims of an identity that its provider has verified again at this time, unless there are later ones. Returns
+    /// false if the user has no such identity.
+    pub(super) fn renew_identity(&mut self, identity: &IdentityClaims, at: Timestamp) -> bool {
+        let verified_at = Some(to_second(at));
         self.edit_identity(identity, |known| {
-            *known = IdentityClaims { verified_at: Some(to_second(now)), is_refreshable: true, ..identity.clone() };
+            if known.verified_at <= verified_at {
+                *known = IdentityClaims { verified_at, ..identity.clone() };
+            }
+            known.is_refreshable = true;
         })
     }
 

@@ -27,19 +27,27 @@ pub enum RefreshCommit {
     Committed,
     /// The token was replaced by a sign-in, or its session or identity has ended.
     Superseded,
-    /// The claims were not stored, since another user has the same value of a claim that identifies users.
-    UserClaimTaken {
-        owner: String,
-    },
 }
 
 /// The records that an outcome changes, as they were read.
 struct LeasedRecords {
     user: StoredRecord<User>,
     record: TokenRecord,
+    /// False if the lease has ended, and perhaps belongs to another pod now.
+    is_leased: bool,
 }
 
 impl Users {
+    /// Writes the index entries of refreshed claims, before the claims are stored. Returns the id of another user who has the
+    /// same value of a claim that identifies users.
+    pub async fn index_refresh(&self, leased: &LeasedToken, identity: &IdentityClaims) -> Result<Option<String>, store::Error> {
+        let owner = self.assign_user_claims(&leased.user, identity).await?;
+        if owner.is_none() {
+            self.index_email(&leased.user, identity).await?;
+        }
+        Ok(owner)
+    }
+
     /// Stores the claims of a refresh and the token for the next one.
     pub async fn complete_refresh(
         &self,
@@ -47,18 +55,16 @@ impl Users {
         identity: &IdentityClaims,
         token: &RefreshToken,
     ) -> Result<RefreshCommit, store::Error> {
-        if let Some(owner) = self.assign_user_claims(&leased.user, identity).await? {
-            return Ok(RefreshCommit::UserClaimTaken { owner });
-        }
-        self.index_email(&leased.user, identity).await?;
         let former = store::retry(async || {
-            let Some(LeasedRecords { mut user, record }) = self.subject_of(leased).await? else { return Ok(Ok(None)) };
+            let Some(LeasedRecords { mut user, record, is_leased }) = self.subject_of(leased).await? else {
+                return Ok(Ok(None));
+            };
             let former = entries(&user.value);
-            if !user.value.renew_identity(identity, self.clock.now()) {
+            if !user.value.renew_identity(identity, leased.began) {
                 return Ok(Ok(None));
             }
             let change = self.change_user(leased, &user).drop_user(&leased.user);
-            let change = self.put_token(change, leased, record, token).delete(&leased.place.lease(shard_of(&leased.user)));
+            let change = end_lease(self.put_token(change, leased, record, token), leased, is_leased);
             let change = match leased.place {
                 // Its cached copy knows when the token is due.
                 TokenPlace::Session(digest) => change.drop_credential(&digest),
@@ -71,8 +77,17 @@ impl Users {
                 self.remove_outdated_entries(&user, former).await;
                 Ok(RefreshCommit::Committed)
             }
-            None => Ok(RefreshCommit::Superseded),
+            None => self.release_leased(leased).await.map(|()| RefreshCommit::Superseded),
         }
+    }
+
+    /// Ends the lease of a token that was replaced or has ended.
+    async fn release_leased(&self, leased: &LeasedToken) -> Result<(), store::Error> {
+        if self.lease_version(&leased.user, leased.place).await? == Some(leased.lease) {
+            let change = self.records.unsequenced_change(shard_of(&leased.user));
+            let _ = end_lease(change, leased, true).commit().await?;
+        }
+        Ok(())
     }
 
     /// Stores the token for the next attempt, which begins after a pause. Returns the pause.
@@ -81,10 +96,13 @@ impl Users {
         let pause = PAUSES[failures - 1];
         let lease = leased.place.lease(shard_of(&leased.user));
         store::retry(async || {
-            let change = self.records.change(lease.shard).put(&lease, &RefreshLease::Paused, Ttl::For(pause));
-            let change = match self.subject_of(leased).await? {
-                Some(LeasedRecords { record, .. }) => self.put_token(change, leased, record, token),
-                None => change,
+            let Some(LeasedRecords { record, is_leased, .. }) = self.subject_of(leased).await? else {
+                return self.release_leased(leased).await.map(Ok);
+            };
+            let change = self.put_token(self.records.change(lease.shard), leased, record, token);
+            let change = match is_leased {
+                true => change.expect_version(&lease, leased.lease).put(&lease, &RefreshLease::Paused, Ttl::For(pause)),
+                false => change,
             };
             Ok::<_, store::Error>(change.commit().await?.map(|_| ()))
         })
@@ -96,7 +114,9 @@ impl Users {
     /// keeps it, which then grants nothing until the next sign-in with it.
     pub async fn refuse_refresh(&self, leased: &LeasedToken) -> Result<RefreshCommit, store::Error> {
         store::retry(async || {
-            let Some(subject) = self.subject_of(leased).await? else { return Ok(Ok(RefreshCommit::Superseded)) };
+            let Some(subject) = self.subject_of(leased).await? else {
+                return self.release_leased(leased).await.map(|()| Ok(RefreshCommit::Superseded));
+            };
             let committed = match (leased.place, &subject.record) {
                 (TokenPlace::Session(digest), TokenRecord::Session(session)) => {
                     let key = Session::key(shard_of(&leased.user), &digest);
@@ -104,9 +124,9 @@ impl Users {
                     user.value.keep_refresh_bound(&leased.identity);
                     let change = self.change_user(leased, &user).expect_version(&key, session.version);
                     let change = self.end_in(change, &leased.user, &digest).revoke_user(&leased.user);
-                    change.delete(&leased.place.lease(key.shard)).commit().await?
+                    end_lease(change, leased, subject.is_leased).commit().await?
                 }
-                (_, record) => self.try_suspend(leased, subject.user, record).await?,
+                _ => self.try_suspend(leased, subject).await?,
             };
             Ok(committed.map(|_| RefreshCommit::Committed))
         })
@@ -116,8 +136,7 @@ impl Users {
     async fn try_suspend(
         &self,
         leased: &LeasedToken,
-        mut user: StoredRecord<User>,
-        record: &TokenRecord,
+        LeasedRecords { mut user, record, is_leased }: LeasedRecords,
     ) -> Result<Result<store::Version, Conflict>, store::Error> {
         let identity = &leased.identity;
         let target = LogoutTarget::Subject(identity.subject.clone());
@@ -129,7 +148,7 @@ impl Users {
             TokenRecord::Identity(stored) => change.expect_version(&key, stored.version),
             TokenRecord::Session(_) => change,
         };
-        let change = change.delete(&key).delete(&leased.place.lease(key.shard));
+        let change = end_lease(change.delete(&key), leased, is_leased);
         sessions.iter().fold(change, |change, session| self.end_in(change, &leased.user, session)).commit().await
     }
 
@@ -149,14 +168,16 @@ impl Users {
 
     /// Reads the records of a leased token. `None` if the token was replaced, or its session or identity has ended.
     async fn subject_of(&self, leased: &LeasedToken) -> Result<Option<LeasedRecords>, store::Error> {
-        let (user, record) = tokio::try_join!(self.get(&leased.user), self.read_token(&leased.user, leased.place))?;
+        let lease = self.lease_version(&leased.user, leased.place);
+        let (user, record, lease) = tokio::try_join!(self.get(&leased.user), self.read_token(&leased.user, leased.place), lease)?;
         let (Some(user), Some(record)) = (user, record) else { return Ok(None) };
         let is_current = record.token().is_some_and(|token| token.is_same(&leased.token));
         let is_live = match &record {
             TokenRecord::Session(session) => self.is_live(&session.value, &user.value),
             TokenRecord::Identity(_) => !user.value.disabled,
         };
-        Ok((is_current && is_live).then_some(LeasedRecords { user, record }))
+        let is_leased = lease == Some(leased.lease);
+        Ok((is_current && is_live).then_some(LeasedRecords { user, record, is_leased }))
     }
 
     fn change_user(&self, leased: &LeasedToken, user: &StoredRecord<User>) -> Change<'_> {
@@ -187,4 +208,10 @@ impl Users {
         let change = change.index_remove(&index_of(user), &session.to_hex());
         change.delete(&Session::key(shard_of(user), session)).revoke_credential(session)
     }
+}
+
+/// Ends the lease, unless it has ended: another pod may have leased the token since.
+fn end_lease<'a>(change: Change<'a>, leased: &LeasedToken, is_leased: bool) -> Change<'a> {
+    let lease = leased.place.lease(shard_of(&leased.user));
+    if is_leased { change.expect_version(&lease, leased.lease).delete(&lease) } else { change }
 }

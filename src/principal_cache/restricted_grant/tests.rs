@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     access::PathInterpretations,
     clock::{Clock, SystemClock},
-    principal::{IdentityHeaders, Role, Team},
+    principal::{IdentityHeaders, ProviderSubject, Role, Team},
     users::{ClaimsMaxAge, User},
 };
 
@@ -92,6 +92,26 @@ fn paths_and_teams_of_the_whole_chain_apply_and_a_copy_counts_once() {
 fn the_present_role_of_an_ancestors_owner_is_a_limit(#[case] of_ancestor: Option<&'static str>, #[case] expected: Option<&str>) {
     let ancestor = TestKey { user: "carol", role: of_ancestor, ..OPEN };
     assert_eq!(role(&active(&[ancestor], &OPEN)).as_deref(), expected);
+}
+
+#[test]
+fn a_key_is_suspended_while_an_owner_in_its_chain_has_only_expired_identities() {
+    let expired = |user: &UserKey| {
+        let subject = ProviderSubject { provider: "corp".to_owned(), subject: "ada".to_owned(), is_refreshable: true };
+        let known = user.user.key_evaluation.load_full().unwrap();
+        let evaluation = Evaluation::new(1, known.grant.clone(), IdentityHeaders::default());
+        user.user.key_evaluation.store(Some(Arc::new(Evaluation { expired_identities: [subject].into(), ..evaluation })));
+    };
+    let roleless = || TestKey { user: "carol", role: None, ..OPEN };
+    for (key, expected) in [
+        (active(&[roleless(), OPEN], &OPEN), Some("carol")),
+        (active(&[OPEN], &roleless()), Some("carol")),
+        (active(&[OPEN], &OPEN), None),
+    ] {
+        assert!(sources(&key).suspended_owner(&key).is_none(), "an owner without a role is not suspended");
+        key.ancestors.iter().chain([&key.own]).for_each(expired);
+        assert_eq!(sources(&key).suspended_owner(&key).map(|owner| owner.id.as_str()), expected);
+    }
 }
 
 #[rstest]

@@ -9,7 +9,7 @@ use crate::{
     role_map::{ConfiguredNames, RoleMaps},
     secret::{KeyRing, OpaqueToken},
     store::{MemoryStore, Records},
-    users::{Browser, Limits, Logout, PriorAccess, ProviderSession, RefreshCommit, UnlinkOutcome, VerifiedLogin},
+    users::{Browser, Limits, LoginRefusal, Logout, PriorAccess, ProviderSession, RefreshCommit, UnlinkOutcome, VerifiedLogin},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -50,22 +50,25 @@ impl Fixture {
     }
 
     async fn sign_in(&self, provider: &str, token: Option<&str>) -> TestSession {
+        let completed = self.users.complete_login(&self.login(provider, token)).await.expect("every user has a role");
+        TestSession { user: completed.user.id, token: completed.session_token }
+    }
+
+    fn login(&self, provider: &str, token: Option<&str>) -> VerifiedLogin {
         let session = ProviderSession {
             flow: "flow".to_owned(),
             sid: None,
             requested: self.clock.now(),
             refresh_token: token.map(|token| self.token(token)),
         };
-        let login = VerifiedLogin {
+        VerifiedLogin {
             identity: identity(provider, "at sign-in"),
             provider_session: Some(session),
             logout: Logout::default(),
             authenticated_at: None,
             browser: Browser::default(),
             prior_access: PriorAccess::Keep,
-        };
-        let completed = self.users.complete_login(&login).await.expect("every user has a role");
-        TestSession { user: completed.user.id, token: completed.session_token }
+        }
     }
 
     async fn user(&self, open: &TestSession) -> StoredRecord<User> {
@@ -206,6 +209,85 @@ async fn disabling_and_enabling_a_user_restores_no_overdue_claims() {
 }
 
 #[tokio::test]
+async fn the_refused_sign_in_of_a_disabled_user_keeps_no_token() {
+    let fixture = Fixture::new();
+    let open = fixture.sign_in("partner", Some("t-1")).await;
+    fixture.users.disable::<store::Error>(&open.user, |_| Ok(())).await.unwrap();
+    let refused = fixture.users.complete_login(&fixture.login("partner", Some("t-2"))).await;
+    assert!(matches!(refused, Err(LoginRefusal::Disabled)));
+    assert_eq!(fixture.stored_token(&open, of_identity("partner")).await, None);
+    assert!(!fixture.identity_of(&open, "partner").await.is_refreshable);
+}
+
+#[tokio::test]
+async fn claims_with_the_user_claim_of_another_user_are_not_indexed() {
+    let fixture = Fixture::new();
+    let user_claims = |subject: &str| IdentityClaims {
+        subject: subject.to_owned(),
+        user_claims: [("oid".to_owned(), "7".to_owned())].into(),
+        ..identity("corp", "refreshed")
+    };
+    let bob = VerifiedLogin { identity: user_claims("bob"), ..fixture.login("corp", None) };
+    let owner = fixture.users.complete_login(&bob).await.unwrap().user.id;
+    let open = fixture.sign_in("corp", Some("old")).await;
+    let leased = fixture.lease(&open, "corp").await;
+    assert_eq!(fixture.users.index_refresh(&leased, &user_claims("ada")).await, Ok(Some(owner)));
+    assert_eq!(fixture.users.index_refresh(&leased, &identity("corp", "refreshed")).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_late_outcome_leaves_the_lease_of_another_pod() {
+    let fixture = Fixture::new();
+    let open = fixture.sign_in("partner", Some("t-1")).await;
+    for outcome in ["failed", "refreshed"] {
+        let leased = fixture.lease(&open, "partner").await;
+        fixture.clock.advance(LEASE);
+        assert_eq!(fixture.users.lease_refresh(&open.user, leased.place).await, Ok(LeaseOutcome::Acquired));
+        let rotated = Some(outcome.to_owned());
+        match outcome {
+            "failed" => drop(fixture.users.pause_refresh(&leased, &leased.token.failed(rotated)).await.unwrap()),
+            _ => {
+                let next = leased.token.renewed(rotated, fixture.clock.now());
+                let committed = fixture.users.complete_refresh(&leased, &identity("partner", "late"), &next).await;
+                assert_eq!(committed, Ok(RefreshCommit::Committed));
+            }
+        }
+        assert_eq!(fixture.stored_token(&open, leased.place).await.as_deref(), Some(outcome), "the rotated token is kept");
+        assert_eq!(fixture.users.lease_refresh(&open.user, leased.place).await, Ok(LeaseOutcome::Held), "{outcome}");
+        fixture.clock.advance(LEASE);
+    }
+}
+
+#[tokio::test]
+async fn a_late_answer_replaces_no_later_claims() {
+    let fixture = Fixture::new();
+    let open = fixture.sign_in("corp", Some("old")).await;
+    let leased = fixture.lease(&open, "corp").await;
+    fixture.clock.advance(Duration::from_secs(1));
+    fixture.sign_in("corp", None).await;
+    let signed_in = fixture.identity_of(&open, "corp").await;
+    fixture.clock.advance(Duration::from_secs(9));
+    let next = leased.token.renewed(Some("new".to_owned()), fixture.clock.now());
+    let committed = fixture.users.complete_refresh(&leased, &identity("corp", "before the sign-in"), &next).await;
+    assert_eq!(committed, Ok(RefreshCommit::Committed));
+    assert!(fixture.identity_of(&open, "corp").await == signed_in);
+    assert_eq!(fixture.stored_token(&open, leased.place).await.as_deref(), Some("new"));
+}
+
+#[tokio::test]
+async fn refreshed_claims_are_as_old_as_the_request_for_them() {
+    let fixture = Fixture::new();
+    let open = fixture.sign_in("corp", Some("old")).await;
+    let leased = fixture.lease(&open, "corp").await;
+    fixture.clock.advance(Duration::from_secs(30));
+    let next = leased.token.renewed(None, fixture.clock.now());
+    let committed = fixture.users.complete_refresh(&leased, &identity("corp", "refreshed"), &next).await;
+    assert_eq!(committed, Ok(RefreshCommit::Committed));
+    let verified_at = fixture.identity_of(&open, "corp").await.verified_at.unwrap();
+    assert_eq!(verified_at.as_second(), leased.began.as_second());
+}
+
+#[tokio::test]
 async fn a_token_ends_with_the_session_in_every_way() {
     let fixture = Fixture::new();
     let oldest = fixture.sign_in("corp", Some("t-1")).await;
@@ -268,6 +350,7 @@ async fn the_outcome_of_a_token_that_was_replaced_is_discarded() {
     let next = leased.token.renewed(Some("rotated".to_owned()), fixture.clock.now());
     let committed = fixture.users.complete_refresh(&leased, &identity("partner", "late"), &next).await;
     assert_eq!(committed, Ok(RefreshCommit::Superseded));
+    assert!(!fixture.has_lease(&leased).await, "the newer token can be used");
     assert_eq!(fixture.users.refuse_refresh(&leased).await, Ok(RefreshCommit::Superseded));
     assert_eq!(fixture.stored_token(&again, leased.place).await.as_deref(), Some("newer"));
     assert_eq!(fixture.identity_of(&open, "partner").await.id_token["role"], "at sign-in".into());
