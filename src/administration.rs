@@ -48,6 +48,9 @@ pub struct SearchResult {
 pub enum AdministrationError {
     #[error("there is no such user")]
     NotFound,
+    /// Only the company's directory can enable the user.
+    #[error("the company's directory disabled the user")]
+    DisabledByDirectory,
     #[error(transparent)]
     Denied(#[from] PolicyDenial),
     #[error(transparent)]
@@ -59,6 +62,7 @@ impl AdministrationError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NotFound => "user_not_found",
+            Self::DisabledByDirectory => "disabled_by_directory",
             Self::Denied(denial) => denial.reason(),
             Self::Store(error) => error.reason(),
         }
@@ -153,7 +157,14 @@ impl Administration {
     }
 
     pub async fn enable(&self, by: Administrator<'_>, user: &str) -> Result<UserSummary, AdministrationError> {
-        let enabled = self.users.enable(user, self.authorization(by)).await?.ok_or(AdministrationError::NotFound)?;
+        let (authorize, has_directory) = (self.authorization(by), self.users.provisioning().is_some());
+        let enabled = self.users.enable(user, |record| {
+            authorize(record)?;
+            // Otherwise the administrator would believe that the user can sign in again.
+            let is_refused_by_directory = has_directory && record.is_inactive() && !record.disabled;
+            if is_refused_by_directory { Err(AdministrationError::DisabledByDirectory) } else { Ok(()) }
+        });
+        let enabled = enabled.await?.ok_or(AdministrationError::NotFound)?;
         tracing::info!(user, by = by.user, "user enabled");
         Ok(self.summarize(enabled))
     }
@@ -175,17 +186,29 @@ impl Administration {
     /// Deletes a user with their sessions, keys, password and invitations.
     pub async fn delete(&self, by: Administrator<'_>, user: &str) -> Result<User, AdministrationError> {
         self.authorize(by, &self.get(user).await?)?;
+        let deleted = self.delete_records(user, |record| Ok(self.policy.authorize(by, record)?)).await?;
+        tracing::info!(user, by = by.user, "user deleted");
+        Ok(deleted)
+    }
+
+    /// Deletes a user whom the company's directory has deleted. The directory may act on every user.
+    pub async fn delete_provisioned(&self, user: &str) -> Result<User, AdministrationError> {
+        self.delete_records(user, |_| Ok(())).await
+    }
+
+    async fn delete_records(
+        &self,
+        user: &str,
+        authorize: impl Fn(&User) -> Result<(), AdministrationError>,
+    ) -> Result<User, AdministrationError> {
         // Before the record is deleted, since a later login under this id could create new keys.
         self.delete_keys(user).await;
         let account_records = LocalAccountRecords::of(&self.records, user).await?;
         let deleted = self.users.delete(user, |record, change| {
-            self.policy.authorize(by, record)?;
+            authorize(record)?;
             Ok::<_, AdministrationError>(account_records.remove_from(change))
         });
-        let deleted = deleted.await?;
-        let deleted = deleted.ok_or(AdministrationError::NotFound)?;
-        tracing::info!(user, by = by.user, "user deleted");
-        Ok(deleted)
+        deleted.await?.ok_or(AdministrationError::NotFound)
     }
 
     /// Removes an identity from a user. With that of the local account, its password and invitations are deleted.
@@ -209,7 +232,7 @@ impl Administration {
     }
 
     /// Removes a user's keys from the lists. Their key generation has ended them already, or the deletion is about to.
-    async fn delete_keys(&self, user: &str) {
+    pub async fn delete_keys(&self, user: &str) {
         if let Err(error) = self.keys.revoke_all(user).await {
             tracing::warn!(%error, user, "ended keys not removed from index");
         }

@@ -22,6 +22,7 @@ mod rate_limits;
 mod reference;
 mod role_map;
 mod root;
+mod scim;
 mod ui;
 mod values;
 
@@ -38,6 +39,7 @@ pub use self::app_keys::Apps;
 pub use self::check::CheckAccess;
 pub use self::local_accounts::LocalAccounts;
 pub use self::redis_url::{RedisTopology, RedisUrl};
+pub use self::scim::ScimDirectory;
 pub use self::store::{Redis, StoreConfig};
 pub use self::ui::Ui;
 pub use self::upstream_credential::{Assertion, CredentialForm, StaticCredential, UpstreamCredentials};
@@ -71,6 +73,8 @@ pub struct Config {
     pub key_ring: Option<ConfiguredSecret>,
     pub providers: Vec<ProviderSettings>,
     pub token_issuers: Vec<IssuerSettings>,
+    /// The directory that provisions users; `None` if there is none.
+    pub scim: Option<ScimDirectory>,
     pub logins: crate::oidc::LoginFlowSettings,
     pub sessions: crate::users::Limits,
     pub cache: CacheConfig,
@@ -94,6 +98,7 @@ impl Config {
     pub fn configured(&self) -> ConfiguredNames {
         ConfiguredNames {
             providers: Some(self.claim_sources()),
+            provisioned_providers: Some(scim::provisioned_providers(self.scim.as_ref())),
             upstream_credentials: Some(self.upstream_credential.names()),
             identity_encoding: self.identity_encoding,
         }

@@ -76,7 +76,7 @@ pub fn parse_identity(claims: Claims, provider: String, plain: Source) -> Result
         Some(Value::Object(claims)) => Ok(Some(claims.clone())),
         Some(_) => Err(format!("{name} must be an object of claims")),
     };
-    let directory = if by_source { source("directory")? } else { None };
+    let (directory, scim) = if by_source { (source("directory")?, source("scim")?) } else { (None, None) };
     let (id_token, access_token, userinfo) = match (by_source, plain) {
         (true, _) => (source("id_token")?.unwrap_or_default(), source("access_token")?, source("userinfo")?),
         (false, Source::AccessToken) => (Claims::new(), Some(claims), None),
@@ -86,7 +86,7 @@ pub fn parse_identity(claims: Claims, provider: String, plain: Source) -> Result
     let (id_token, access_token, userinfo) =
         (without_token_claims(id_token), access_token.map(without_token_claims), userinfo.map(without_token_claims));
     let issuer = provider.clone();
-    Ok(IdentityClaims { provider, issuer, id_token, access_token, userinfo, directory, ..IdentityClaims::default() })
+    Ok(IdentityClaims { provider, issuer, id_token, access_token, userinfo, directory, scim, ..IdentityClaims::default() })
 }
 
 /// The user of an explanation enters a URL and a method, not the headers of a gateway.

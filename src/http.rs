@@ -30,6 +30,7 @@ mod redacted_path;
 mod request;
 mod request_id;
 mod role_map;
+mod scim;
 mod security_headers;
 mod services;
 mod sessions;
@@ -92,6 +93,7 @@ pub fn public(services: Services, drain: Drain, body_deadline: Duration) -> impl
             .service(Endpoint::new(jwks::PATH).with_query().get(jwks::show).into_resource())
             .route("/vestibule/assets/{name}", get().to(asset))
             .service(api_routes::routes(&services))
+            .configure(|app| scim::routes(app, &services))
             .default_service(web::to(error::not_found));
         app.app_data(forms(&services.site)).app_data(queries(&services.site)).app_data(services).service(pages);
     }

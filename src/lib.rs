@@ -40,6 +40,7 @@ pub mod local_accounts;
 pub mod login;
 pub mod oidc;
 pub mod return_to;
+pub mod scim;
 pub mod users;
 
 // Shared state and secrets.

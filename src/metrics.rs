@@ -9,6 +9,7 @@ mod logins;
 mod registrar;
 mod renamed;
 mod role_map;
+mod scim;
 mod store;
 
 pub use labels::*;
@@ -31,6 +32,7 @@ pub struct Metrics {
     store: store::StoreMetrics,
     cache: cache::CacheMetrics,
     role_map: role_map::RoleMapMetrics,
+    scim_requests: IntCounterVec,
     key_changes: IntCounterVec,
     key_ring_created: IntGaugeVec,
     rate_limited: IntCounterVec,
@@ -63,6 +65,7 @@ impl Metrics {
                  blanks), or there were too many.",
             ),
             role_map: role_map::RoleMapMetrics::new(&mut registrar),
+            scim_requests: scim::requests(&mut registrar),
             key_ring_created: registrar.gauges(
                 "key_ring_created_timestamp_seconds",
                 "Unix time at which the primary key of the key ring was made; absent if the ring doesn't record it.",

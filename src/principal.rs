@@ -73,6 +73,8 @@ pub enum Source {
     Userinfo,
     /// A look-up in the provider's directory.
     Directory,
+    /// A directory that provisions users by SCIM.
+    Scim,
 }
 
 /// The claims about a user that one identity provider has verified, by source. The default has none.
@@ -96,7 +98,10 @@ pub struct IdentityClaims {
     /// The time of the last look-up in the directory, also of a failed one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory_at: Option<Timestamp>,
-    /// The claims by which token issuers find the user, with their values at the last login.
+    /// The claims of the user in the directory that provisions users, which are added to the linked identity for each evaluation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scim: Option<Claims>,
+    /// The claims by which token issuers and the company's directory find the user, with their values at the last login.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub user_claims: BTreeMap<String, String>,
     /// The time at which the provider last verified the identity, to the second. `None` if the claims are not stored, or were
@@ -183,6 +188,18 @@ impl IdentityClaims {
         std::iter::once(&self.id_token).chain(&self.access_token).chain(&self.userinfo)
     }
 
+    /// The identity with the claims of the directory only, which count while it provisions the user. `None` if it does not.
+    pub fn provisioned_only(&self) -> Option<Self> {
+        let Self { provider, issuer, subject, user_claims, scim, .. } = self.clone();
+        scim.is_some().then(|| Self { provider, issuer, subject, user_claims, scim, ..Self::default() })
+    }
+
+    /// True if the identity has no claims but those of the directory.
+    pub fn is_provisioned_only(&self) -> bool {
+        let of_provider = [&self.access_token, &self.userinfo, &self.directory];
+        self.scim.is_some() && self.id_token.is_empty() && of_provider.into_iter().all(Option::is_none)
+    }
+
     /// True if the claims are from this provider, or if `provider` is `None`.
     pub fn is_from(&self, provider: Option<&str>) -> bool {
         provider.is_none_or(|provider| provider == self.provider)
@@ -196,6 +213,7 @@ impl IdentityClaims {
             Source::AccessToken => self.access_token.as_ref(),
             Source::Userinfo => self.userinfo.as_ref(),
             Source::Directory => self.directory.as_ref(),
+            Source::Scim => self.scim.as_ref(),
         }
     }
 }
@@ -259,7 +277,7 @@ impl CredentialKind {
 }
 
 impl Source {
-    pub const ALL: [Self; 4] = [Self::IdToken, Self::AccessToken, Self::Userinfo, Self::Directory];
+    pub const ALL: [Self; 5] = [Self::IdToken, Self::AccessToken, Self::Userinfo, Self::Directory, Self::Scim];
 
     /// The sources that a login at every provider can have.
     pub const OF_EVERY_PROVIDER: [Self; 3] = [Self::IdToken, Self::AccessToken, Self::Userinfo];
@@ -274,6 +292,7 @@ impl Source {
             Self::AccessToken => "access_token",
             Self::Userinfo => "userinfo",
             Self::Directory => "directory",
+            Self::Scim => "scim",
         }
     }
 }
@@ -309,6 +328,7 @@ impl fmt::Debug for IdentityClaims {
             .field("access_token_claims", &count(&self.access_token))
             .field("userinfo_claims", &count(&self.userinfo))
             .field("directory_claims", &count(&self.directory))
+            .field("scim_claims", &count(&self.scim))
             .finish()
     }
 }

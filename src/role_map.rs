@@ -195,6 +195,11 @@ impl RoleMap {
 
     /// Evaluates a workload's claims. The default role is for users only, so a workload without a matching rule has no role.
     pub fn evaluate_workload(&self, identities: &[IdentityClaims]) -> Grant {
+        self.evaluate_without_default(identities)
+    }
+
+    /// Evaluates claims that grant a role only if a rule matches.
+    pub fn evaluate_without_default(&self, identities: &[IdentityClaims]) -> Grant {
         self.evaluate_with_default(identities, || None)
     }
 

@@ -104,6 +104,10 @@ pub enum RecordKind {
     RefreshToken,
     /// A refresh of claims in progress or paused, by the digest of the session or identity that keeps the token.
     RefreshLease,
+    /// A group of the company's directory, by id.
+    ScimGroup,
+    /// The group of the company's directory with a name, by the name's digest.
+    ScimGroupName,
     /// A shared counter.
     Counter,
 }
@@ -252,7 +256,7 @@ impl fmt::Debug for Shard {
 
 impl RecordKind {
     /// The kinds whose values [`Records`] encrypts.
-    pub const ENCRYPTED: [Self; 13] = [
+    pub const ENCRYPTED: [Self; 15] = [
         Self::Flow,
         Self::User,
         Self::Identity,
@@ -266,6 +270,8 @@ impl RecordKind {
         Self::DirectoryClaims,
         Self::RefreshToken,
         Self::RefreshLease,
+        Self::ScimGroup,
+        Self::ScimGroupName,
     ];
 
     pub fn label(self) -> &'static str {
@@ -283,6 +289,8 @@ impl RecordKind {
             Self::DirectoryClaims => "directory_claims",
             Self::RefreshToken => "refresh_token",
             Self::RefreshLease => "refresh_lease",
+            Self::ScimGroup => "scim_group",
+            Self::ScimGroupName => "scim_group_name",
             Self::Counter => "counter",
         }
     }

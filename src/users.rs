@@ -12,6 +12,9 @@ mod login;
 mod management;
 mod policy;
 mod provider_logout;
+mod provisioned_links;
+mod provisioned_users;
+mod provisioning;
 mod record;
 mod refresh_outcome;
 mod refresh_policy;
@@ -31,6 +34,13 @@ pub use login::{Browser, CompletedLogin, LoginRefusal, PriorAccess, ProviderSess
 pub use management::UserListing;
 pub use policy::{Administrator, Policy, PolicyDenial, require_not_above};
 pub use provider_logout::{LogoutTarget, SessionProvider};
+pub use provisioned_users::{
+    AccessChange, MAX_GROUPS, Membership, ProvisionedAttributes, ProvisionedUsers, ProvisioningChange, ProvisioningError,
+    index_of_members,
+};
+pub use provisioning::{
+    ClaimLink, GROUPS_CLAIM, GroupMembership, LinkAttribute, LinkClaim, OtherAttributes, ProvisionedUser, ProvisioningSettings,
+};
 pub use record::{Identity, User, shard_of};
 pub use refresh_outcome::RefreshCommit;
 pub use refresh_policy::{RefreshPolicy, TokenOwner};
@@ -59,6 +69,8 @@ pub struct Users {
     limits: Limits,
     max_age: ClaimsMaxAge,
     profiles: Profiles,
+    /// The directory that provisions users; `None` if there is none.
+    provisioning: Option<Arc<ProvisioningSettings>>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
@@ -75,7 +87,7 @@ impl Users {
         metrics: Arc<Metrics>,
     ) -> Self {
         let max_age = ClaimsMaxAge { sessions: limits.absolute, keys: keys_max_age, ..ClaimsMaxAge::default() };
-        Self { records, role_maps, limits, max_age, profiles: Profiles::new(HashMap::new()), clock, metrics }
+        Self { records, role_maps, limits, max_age, profiles: Profiles::new(HashMap::new()), provisioning: None, clock, metrics }
     }
 
     /// Sets the claims in which the sources of identities send email addresses.
@@ -106,6 +118,16 @@ impl Users {
         self
     }
 
+    #[must_use]
+    pub fn with_provisioning(self, provisioning: Option<Arc<ProvisioningSettings>>) -> Self {
+        Self { provisioning, ..self }
+    }
+
+    /// The directory that provisions users.
+    pub fn provisioning(&self) -> Option<&ProvisioningSettings> {
+        self.provisioning.as_deref()
+    }
+
     /// True if a role map has been loaded. Until then no login can be completed.
     pub fn has_role_map(&self) -> bool {
         self.role_maps.current().is_loaded()
@@ -127,7 +149,7 @@ impl Users {
     }
 
     fn current_claims(&self, user: &User, max_age: impl Fn(&IdentityClaims) -> Duration) -> CurrentClaims {
-        CurrentClaims::select(user.dated_identities(), user.pinned.as_ref(), max_age, self.clock.now())
+        CurrentClaims::select(user.evaluated_identities(self.provisioning()), user.pinned.as_ref(), max_age, self.clock.now())
     }
 
     /// Reads a user's record.

@@ -162,7 +162,7 @@ impl Keys {
         if made.key.user != manager.user {
             self.require_rank(manager, &user.value)?;
         }
-        if user.value.disabled {
+        if user.value.is_disabled() {
             return Err(KeysError::Disabled);
         }
         made.key.generation = user.value.key_generation;

@@ -41,9 +41,10 @@ impl Evaluator {
         self.evaluate_user(in_force, user, CredentialKind::Key)
     }
 
-    /// Evaluates the role map for the claims of the token. The stored claims of its user only apply to their sessions and API
-    /// keys. The result is cached with the token until the role map or the user changes, or its claims expire. `None` if the
-    /// token is suspended, since both the token and its identity's verification are too old.
+    /// Evaluates the role map for the claims of the token, and those of the directory about the same identity. The other stored
+    /// claims of its user only apply to their sessions and API keys. The result is cached with the token until the role map or the
+    /// user changes, or its claims expire. `None` if the token is suspended, since both the token and its identity's verification
+    /// are too old.
     pub(super) fn evaluate_token(&self, in_force: &CurrentRoleMap, bearer: &BearerPrincipal) -> Option<Arc<Evaluation>> {
         let now = self.clock.now();
         let evaluation = bearer.evaluation(in_force.version, now).unwrap_or_else(|| {
@@ -106,8 +107,10 @@ impl Evaluator {
         };
         let linked = user.identities();
         let max_age = |identity: &IdentityClaims| self.max_age.of(CredentialKind::Token, identity);
-        let verified_at = bearer.issued().max(linked_identity(&linked, bearer).and_then(|identity| identity.verified_at));
-        let own = IdentityClaims { verified_at, ..bearer.identity().clone() };
+        let stored = linked_identity(&linked, bearer);
+        let verified_at = bearer.issued().max(stored.and_then(|stored| stored.verified_at));
+        let scim = stored.and_then(|stored| stored.scim.clone());
+        let own = IdentityClaims { verified_at, scim, ..bearer.identity().clone() };
         let claims = CurrentClaims::select(vec![own], None, max_age, now);
         let linked = CurrentClaims::select(linked, user.pinned.as_ref(), max_age, now);
         let of_token = user.pinned.as_ref().filter(|pinned| is_pinned_by(pinned, bearer.identity()));

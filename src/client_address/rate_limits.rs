@@ -31,6 +31,7 @@ pub enum Activity {
     Onboarding,
     UnknownCredential,
     BackchannelLogout,
+    Scim,
 }
 
 impl Activity {
@@ -41,6 +42,7 @@ impl Activity {
             Self::Onboarding => "claim",
             Self::UnknownCredential => "unknown_credential",
             Self::BackchannelLogout => "backchannel_logout",
+            Self::Scim => "scim",
         }
     }
 }
@@ -53,6 +55,7 @@ pub struct RequestsPerMinute {
     pub onboarding: u32,
     pub unknown_credentials: u32,
     pub backchannel_logouts: u32,
+    pub scim: u32,
 }
 
 /// The client address has no requests left.
@@ -92,6 +95,7 @@ impl RateLimits {
             Activity::Onboarding => self.per_minute.onboarding,
             Activity::UnknownCredential => self.per_minute.unknown_credentials,
             Activity::BackchannelLogout => self.per_minute.backchannel_logouts,
+            Activity::Scim => self.per_minute.scim,
         };
         NonZeroU32::new(times).map(Quota::per_minute)
     }
@@ -116,8 +120,14 @@ mod tests {
     use super::*;
     use crate::clock::manual::ManualClock;
 
-    const PER_MINUTE: RequestsPerMinute =
-        RequestsPerMinute { login_starts: 6, callbacks: 2, onboarding: 0, unknown_credentials: 1, backchannel_logouts: 3 };
+    const PER_MINUTE: RequestsPerMinute = RequestsPerMinute {
+        login_starts: 6,
+        callbacks: 2,
+        onboarding: 0,
+        unknown_credentials: 1,
+        backchannel_logouts: 3,
+        scim: 4,
+    };
 
     fn limits(clock: &ManualClock) -> RateLimits {
         RateLimits::new(PER_MINUTE, Arc::new(clock.clone()))

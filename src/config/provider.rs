@@ -68,6 +68,7 @@ fn read(section: &mut Section<'_>, ids: &mut Vec<String>, top_level: &ProxyField
         authorization_params,
         // `token_issuers` adds them later.
         user_claims: Vec::new(),
+        link_claim: None,
     })
 }
 

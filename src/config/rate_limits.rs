@@ -35,12 +35,22 @@ pub fn read(section: &mut Section<'_>) -> Option<RequestsPerMinute> {
         &COUNT,
         "6000",
     );
+    let scim = section.or_default(
+        field(
+            "scim",
+            "`/vestibule/scim/v2`, in requests per minute, with any token. Directories repeat requests that are answered with \
+             429.",
+        ),
+        &COUNT,
+        "6000",
+    );
     Some(RequestsPerMinute {
         login_starts: login_starts?,
         callbacks: callbacks?,
         onboarding: onboarding?,
         unknown_credentials: unknown_credentials?,
         backchannel_logouts: backchannel_logouts?,
+        scim: scim?,
     })
 }
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::http_proxy::{self, ProxyFields};
 use super::origins::{self, Origins};
+use super::scim::ScimDirectory;
 use super::secrets::{SecretFields, key_ring};
 use super::store::StoreScope;
 use super::token_issuer::{EarlierIssuers, ValidationContext};
 use super::{
     CacheConfig, Config, ConnectionLimits, Listen, LocalAccounts, Log, LogFormat, Shutdown, UpstreamCredentials, api, api_keys,
-    app_keys, check, identity_headers, local_accounts, provider, rate_limits, role_map, store, token_issuer, ui,
+    app_keys, check, identity_headers, local_accounts, provider, rate_limits, role_map, scim, store, token_issuer, ui,
     upstream_credential, values,
 };
 use crate::bearer_tokens::IssuerSettings;
@@ -28,8 +29,7 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let origins = origins::read(root);
     let contact = root.or_default(CONTACT, &values::NAME, "your administrator");
     let replicas = root.or_default(REPLICAS, &REPLICA_COUNT, "1");
-    let connections = read_connections(root);
-    let trusted_proxies = root.list(TRUSTED_PROXIES, &values::NETWORK, &[]);
+    let (connections, trusted_proxies) = (read_connections(root), root.list(TRUSTED_PROXIES, &values::NETWORK, &[]));
     let rate_limits = root.section("rate_limits", rate_limits::DOC, rate_limits::read);
     let check = root.section("check", check::DOC, check::read);
     let key_ring = root.secret(&KEY_RING);
@@ -39,14 +39,14 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let (proxy, providers) = read_providers(root);
     let (public_url, origins) = origins.complete(root, public);
     let (providers, token_issuers) = read_token_issuers(root, public_url.as_ref(), &proxy, providers, warnings);
-    let (logins, sessions) = read_logins_and_sessions(root);
-    let cache = root.section("cache", CACHE, read_cache);
+    let (providers, directory) = read_scim(root, providers);
+    let ((logins, sessions), cache) = (read_logins_and_sessions(root), root.section("cache", CACHE, read_cache));
     let admin_roles = root.list(ADMIN_ROLES, &ROLE, &["proxy_admin"]);
     let keys = root.section("keys", api_keys::DOC, |section| api_keys::read(section, providers.as_deref()));
     let local_accounts = read_local_accounts(root, providers.as_deref());
     let (upstream_credential, identity_encoding) = read_upstream_headers(root, public_url.as_ref());
     let sources = claim_sources(providers.as_deref(), token_issuers.as_deref(), local_accounts.as_ref());
-    let configured = configured_names(sources, upstream_credential.as_ref());
+    let configured = configured_names(sources, upstream_credential.as_ref(), directory.as_ref());
     let role_map = root.section("role_map", role_map::DOC, |section| role_map::read(section, &configured, warnings));
     let (api, apps) = (root.section("api", api::DOC, api::read), root.section("apps", app_keys::DOC, app_keys::read));
     let (ui, log) = (root.section("ui", ui::DOC, ui::read), root.section("log", "The log on standard error.", read_log));
@@ -70,6 +70,7 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
         key_ring: key_ring?,
         providers: providers?,
         token_issuers: token_issuers?,
+        scim: directory?,
         logins: logins?,
         sessions: sessions?,
         cache: cache?,
@@ -240,6 +241,16 @@ fn read_token_issuers(
     (providers, issuers)
 }
 
+/// Returns the providers with the claim that links the directory's users.
+fn read_scim(
+    root: &mut Section<'_>,
+    providers: Option<Vec<ProviderSettings>>,
+) -> (Option<Vec<ProviderSettings>>, Option<Option<ScimDirectory>>) {
+    let directory = root.section("scim", scim::DOC, |section| scim::read(section, providers.as_deref()));
+    let providers = providers.map(|providers| scim::relate(providers, directory.as_ref().and_then(Option::as_ref)));
+    (providers, directory)
+}
+
 fn read_local_accounts(root: &mut Section<'_>, providers: Option<&[ProviderSettings]>) -> Option<LocalAccounts> {
     root.section("local_accounts", local_accounts::DOC, |section| {
         local_accounts::read(section, providers.map(|providers| !providers.is_empty()))
@@ -256,9 +267,14 @@ fn read_upstream_headers(
 }
 
 /// Returns the names that the role map may refer to. Names of a section with mistakes are not checked.
-fn configured_names(providers: Option<Vec<String>>, upstream: Option<&UpstreamCredentials>) -> ConfiguredNames {
+fn configured_names(
+    providers: Option<Vec<String>>,
+    upstream: Option<&UpstreamCredentials>,
+    directory: Option<&Option<ScimDirectory>>,
+) -> ConfiguredNames {
     let upstream_credentials = upstream.map(UpstreamCredentials::names);
-    ConfiguredNames { providers, upstream_credentials, ..ConfiguredNames::default() }
+    let provisioned_providers = directory.map(|directory| scim::provisioned_providers(directory.as_ref()));
+    ConfiguredNames { providers, provisioned_providers, upstream_credentials, ..ConfiguredNames::default() }
 }
 
 /// Returns the sources of claims that role map rules may name. `None` if one of the sections has mistakes.

@@ -7,7 +7,7 @@ use crate::{
     check::Checker,
     login::Login,
     pages::LinkedIdentity,
-    principal::{EmailTrust, IdentityClaims, LOCAL, ProfileClaims, Team},
+    principal::{EmailTrust, IdentityClaims, IdentityHeaders, LOCAL, ProfileClaims, Team},
 };
 
 /// The maximum number of teams in one list.
@@ -52,10 +52,21 @@ pub(super) fn identity_json(identity: &IdentityClaims) -> Value {
     json!({"provider": provider, "issuer": issuer, "subject": subject, "verified_at": verified_at})
 }
 
-/// True if the user's name, email, role or subject contains the text.
-pub(super) fn is_match(UserSummary { user, grant, .. }: &UserSummary, checker: &Checker, text: &str) -> bool {
+/// Returns the identity of a user. A user who has not signed in yet has the name that the company's directory knows.
+pub(super) fn identity_of(UserSummary { user, grant, .. }: &UserSummary, checker: &Checker) -> IdentityHeaders {
     let identity = checker.identity(&user.id, &user.identities, grant);
-    let subjects: Vec<&str> = user.identities.iter().map(|identity| identity.subject.as_str()).collect();
+    match &user.provisioned {
+        Some(provisioned) if user.identities.is_empty() => {
+            IdentityHeaders { preferred_username: provisioned.user_name.clone(), ..identity }
+        }
+        _ => identity,
+    }
+}
+
+/// True if the user's name, email, role or subject contains the text.
+pub(super) fn is_match(known: &UserSummary, checker: &Checker, text: &str) -> bool {
+    let identity = identity_of(known, checker);
+    let subjects: Vec<&str> = known.user.identities.iter().map(|identity| identity.subject.as_str()).collect();
     let words = format!("{} {} {} {}", identity.preferred_username, identity.email, identity.role, subjects.join(" "));
     words.to_lowercase().contains(&text.to_lowercase())
 }

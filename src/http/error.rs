@@ -247,7 +247,7 @@ fn challenge_for(failure: AuthenticationFailure) -> (&'static str, HeaderValue) 
     }
 }
 
-fn set_retry_after(response: &mut HttpResponse, time: Option<Duration>) {
+pub(super) fn set_retry_after(response: &mut HttpResponse, time: Option<Duration>) {
     if let Some(time) = time {
         response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(time).into());
     }

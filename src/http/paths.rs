@@ -10,8 +10,13 @@ pub const RETURN_PARAMETER: &str = "rd";
 /// The path prefix of the JSON API.
 pub(super) const API: &str = "/vestibule/api";
 
+/// The path prefix of SCIM.
+pub(super) const SCIM: &str = "/vestibule/scim/v2";
+
+/// True for a path that only programs request.
 pub(super) fn is_api_path(path: &str) -> bool {
-    path.strip_prefix(API).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    let is_below = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    [API, SCIM].into_iter().any(is_below)
 }
 
 /// True for a path below which Vestibule answers itself, so that the gateway sends no auth request.

@@ -12,7 +12,7 @@ use futures::future::{FutureExt, LocalBoxFuture};
 use super::{Services, api::api_error::ApiError, credential_headers::has_credential, error::Failure, request::forwarded_client};
 use crate::client_address::rate_limits::{Activity, RateLimitError};
 
-type ResponseFuture = LocalBoxFuture<'static, Result<ServiceResponse, actix_web::Error>>;
+pub(super) type ResponseFuture = LocalBoxFuture<'static, Result<ServiceResponse, actix_web::Error>>;
 
 /// Middleware that counts requests for pages as `activity`. Form submissions are not counted: the password form has quotas of
 /// its own.
@@ -44,6 +44,11 @@ pub(super) fn limit_acceptance(services: &Services, request: &HttpRequest) -> Re
 /// Counts a logout that an identity provider reports.
 pub(super) fn limit_provider_logout(services: &Services, request: &HttpRequest) -> Result<(), ApiError> {
     spend(services, Activity::BackchannelLogout, request).map_err(ApiError::RateLimited)
+}
+
+/// Counts a request of the company's directory.
+pub(super) fn limit_scim(services: &Services, request: &HttpRequest) -> Result<(), RateLimitError> {
+    spend(services, Activity::Scim, request)
 }
 
 /// Middleware that counts unknown credentials in headers, after they were looked up: a valid credential is never refused. A forged

@@ -111,7 +111,7 @@ async fn explain(question: &ExplanationRequest, services: &Services) -> Result<E
         false => map.explain(&claims.identities),
     };
     let access = question.explain_access(map, &grant)?;
-    let identities = user.as_ref().map(|known| explain_identities(known, &claims)).unwrap_or_default();
+    let identities = user.as_ref().map(|known| explain_identities(known, &claims, services)).unwrap_or_default();
     let ignored_claims = ignored_claims(&claims.identities, services);
     Ok(ExplanationResponse { user, is_cut, identities, grant: explanation, ignored_claims, access })
 }
@@ -121,10 +121,14 @@ fn ignored_claims(identities: &[IdentityClaims], services: &Services) -> Vec<Str
     unfit.map(|unfit| unfit.to_string()).collect()
 }
 
-fn explain_identities(UserSummary { user, .. }: &UserSummary, claims: &CurrentClaims) -> Vec<ExplainedIdentity> {
+fn explain_identities(
+    UserSummary { user, .. }: &UserSummary,
+    claims: &CurrentClaims,
+    services: &Services,
+) -> Vec<ExplainedIdentity> {
     let counts = |identity: &IdentityClaims| claims.identities.contains(identity);
     let explained = |identity| ExplainedIdentity { has_expired: !counts(&identity), identity };
-    user.dated_identities().into_iter().map(explained).collect()
+    user.evaluated_identities(services.users.provisioning()).into_iter().map(explained).collect()
 }
 
 impl ExplanationRequest {

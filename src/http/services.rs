@@ -22,6 +22,7 @@ use crate::{
     metrics::Metrics,
     principal_cache::Principals,
     role_map::RoleMaps,
+    scim::Scim,
     upstream::UpstreamCredentialPolicy,
     users::{Policy, Users},
 };
@@ -46,6 +47,8 @@ pub struct Services {
     pub role_maps: Arc<RoleMaps>,
     pub upstream: Arc<UpstreamCredentialPolicy>,
     pub principals: Arc<Principals>,
+    /// `None` if no directory provisions users.
+    pub scim: Option<Arc<Scim>>,
     pub rate_limits: Arc<RateLimits>,
     pub metrics: Arc<Metrics>,
 }

@@ -221,7 +221,7 @@ impl Accounts {
     async fn check_creator(&self, invitation: &Invitation, account: &IdentityClaims) -> Result<InvitedUser, AcceptanceError> {
         let Some(by) = &invitation.by else { return Ok(InvitedUser::ByOperator) };
         let (creator, invited) = tokio::join!(self.users.get(by), self.users.get(&invitation.user));
-        let creator = creator?.filter(|creator| !creator.value.disabled);
+        let creator = creator?.filter(|creator| !creator.value.is_disabled());
         let role = creator.and_then(|creator| self.users.grant(&creator.value).role);
         let role = match &invitation.by_role {
             Some(then) => role.and_then(|now| self.policy.lower_role(&now, then)),

@@ -160,7 +160,7 @@ impl Accounts {
     /// Checks an existing user, who may have a higher role by another identity.
     async fn check_invited_user(&self, inviter: Inviter<'_>, invitation: &Invitation) -> Result<(), InvitationError> {
         let invited = self.users.get(&invitation.user).await?.map(|stored| stored.value);
-        if invited.as_ref().is_some_and(|invited| invited.disabled) {
+        if invited.as_ref().is_some_and(User::is_disabled) {
             return Err(InvitationError::Disabled);
         }
         match inviter {

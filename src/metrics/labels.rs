@@ -89,6 +89,14 @@ label!(
     }
 );
 label!(
+    /// The resource of a SCIM request.
+    ScimResource { Users => "users", Groups => "groups", Discovery => "discovery" }
+);
+label!(
+    /// The method of a SCIM request.
+    ScimMethod { Get => "get", Post => "post", Put => "put", Patch => "patch", Delete => "delete", Other => "other" }
+);
+label!(
     /// Success or failure.
     Outcome { Ok => "ok", Error => "error" }
 );

@@ -1,6 +1,6 @@
 //! One identity provider of either protocol: the sign-in URL, the exchange of codes, and the end of the session there.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use openidconnect::{AccessToken, ClientId, EndSessionUrl, LogoutHint, LogoutRequest, PostLogoutRedirectUrl, RedirectUrl};
 use url::Url;
@@ -20,7 +20,7 @@ use crate::{
     metrics::{Metrics, Outcome},
     principal::{IdentityClaims, ProfileClaims},
     secret::SecretCell,
-    users::Logout,
+    users::{LinkClaim, Logout},
 };
 
 pub struct Provider {
@@ -229,9 +229,10 @@ impl Provider {
         }
     }
 
-    /// Returns the claims by which token issuers find the user. The first source with a single value counts.
+    /// Returns the claims by which token issuers and the company's directory find the user. The first source with a single value
+    /// counts.
     fn user_claims(&self, identity: &IdentityClaims) -> BTreeMap<String, String> {
-        let mut found = BTreeMap::new();
+        let mut found: BTreeMap<_, _> = self.link_claim(identity).into_iter().collect();
         for claim in &self.config().user_claims {
             match identity.sources().find_map(|source| claim.single_value(source)) {
                 Some(value) => drop(found.insert(claim.to_string(), value.into_owned())),
@@ -239,6 +240,20 @@ impl Provider {
             }
         }
         found
+    }
+
+    /// Returns the claim by which the company's directory finds the user, except for the subject.
+    fn link_claim(&self, identity: &IdentityClaims) -> Option<(String, String)> {
+        let claim = self.config().link_claim.as_ref()?;
+        let value = match claim {
+            LinkClaim::Subject => return None,
+            LinkClaim::VerifiedEmail => identity.email(self.profile()).map(str::to_owned),
+            LinkClaim::Other(path) => identity.sources().find_map(|source| path.single_value(source)).map(Cow::into_owned),
+        };
+        if value.is_none() {
+            tracing::warn!(provider = self.id(), claim = claim.key(), "login without the claim that links scim users");
+        }
+        Some((claim.key(), claim.normalize(&value?)))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     jwt::Algorithm,
     principal::{ClaimPath, ProfileClaims},
     secret::ConfiguredSecret,
-    users::{RefreshPolicy, TokenOwner},
+    users::{LinkClaim, RefreshPolicy, TokenOwner},
 };
 
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub struct ProviderSettings {
     pub authorization_params: Vec<(String, String)>,
     /// The claims by which token issuers find this provider's users.
     pub user_claims: Vec<ClaimPath>,
+    /// The claim by which users of the company's directory are linked to identities of this provider.
+    pub link_claim: Option<LinkClaim>,
 }
 
 /// The settings of login flows.

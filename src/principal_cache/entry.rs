@@ -135,14 +135,16 @@ impl CachedSession {
 }
 
 impl CachedUser {
-    pub(super) fn new(user: User, read: ReadTime, max_age: &ClaimsMaxAge) -> Self {
-        let verified = user.verified();
-        let identities = user.dated_identities();
-        let refresh = RefreshMark::new(identities.iter().filter_map(|identity| max_age.refresh_due(identity)).min());
-        let directory = RefreshMark::new(identities.iter().filter_map(|identity| max_age.directory_due(identity)).min());
-        let identities = serde_json::to_string(&identities).expect("claims are JSON").into();
-        let user_claims = user.identities.iter().flat_map(Identity::user_claim_digests).collect();
-        let User { id, pinned, disabled, session_generation, key_generation, .. } = user;
+    /// `evaluated` are the user's identities with the claims of a directory.
+    pub(super) fn new(user: User, evaluated: &[IdentityClaims], read: ReadTime, max_age: &ClaimsMaxAge) -> Self {
+        let (verified, disabled) = (user.verified(), user.is_disabled());
+        // Without the identity of a user who has not signed in, which nothing can refresh.
+        let dated = user.dated_identities();
+        let refresh = RefreshMark::new(dated.iter().filter_map(|identity| max_age.refresh_due(identity)).min());
+        let directory = RefreshMark::new(dated.iter().filter_map(|identity| max_age.directory_due(identity)).min());
+        let identities = serde_json::to_string(evaluated).expect("claims are JSON").into();
+        let user_claims = evaluated.iter().flat_map(Identity::user_claim_digests).collect();
+        let User { id, pinned, session_generation, key_generation, .. } = user;
         let (session_evaluation, key_evaluation) = Default::default();
         Self {
             id,
@@ -161,7 +163,8 @@ impl CachedUser {
         }
     }
 
-    /// The claims that identity providers have verified, each with the time of its verification.
+    /// The claims that identity providers have verified, each with the time of its verification, and those of the directory. A
+    /// user who has not signed in has only the latter.
     pub fn identities(&self) -> Vec<IdentityClaims> {
         serde_json::from_str(&self.identities).expect("it was written from the same type")
     }

@@ -200,6 +200,8 @@ impl Inner {
         time: ReadTime,
     ) -> Result<Option<Arc<CachedUser>>, store::Error> {
         let user = self.records.get::<User>(&store::RecordKey::new(shard, RecordKind::User, id)).await?;
-        Ok(user.map(|user| Arc::new(CachedUser::new(user.value, time, self.users.max_age()))))
+        let Some(user) = user.map(|stored| stored.value) else { return Ok(None) };
+        let evaluated = user.evaluated_identities(self.users.provisioning());
+        Ok(Some(Arc::new(CachedUser::new(user, &evaluated, time, self.users.max_age()))))
     }
 }

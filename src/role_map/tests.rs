@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 mod access;
 mod conditions;
+mod directory;
 mod documented;
 mod explained;
 mod litellm;

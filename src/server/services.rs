@@ -5,6 +5,7 @@ mod gateways;
 mod local_accounts;
 mod providers;
 mod refresher;
+mod scim;
 mod store;
 mod upstream;
 
@@ -83,13 +84,11 @@ impl Parts {
 
         let records = Records::new(Arc::clone(&store), Arc::clone(&ring), key_prefix(&config.store));
         let providers = Arc::new(providers::providers(config, &records, clock, &metrics, &mut watches)?);
-        let policy = Arc::new(Policy::new(Arc::clone(&role_maps), config.admin_roles.clone()));
+        let policy = Arc::new(policy(config, &role_maps));
         let users = Arc::new(users(config, &records, &role_maps, clock, &metrics));
-        let keys = Keys::new(records.clone(), Arc::clone(&policy), config.keys.clone(), Arc::clone(clock), Arc::clone(&metrics));
-        let keys = Arc::new(keys);
+        let keys = keys(config, &records, &policy, clock, &metrics);
         let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys: Arc::clone(&keys) };
-        let principals = Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), cache_settings(config));
-        let principals = Arc::new(principals);
+        let principals = Arc::new(Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), cache_settings(config)));
         let issuers = token_issuers(config, clock, &metrics).await?;
         let tokens = Arc::new(BearerTokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
         let upstream = Arc::new(upstream::upstream(config, clock, &metrics, &mut watches)?);
@@ -109,6 +108,7 @@ impl Parts {
             .enabled
             .then(|| local_accounts::accounts(config, &records, &users, &keys, &policy, clock, &metrics).map(Arc::new));
         let administration = administration(&records, &users, &keys, &policy);
+        let scim = scim::scim(config, &records, &users, &administration, clock, &mut watches)?;
         let (login, backchannel_logout) = login_and_logout(config, &records, &providers, &users, clock, &metrics);
         let services = Services {
             site: Arc::new(site(config, ring)),
@@ -127,6 +127,7 @@ impl Parts {
             role_maps,
             upstream,
             principals,
+            scim,
             rate_limits: Arc::new(RateLimits::new(config.rate_limits, Arc::clone(clock))),
             metrics,
         };
@@ -199,6 +200,15 @@ fn translate_pages(config: &Config) -> anyhow::Result<()> {
     pages::text::translate(translation.clone()).context("ui.text_file")
 }
 
+fn keys(config: &Config, records: &Records, policy: &Arc<Policy>, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> Arc<Keys> {
+    let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
+    Arc::new(Keys::new(records.clone(), Arc::clone(policy), config.keys.clone(), clock, metrics))
+}
+
+fn policy(config: &Config, role_maps: &Arc<RoleMaps>) -> Policy {
+    Policy::new(Arc::clone(role_maps), config.admin_roles.clone()).with_provisioning(scim::provisioning(config))
+}
+
 fn users(config: &Config, records: &Records, role_maps: &Arc<RoleMaps>, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> Users {
     let (limits, keys_max_age) = (config.sessions, config.keys.claims_max_age);
     let of_provider = |provider: &ProviderSettings| Some((provider.id.clone(), provider.max_claims_age?));
@@ -209,6 +219,7 @@ fn users(config: &Config, records: &Records, role_maps: &Arc<RoleMaps>, clock: &
         .with_refreshes(config.providers.iter().filter_map(refresh).collect())
         .with_directories(config.providers.iter().filter_map(directory).collect())
         .with_profiles(profiles(config))
+        .with_provisioning(scim::provisioning(config))
 }
 
 fn administration(records: &Records, users: &Arc<Users>, keys: &Arc<Keys>, policy: &Arc<Policy>) -> Arc<Administration> {

@@ -230,7 +230,7 @@ impl Users {
         let Some(known) = stored.value.dated_identities().into_iter().find(is_same) else { return Ok(None) };
         let is_due = self.is_refresh_due(&known) || self.is_token_due(&known.provider, &token);
         let leased = LeasedToken { user: user.to_owned(), identity: known, place, token, began, ends, lease };
-        Ok((is_due && !stored.value.disabled).then_some(leased))
+        Ok((is_due && !stored.value.is_disabled()).then_some(leased))
     }
 
     pub(super) async fn lease_version(&self, user: &str, place: TokenPlace) -> Result<Option<Version>, store::Error> {

@@ -28,7 +28,8 @@ pub struct ClaimsMaxAge {
     pub directories: BTreeMap<String, Duration>,
 }
 
-/// The identities of a user that were verified recently enough. Nothing else grants a role, teams or an email address.
+/// The identities of a user that were verified recently enough, and the claims of a directory. Nothing else grants a role,
+/// teams or an email address.
 #[derive(Debug)]
 pub struct CurrentClaims {
     pub identities: Vec<IdentityClaims>,
@@ -127,8 +128,11 @@ impl CurrentClaims {
             None => all.first().is_some_and(is_current),
         };
         let pinned = pinned.filter(counts).cloned();
-        let (identities, expired): (Vec<_>, Vec<_>) = all.into_iter().partition(is_current);
+        let (mut identities, others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_current);
         let valid_until = identities.iter().filter_map(expiry).min().unwrap_or(Timestamp::MAX);
+        // The claims of the directory are current as long as it provisions the user.
+        identities.extend(others.iter().filter_map(IdentityClaims::provisioned_only));
+        let expired = others.into_iter().filter(|identity| !identity.is_provisioned_only()).collect();
         Self { identities, valid_until, expired, pinned }
     }
 
@@ -137,10 +141,12 @@ impl CurrentClaims {
         Self { identities: vec![identity], valid_until: Timestamp::MAX, expired: Vec::new(), pinned: None }
     }
 
-    /// Evaluates the role map. Without an identity that counts, not even the default role is granted.
+    /// Evaluates the role map. Without an identity that counts, not even the default role is granted. Claims of a
+    /// directory alone must match a rule.
     pub fn grant(&self, map: &RoleMap) -> Grant {
         match self.identities.as_slice() {
             [] => Grant::default(),
+            identities if identities.iter().all(IdentityClaims::is_provisioned_only) => map.evaluate_without_default(identities),
             identities => map.grant(identities, self.pinned.as_ref()),
         }
     }

@@ -15,7 +15,7 @@ impl Users {
             |identity: &IdentityClaims| identity.verified_at.is_some_and(|at| since(at, now) < self.max_age.longest(identity));
         let is_due = |identity: &IdentityClaims| self.max_age.directory_due(identity).is_some_and(|due| due <= now);
         let mut due = user.dated_identities();
-        due.retain(|identity| !user.disabled && is_due(identity) && counts(identity));
+        due.retain(|identity| !user.is_disabled() && is_due(identity) && counts(identity));
         due
     }
 

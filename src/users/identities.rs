@@ -1,6 +1,8 @@
 //! Links identities to users and unlinks them. A user links an identity by signing in with it.
 
-use super::{Generation, RefreshToken, TokenOwner, User, Users, claims_refresh::OfflineToken, is_pinned_by};
+use super::{
+    Generation, RefreshToken, TokenOwner, User, Users, claims_refresh::OfflineToken, identity_index::IndexEntry, is_pinned_by,
+};
 use crate::{
     principal::IdentityClaims,
     secret::Digest,
@@ -40,6 +42,7 @@ impl Users {
         if self.get(user).await?.is_none() {
             return Ok(LinkOutcome::UnknownUser);
         }
+        self.adopt_provisioned(user, identity).await?;
         if !self.assign_identity(user, identity).await? {
             return Ok(LinkOutcome::Taken);
         }
@@ -50,6 +53,7 @@ impl Users {
         let identity = &IdentityClaims { is_refreshable: token.is_some(), ..identity.clone() };
         let updated = self.records.update(&key, async |mut record: User, mut change| {
             record.update_identity(identity, now, self.max_age.precision());
+            record.link_provisioned(identity);
             if let Some(token) = token {
                 change = OfflineToken::put(change, user, (&identity.issuer, &identity.subject), token);
             }
@@ -86,7 +90,9 @@ impl Users {
                 Some(_) => !is_pinned_by(pinned, &identity),
                 None => position > 0,
             });
-            self.remove_identity(user, &identity, &record.identities).await?;
+            let remaining = IndexEntry::of_user(&record);
+            self.remove_entries(user, IndexEntry::of(&identity).filter(|entry| !remaining.contains(entry))).await?;
+            self.remove_email(user, &identity, &record.identities).await?;
             record.session_generation = Generation::random();
             let change = with(self.keep(change, kept, &record).await?);
             let change = OfflineToken::delete_all(change, user, std::slice::from_ref(&identity));

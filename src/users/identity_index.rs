@@ -3,17 +3,29 @@
 //! An entry is written before the user's record, which may be in another shard. An entry of a claim counts only if the user's
 //! record has the claim too, so an outdated entry has no effect.
 
-use super::{Identity, User, Users};
+use super::{Identity, ProvisionedUser, User, Users, record::new_user_id};
 use crate::{
     principal::IdentityClaims,
     secret::Digest,
     store::{self, Edit, Ttl},
 };
 
+/// The names of the attributes of a user in the directory that lead to the user.
+pub(super) const ID: &str = "id";
+pub(super) const USER_NAME: &str = "userName";
+pub(super) const EXTERNAL_ID: &str = "externalId";
+
+/// Folds a `userName`, in which upper and lower case count as equal (RFC 7643, section 4.1.1).
+pub(super) fn folded(name: &str) -> String {
+    name.to_lowercase()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IndexEntry {
     Subject(Digest),
     UserClaim(Digest),
+    /// An attribute of a user that the directory provisioned.
+    Provisioned(Digest),
 }
 
 /// The result of assigning an entry to a user.
@@ -35,18 +47,36 @@ impl IndexEntry {
         Identity::user_claim_digests(identity).map(Self::UserClaim)
     }
 
-    fn digest(self) -> Digest {
-        let (Self::Subject(digest) | Self::UserClaim(digest)) = self;
+    /// All entries of a user in the directory.
+    pub fn of_provisioned(user: &ProvisionedUser) -> Vec<Self> {
+        let attribute = |name, value: &str| Self::Provisioned(Identity::provisioned_digest(&user.provider, name, value));
+        let link = user.link.as_ref().map(|link| match link.is_subject() {
+            true => Self::Subject(link.digest()),
+            false => Self::UserClaim(link.digest()),
+        });
+        let external_id = user.external_id.as_deref().map(|id| attribute(EXTERNAL_ID, id));
+        let own = [attribute(ID, &user.id), attribute(USER_NAME, &folded(&user.user_name))];
+        own.into_iter().chain(external_id).chain(link).collect()
+    }
+
+    /// All entries of a user.
+    pub fn of_user(user: &User) -> Vec<Self> {
+        let provisioned = user.provisioned.iter().flat_map(Self::of_provisioned);
+        user.identities.iter().flat_map(Self::of).chain(provisioned).collect()
+    }
+
+    pub fn digest(self) -> Digest {
+        let (Self::Subject(digest) | Self::UserClaim(digest) | Self::Provisioned(digest)) = self;
         digest
     }
 
     /// True if the entry still belongs to the user that it names. A subject belongs to its user even if the record does not list
-    /// it yet.
+    /// it yet. A record that has moved to another user keeps no entry.
     fn is_kept_by(self, owner: &User) -> bool {
-        match self {
-            Self::Subject(_) => true,
-            Self::UserClaim(_) => owner.identities.iter().flat_map(Self::of_user_claims).any(|entry| entry == self),
+        if owner.provisioned.as_ref().is_some_and(|user| user.moved_to.is_some()) {
+            return false;
         }
+        matches!(self, Self::Subject(_)) || Self::of_user(owner).contains(&self)
     }
 }
 
@@ -62,7 +92,7 @@ impl Users {
         self.assign_entries(user, IndexEntry::of_user_claims(identity)).await
     }
 
-    async fn assign_entries(
+    pub(super) async fn assign_entries(
         &self,
         user: &str,
         entries: impl Iterator<Item = IndexEntry>,
@@ -102,16 +132,32 @@ impl Users {
         .await
     }
 
-    /// Removes the index entries of an identity, except those that the user's other identities have too.
-    pub(super) async fn remove_identity(
-        &self,
-        user: &str,
-        identity: &IdentityClaims,
-        others: &[IdentityClaims],
-    ) -> Result<(), store::Error> {
-        let kept: Vec<IndexEntry> = others.iter().flat_map(IndexEntry::of).collect();
-        self.remove_entries(user, IndexEntry::of(identity).filter(|entry| !kept.contains(entry))).await?;
-        self.remove_email(user, identity, others).await
+    /// Returns the user of an entry, and assigns a new id to an entry that is free. An entry without a record belongs to a user
+    /// who is about to be created.
+    pub(super) async fn reserve_id(&self, entry: IndexEntry) -> Result<String, store::Error> {
+        let digest = entry.digest();
+        let key = Identity::key(&digest);
+        store::retry(async || {
+            let change = self.records.change(key.shard);
+            let change = match self.records.get_patiently::<Identity>(&key).await? {
+                Some(found) => match self.get(&found.value.user).await? {
+                    Some(owner) if !entry.is_kept_by(&owner.value) => change.expect_version(&key, found.version),
+                    _ => return Ok(Ok(found.value.user)),
+                },
+                None => change.expect_absent(&key),
+            };
+            let assigned = Identity { user: new_user_id(self.clock.now()) };
+            let change = change.put(&key, &assigned, Ttl::Forever).drop_credential(&digest);
+            Ok(change.commit().await?.map(|_| assigned.user))
+        })
+        .await
+    }
+
+    /// Returns the user to whom an entry belongs.
+    pub(super) async fn owner_of(&self, entry: IndexEntry) -> Result<Option<User>, store::Error> {
+        let Some(found) = self.records.get_patiently::<Identity>(&Identity::key(&entry.digest())).await? else { return Ok(None) };
+        let owner = self.get(&found.value.user).await?.map(|owner| owner.value);
+        Ok(owner.filter(|owner| entry.is_kept_by(owner)))
     }
 
     /// Removes entries, unless they belong to another user.

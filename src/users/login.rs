@@ -97,7 +97,7 @@ impl Users {
     ///
     /// The claims are also written if the login is refused, since the new ones may grant less.
     pub async fn complete_login(&self, login: &VerifiedLogin) -> Result<CompletedLogin, LoginRefusal> {
-        let id = self.find_or_assign_id(&login.identity.issuer, &login.identity.subject).await?;
+        let id = self.user_of_sign_in(&login.identity).await?;
         if let Some(owner) = self.assign_user_claims(&id, &login.identity).await? {
             return Err(LoginRefusal::UserClaimTaken { owner });
         }
@@ -127,7 +127,7 @@ impl Users {
         with: impl FnOnce(Change<'a>, &User) -> Change<'a>,
     ) -> Result<Result<CompletedLogin, Conflict>, LoginRefusal> {
         let stored = self.get(id).await?;
-        let former = stored.as_ref().map_or_else(Vec::new, |stored| entries(&stored.value));
+        let former = stored.as_ref().map_or_else(Vec::new, |stored| IndexEntry::of_user(&stored.value));
         let mut user = self.apply_login(id, stored.as_ref(), login);
         let admission = self.admit(role_map, &mut user);
         let change = with(self.put_login(self.records.change(shard_of(id)), stored, &user, login), &user);
@@ -161,6 +161,7 @@ impl Users {
         let is_refreshable = !user.disabled && self.refresh_token_of(login).is_some();
         let identity = IdentityClaims { is_refreshable, ..login.identity.clone() };
         user.update_identity(&identity, now, self.max_age.precision());
+        user.link_provisioned(&identity);
         if login.prior_access == PriorAccess::Revoke {
             (user.session_generation, user.pinned) = (Generation::random(), None);
         }
@@ -169,7 +170,7 @@ impl Users {
 
     /// Returns the grant of a user who may have a session, and pins it if the role map keeps first grants.
     fn admit(&self, role_map: &RoleMap, user: &mut User) -> Result<Grant, LoginRefusal> {
-        if user.disabled {
+        if user.is_disabled() {
             return Err(LoginRefusal::Disabled);
         }
         let claims = self.claims_for(user, CredentialKind::Session);
@@ -218,7 +219,7 @@ impl Users {
 
     /// Removes the index entries of claims whose values have changed. An entry that cannot be removed has no effect.
     pub(super) async fn remove_outdated_entries(&self, user: &User, mut former: Vec<IndexEntry>) {
-        let current = entries(user);
+        let current = IndexEntry::of_user(user);
         former.retain(|entry| !current.contains(entry));
         if let Err(error) = self.remove_entries(&user.id, former).await {
             tracing::warn!(%error, user = user.id, "outdated index entry not removed");
@@ -241,19 +242,15 @@ impl Users {
         }
         let absent = Source::OF_EVERY_PROVIDER.into_iter().filter(|source| identity.source(*source).is_none());
         absent.for_each(|source| self.metrics.source_absent(provider, source));
-        for source in role_map.missing_sources(identity) {
+        for source in role_map.missing_sources(identity).filter(|source| *source != Source::Scim) {
             let source = source.as_str();
             tracing::warn!(provider, source, "login without claims from a source that the role map uses");
         }
     }
 }
 
-pub(super) fn entries(user: &User) -> Vec<IndexEntry> {
-    user.identities.iter().flat_map(IndexEntry::of).collect()
-}
-
 /// Puts the user's record if it is new or changed.
-fn put_if_changed<'a>(change: Change<'a>, stored: Option<StoredRecord<User>>, user: &User) -> Change<'a> {
+pub(super) fn put_if_changed<'a>(change: Change<'a>, stored: Option<StoredRecord<User>>, user: &User) -> Change<'a> {
     let key = User::key(&user.id);
     match stored {
         None => {

@@ -3,7 +3,10 @@
 
 use futures::future::join_all;
 
-use super::{Generation, Session, User, Users, claims_refresh::OfflineToken, record::INDEX, record::index_of_users, sessions};
+use super::{
+    Generation, Session, User, Users, claims_refresh::OfflineToken, identity_index::IndexEntry, provisioned_users, record::INDEX,
+    record::index_of_users, sessions,
+};
 use crate::{
     secret::Digest,
     store::{self, Change, Edit, Ttl},
@@ -57,7 +60,8 @@ impl Users {
         Ok(updated)
     }
 
-    /// Enables a user, unless `authorize` refuses.
+    /// Enables a user, unless `authorize` refuses. That also ends the refusal by a directory that is no longer configured, since
+    /// nobody else could end it.
     pub async fn enable<E: From<store::Error>>(
         &self,
         user: &str,
@@ -67,6 +71,9 @@ impl Users {
         let updated = self.records.update(&key, async |mut record: User, change| {
             authorize(&record)?;
             record.disabled = false;
+            if let (None, Some(provisioned)) = (&self.provisioning, &mut record.provisioned) {
+                provisioned.active = true;
+            }
             Ok(Edit::Commit(change.put(&key, &record, Ttl::Forever).drop_user(user).replicated(), record))
         });
         updated.await
@@ -83,6 +90,7 @@ impl Users {
         let deleted = self.records.update(&key, async |record: User, change| {
             let change = OfflineToken::delete_all(change.delete(&key), user, &record.identities);
             let change = with(&record, change)?.index_remove(&index_of_users(key.shard), user).revoke_user(user);
+            let change = provisioned_users::remove_from_index(change, &record);
             Ok::<_, E>(Edit::Commit(change, record))
         });
         let deleted = deleted.await?;
@@ -92,20 +100,27 @@ impl Users {
         Ok(deleted)
     }
 
-    /// Removes the identities and sessions of a deleted user.
+    /// Removes the identities, group memberships and sessions of a deleted user.
     async fn delete_leftovers(&self, record: &User) {
-        for identity in &record.identities {
-            if let Err(error) = self.remove_identity(&record.id, identity, &[]).await {
-                tracing::warn!(%error, user = record.id, "identity of deleted user not removed");
-            }
+        if let Err(error) = self.remove_index_entries(record).await {
+            tracing::warn!(%error, user = record.id, "identity of deleted user not removed");
         }
+        self.leave_groups(record).await;
         if let Err(error) = self.delete_sessions(&record.id).await {
             tracing::warn!(%error, user = record.id, "records of deleted user not removed");
         }
     }
 
+    async fn remove_index_entries(&self, record: &User) -> Result<(), store::Error> {
+        self.remove_entries(&record.id, IndexEntry::of_user(record)).await?;
+        for identity in &record.identities {
+            self.remove_email(&record.id, identity, &[]).await?;
+        }
+        Ok(())
+    }
+
     /// Removes the sessions of a disabled user, which have ended, with their refresh tokens.
-    async fn delete_ended_sessions(&self, user: &str) {
+    pub(super) async fn delete_ended_sessions(&self, user: &str) {
         if let Err(error) = self.delete_sessions(user).await {
             tracing::warn!(%error, user, "records of disabled user not removed");
         }

@@ -2,7 +2,7 @@
 
 use std::{slice, sync::Arc};
 
-use super::User;
+use super::{ProvisioningSettings, User};
 use crate::{
     principal::{IdentityClaims, PinnedGrant, Role},
     role_map::{RoleMap, RoleMaps},
@@ -12,6 +12,7 @@ use crate::{
 pub struct Policy {
     role_maps: Arc<RoleMaps>,
     admin_roles: Vec<Role>,
+    provisioning: Option<Arc<ProvisioningSettings>>,
 }
 
 /// A user who manages other users.
@@ -45,7 +46,13 @@ impl PolicyDenial {
 impl Policy {
     /// Administrators are the users with one of `admin_roles`.
     pub fn new(role_maps: Arc<RoleMaps>, admin_roles: Vec<Role>) -> Self {
-        Self { role_maps, admin_roles }
+        Self { role_maps, admin_roles, provisioning: None }
+    }
+
+    /// Also counts the groups of a directory.
+    #[must_use]
+    pub fn with_provisioning(self, provisioning: Option<Arc<ProvisioningSettings>>) -> Self {
+        Self { provisioning, ..self }
     }
 
     /// Returns the user as an administrator; `None` if the role is not one of administrators.
@@ -68,7 +75,8 @@ impl Policy {
     /// Checks that the role of a user is not above the administrator's.
     pub fn authorize_rank(&self, by: Administrator<'_>, user: &User) -> Result<(), PolicyDenial> {
         let map = &self.role_maps.current().map;
-        rank(map, &user.identities, user.pinned.as_ref()).map_or(Ok(()), |role| require_not_above(map, &role, by.role))
+        let identities = user.evaluated_identities(self.provisioning.as_deref());
+        rank(map, &identities, user.pinned.as_ref()).map_or(Ok(()), |role| require_not_above(map, &role, by.role))
     }
 
     /// Checks that an administrator may manage a user whose role is not known, which counts as the highest.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Generation;
+use super::{Generation, ProvisionedUser};
 use crate::{
     clock,
     principal::{IdentityClaims, LOCAL, PinnedGrant},
@@ -28,9 +28,13 @@ pub struct User {
     /// Redirect targets that the user allowed to receive keys without another confirmation; the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted_redirects: Vec<String>,
-    /// Sessions, keys and tokens of a disabled user are refused.
+    /// True if an administrator disabled the user. Sessions, keys and tokens of a disabled user are refused. See
+    /// [`User::is_disabled`].
     #[serde(default)]
     pub disabled: bool,
+    /// The user in the company's directory, if it provisions users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioned: Option<ProvisionedUser>,
     /// Sessions of any other generation have ended.
     #[serde(rename = "session_epoch", default)]
     pub session_generation: Generation,
@@ -83,6 +87,11 @@ impl Identity {
         Digest::of_parts(&["user claim", issuer, claim, value])
     }
 
+    /// The digest for an attribute of a user that the directory of a provider provisioned.
+    pub fn provisioned_digest(provider: &str, attribute: &str, value: &str) -> Digest {
+        Digest::of_parts(&["provisioned", provider, attribute, value])
+    }
+
     pub fn user_claim_digests(identity: &IdentityClaims) -> impl Iterator<Item = Digest> {
         identity.user_claims.iter().map(|(claim, value)| Self::user_claim_digest(&identity.issuer, claim, value))
     }
@@ -102,6 +111,7 @@ impl User {
             signed_in: None,
             trusted_redirects: Vec::new(),
             disabled: false,
+            provisioned: None,
             session_generation: Generation::random(),
             key_generation: Generation::random(),
         }

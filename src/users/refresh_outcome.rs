@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     Identity, LeasedToken, Session, TokenPlace, User, Users,
     claims_refresh::{OfflineToken, RefreshLease, TokenRecord},
-    login::entries,
+    identity_index::IndexEntry,
     provider_logout::LogoutTarget,
     sessions::index_of,
     shard_of,
@@ -59,7 +59,7 @@ impl Users {
             let Some(LeasedRecords { mut user, record, is_leased }) = self.subject_of(leased).await? else {
                 return Ok(Ok(None));
             };
-            let former = entries(&user.value);
+            let former = IndexEntry::of_user(&user.value);
             if !user.value.renew_identity(identity, leased.began) {
                 return Ok(Ok(None));
             }
@@ -174,7 +174,7 @@ impl Users {
         let is_current = record.token().is_some_and(|token| token.is_same(&leased.token));
         let is_live = match &record {
             TokenRecord::Session(session) => self.is_live(&session.value, &user.value),
-            TokenRecord::Identity(_) => !user.value.disabled,
+            TokenRecord::Identity(_) => !user.value.is_disabled(),
         };
         let is_leased = lease == Some(leased.lease);
         Ok((is_current && is_live).then_some(LeasedRecords { user, record, is_leased }))

@@ -124,7 +124,10 @@ impl Users {
 
     pub(super) fn is_live(&self, session: &Session, user: &User) -> bool {
         let state = self.limits.state(session.created, session.last_seen, self.clock.now());
-        session.user == user.id && session.generation == user.session_generation && !user.disabled && state == SessionState::Live
+        session.user == user.id
+            && session.generation == user.session_generation
+            && !user.is_disabled()
+            && state == SessionState::Live
     }
 
     /// Updates `last_seen`, unless the session has changed or ended in the meantime.

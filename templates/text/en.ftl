@@ -545,6 +545,10 @@ error-disabled-title = Your account is disabled
 error-disabled-happened = You can't use this account until it is enabled again.
 error-disabled-next = Ask { $contact } to enable it.
 
+error-disabled-by-directory-title = The directory disabled this user
+error-disabled-by-directory-happened = Your company's directory disabled the user, so the user cannot be enabled here. Nothing was changed.
+error-disabled-by-directory-next = Enable the user in the directory. It tells this service within its next synchronization.
+
 error-user-claim-taken-title = This account belongs to another user
 error-user-claim-taken-happened = Your account at { $provider } has the same identifier as another user here, so you are not signed in.
 error-user-claim-taken-next = Ask { $contact } to delete the other user, or to unlink that sign-in method.

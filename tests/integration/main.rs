@@ -17,6 +17,7 @@ mod logout;
 mod nginx;
 mod requests;
 mod roles;
+mod scim;
 mod soak;
 mod store;
 mod support;

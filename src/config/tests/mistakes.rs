@@ -69,8 +69,8 @@ workers: many
 #[case("listen: 127.0.0.1:4180", &["listen (line 1): must be a map of fields, such as `{name: value}`"])]
 #[case("listen:\n  metrics: 127.0.0.1:9090", &["listen.metrics (line 2): is unknown; remove it. Known fields: public, check, admin"])]
 #[case("provider: []", &["provider (line 1): is unknown; did you mean `providers`?"])]
-#[case("colour: red", &["colour (line 1): is unknown; remove it. Known fields: public_url, origins, contact, replicas, workers, max_connections, trusted_proxies, rate_limits, check, key_ring, key_ring_file, listen, store, http_proxy, http_proxy_credentials, http_proxy_credentials_file, no_proxy, providers, token_issuers, logins, sessions, cache, admin_roles, keys, local_accounts, upstream_credential, identity_headers, role_map, api, apps, ui, log, shutdown"])]
-#[case("client_id: x\n\"evil\\e[31m\": y", &["client_id (line 1): is unknown; remove it. Known fields: public_url, origins, contact, replicas, workers, max_connections, trusted_proxies, rate_limits, check, key_ring, key_ring_file, listen, store, http_proxy, http_proxy_credentials, http_proxy_credentials_file, no_proxy, providers, token_issuers, logins, sessions, cache, admin_roles, keys, local_accounts, upstream_credential, identity_headers, role_map, api, apps, ui, log, shutdown", r"evil\u{1b}[31m (line 2): is unknown; remove it. Known fields: public_url, origins, contact, replicas, workers, max_connections, trusted_proxies, rate_limits, check, key_ring, key_ring_file, listen, store, http_proxy, http_proxy_credentials, http_proxy_credentials_file, no_proxy, providers, token_issuers, logins, sessions, cache, admin_roles, keys, local_accounts, upstream_credential, identity_headers, role_map, api, apps, ui, log, shutdown"])]
+#[case("colour: red", &["colour (line 1): is unknown; remove it. Known fields: public_url, origins, contact, replicas, workers, max_connections, trusted_proxies, rate_limits, check, key_ring, key_ring_file, listen, store, http_proxy, http_proxy_credentials, http_proxy_credentials_file, no_proxy, providers, token_issuers, scim, logins, sessions, cache, admin_roles, keys, local_accounts, upstream_credential, identity_headers, role_map, api, apps, ui, log, shutdown"])]
+#[case("client_id: x\n\"evil\\e[31m\": y", &["client_id (line 1): is unknown; remove it. Known fields: public_url, origins, contact, replicas, workers, max_connections, trusted_proxies, rate_limits, check, key_ring, key_ring_file, listen, store, http_proxy, http_proxy_credentials, http_proxy_credentials_file, no_proxy, providers, token_issuers, scim, logins, sessions, cache, admin_roles, keys, local_accounts, upstream_credential, identity_headers, role_map, api, apps, ui, log, shutdown", r"evil\u{1b}[31m (line 2): is unknown; remove it. Known fields: public_url, origins, contact, replicas, workers, max_connections, trusted_proxies, rate_limits, check, key_ring, key_ring_file, listen, store, http_proxy, http_proxy_credentials, http_proxy_credentials_file, no_proxy, providers, token_issuers, scim, logins, sessions, cache, admin_roles, keys, local_accounts, upstream_credential, identity_headers, role_map, api, apps, ui, log, shutdown"])]
 fn mistakes_in_the_document_itself(#[case] text: &str, #[case] expected: &[&str]) {
     assert_eq!(mistakes(text, &[]), expected);
 }
@@ -242,6 +242,20 @@ fn mistakes_in_the_list_of_providers(#[case] text: &str, #[case] expected: &[&st
 fn mistakes_in_a_provider(#[case] fields: &str, #[case] expected: &[&str]) {
     let provider = "providers:\n  - id: corp\n    issuer: https://idp.example.com\n    client_id: vestibule\n    ";
     assert_eq!(mistakes(&format!("{provider}{fields}"), &[]), expected);
+}
+
+/// The fields are those of `scim`, beside a correct provider.
+#[rstest]
+#[case("provider: corp", &["scim.token_file (line 5): is required with `provider`; the directory authenticates with a bearer token"])]
+#[case("token: 0123456789abcdefghijklmnopqrstuv", &["scim.provider (line 5): is required with a token; name the provider whose directory sends it"])]
+#[case("provider: partner, token: 0123456789abcdefghijklmnopqrstuv", &["scim.provider (line 5): is not the id of a configured provider"])]
+#[case("provider: corp, token: short", &["scim.token (line 5): must have secrets of 32 to 256 characters; line 1 is shorter or longer"])]
+#[case("provider: corp, token: 0123456789abcdefghijklmnopqrstuv, link: {attribute: id}", &["scim.link.attribute (line 5): must be externalId or userName, not `id`"])]
+#[case("provider: corp, token: 0123456789abcdefghijklmnopqrstuv, link: {claim: 'groups[].id'}", &["scim.link.claim (line 5): must lead to a single value, without `[]`, `*` or `{}`"])]
+#[case("provider: corp, token: 0123456789abcdefghijklmnopqrstuv, link: {claim: ''}", &["scim.link.claim (line 5): the dot path is empty"])]
+fn mistakes_in_the_directory(#[case] fields: &str, #[case] expected: &[&str]) {
+    let provider = "providers:\n  - id: corp\n    issuer: https://idp.example.com\n    client_id: vestibule\n";
+    assert_eq!(mistakes(&format!("{provider}scim: {{{fields}}}"), &[]), expected);
 }
 
 /// The fields are added to a correct provider without OpenID Connect, from line 8 on.

@@ -15,6 +15,7 @@ use crate::oidc::{
     AuthMethod, ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, ProviderSettings, RpLogout,
     UserInfoPolicy,
 };
+use crate::users::{LinkAttribute, LinkClaim};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -22,6 +23,28 @@ fn redis(text: &str, env: &[(&str, &str)]) -> Redis {
     match config(&format!("key_ring: {KEY}\n{text}"), env).store {
         StoreConfig::Redis(redis) => redis,
         StoreConfig::Memory => panic!("the store is memory"),
+    }
+}
+
+#[test]
+fn a_directory_has_a_link_and_its_provider_keeps_the_claim() {
+    let read = |link: &str| {
+        let provider = "providers:\n  - {id: corp, issuer: https://idp.example.com, client_id: vestibule}\n";
+        let token = "0123456789abcdefghijklmnopqrstuv";
+        config(&format!("{provider}scim: {{provider: corp, token: {token}{link}}}"), &[])
+    };
+    assert!(config("", &[]).scim.is_none());
+    for (link, attribute, claim) in [
+        ("", LinkAttribute::ExternalId, LinkClaim::Subject),
+        (", link: {attribute: userName, claim: email}", LinkAttribute::UserName, LinkClaim::VerifiedEmail),
+        (", link: {claim: oid}", LinkAttribute::ExternalId, LinkClaim::Other(ClaimPath::parse("oid").unwrap())),
+    ] {
+        let config = read(link);
+        let provisioning = &config.scim.as_ref().unwrap().provisioning;
+        assert_eq!((provisioning.attribute, &provisioning.claim), (attribute, &claim));
+        assert_eq!((provisioning.provider.as_str(), provisioning.issuer.as_str()), ("corp", "https://idp.example.com"));
+        assert_eq!(config.providers[0].link_claim, Some(claim));
+        assert_eq!(config.configured().provisioned_providers, Some(vec!["corp".to_owned()]));
     }
 }
 

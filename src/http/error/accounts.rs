@@ -29,6 +29,10 @@ impl From<&AdministrationError> for Failure {
             AdministrationError::Denied(PolicyDenial::HigherRole | PolicyDenial::UnknownRole) => {
                 Self::forbidden("The user has a higher role than you.").outranked()
             }
+            AdministrationError::DisabledByDirectory => {
+                let description = "The company's directory disabled the user. Enable the user there.";
+                Self::new(StatusCode::CONFLICT, "access_denied", description).page("error-disabled-by-directory")
+            }
             AdministrationError::Denied(PolicyDenial::OwnAccount) => {
                 Self::forbidden("Administrators cannot do this to their own account.").outranked()
             }

@@ -31,16 +31,21 @@ fn weak_password() -> PasswordRejection {
     PasswordRejection::Weak(zxcvbn("password1234", &[]).feedback().cloned())
 }
 
-fn failures() -> Vec<Failure> {
-    let retry_after = Duration::from_secs(30);
-    let stores = [unavailable(), store::Error::Unknown(String::new()), store::Error::Contended];
-    let keys = [KeysError::NotFound, KeysError::NoRole, KeysError::Full, KeysError::Duration, KeysError::Ended];
-    let administration = [
+fn administration_failures() -> Vec<Failure> {
+    let errors = [
         AdministrationError::NotFound,
+        AdministrationError::DisabledByDirectory,
         AdministrationError::Denied(PolicyDenial::HigherRole),
         AdministrationError::Denied(PolicyDenial::OwnAccount),
         AdministrationError::Store(unavailable()),
     ];
+    errors.iter().map(Failure::from).collect()
+}
+
+fn failures() -> Vec<Failure> {
+    let retry_after = Duration::from_secs(30);
+    let stores = [unavailable(), store::Error::Unknown(String::new()), store::Error::Contended];
+    let keys = [KeysError::NotFound, KeysError::NoRole, KeysError::Full, KeysError::Duration, KeysError::Ended];
     let invitations = [
         InvitationError::Email,
         InvitationError::UnknownRole,
@@ -85,7 +90,7 @@ fn failures() -> Vec<Failure> {
     let mut failures = request_failures();
     failures.extend(stores.iter().map(Failure::from));
     failures.extend(keys.iter().map(Failure::from));
-    failures.extend(administration.iter().map(Failure::from));
+    failures.extend(administration_failures());
     failures.extend(invitations.iter().map(Failure::from));
     failures.extend(sign_ins.iter().map(Failure::from));
     failures.extend(acceptances.iter().map(Failure::from));

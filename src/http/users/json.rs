@@ -10,7 +10,7 @@ use crate::{
     http::{
         Services,
         api::{ApiError, Body, Endpoint, Intent, SignInAge, administrator, answer, caller, fields::Fields, json, read_fields},
-        display_names::identity_json,
+        display_names::{identity_json, identity_of},
         pagination::{PAGE_SIZE, page_size},
     },
 };
@@ -113,8 +113,9 @@ impl UserAction {
 }
 
 /// Returns a user, as administrators see it.
-fn to_json(UserSummary { user, grant, .. }: &UserSummary, checker: &Checker) -> Value {
-    let identity = checker.identity(&user.id, &user.identities, grant);
+fn to_json(known: &UserSummary, checker: &Checker) -> Value {
+    let identity = identity_of(known, checker);
+    let UserSummary { user, grant, .. } = known;
     let identities: Vec<Value> = user.dated_identities().iter().map(identity_json).collect();
     value!({
         "user_id": user.id,
@@ -126,7 +127,8 @@ fn to_json(UserSummary { user, grant, .. }: &UserSummary, checker: &Checker) -> 
         "created_at": user.created,
         "last_sign_in": user.signed_in,
         "identities": identities,
-        "disabled": user.disabled,
+        "disabled": user.is_disabled(),
+        "scim": user.provisioned.as_ref().map(|provisioned| value!({"id": provisioned.id, "active": provisioned.active})),
         "pinned": user.pinned.is_some(),
     })
 }

@@ -13,7 +13,7 @@ use crate::{
     administration::{AdministrationError, UserSummary},
     http::{
         Services,
-        display_names::{linked_identity, provider_name},
+        display_names::{identity_of, linked_identity, provider_name},
         get,
         page_request::{AdministratorRequest, FormFields, PageRequest, PageResult, answer},
         pagination::{PAGE_SIZE, next_href},
@@ -83,8 +83,9 @@ impl UsersRequest<'_> {
         Ok(self.0.show(StatusCode::OK, &view))
     }
 
-    fn line(&self, UserSummary { user, grant, .. }: &UserSummary) -> UserRow {
-        let identity = self.0.services.checker.identity(&user.id, &user.identities, grant);
+    fn line(&self, known: &UserSummary) -> UserRow {
+        let identity = identity_of(known, &self.0.services.checker);
+        let UserSummary { user, grant, .. } = known;
         let name = identity.name().to_owned();
         UserRow {
             email: Some(identity.email.clone()).filter(|email| !email.is_empty() && *email != name),
@@ -95,7 +96,7 @@ impl UsersRequest<'_> {
             teams: grant.teams.iter().map(ToString::to_string).collect(),
             last_sign_in: user.signed_in,
             methods: user.identities.iter().map(|identity| self.method(&identity.provider)).collect(),
-            disabled: user.disabled,
+            disabled: user.is_disabled(),
             is_you: user.id == self.0.user(),
             id: user.id.clone(),
         }
@@ -114,11 +115,11 @@ impl UsersRequest<'_> {
             Err(PolicyDenial::OwnAccount) => EditPermission::Yourself,
             Err(PolicyDenial::HigherRole | PolicyDenial::UnknownRole) => EditPermission::Above,
         };
+        let identity = identity_of(&known, &self.0.services.checker);
         let UserSummary { user, grant, .. } = known;
-        let identity = self.0.services.checker.identity(&user.id, &user.identities, &grant);
         let name = identity.name().to_owned();
         let invite_href =
-            user.local_account().filter(|_| self.0.services.local_accounts.is_some() && !user.disabled).map(|account| {
+            user.local_account().filter(|_| self.0.services.local_accounts.is_some() && !user.is_disabled()).map(|account| {
                 let query = form_urlencoded::Serializer::new(String::new()).append_pair("user_email", &account.subject).finish();
                 format!("{}?{query}", SitePage::Invitations.href())
             });
@@ -138,7 +139,7 @@ impl UsersRequest<'_> {
                 .map(|identity| linked_identity(identity, &self.0.services.login))
                 .collect(),
             pinned: user.pinned.is_some(),
-            disabled: user.disabled,
+            disabled: user.is_disabled(),
             sessions: in_use.sessions as u64,
             keys: in_use.keys as u64,
             power,

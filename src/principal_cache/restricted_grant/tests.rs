@@ -41,7 +41,8 @@ impl TestKey {
             "secrets": [],
         });
         let key = Arc::new(CachedKey::new(serde_json::from_value(key).unwrap(), read));
-        let user = Arc::new(CachedUser::new(User::new(self.user, Timestamp::UNIX_EPOCH), read, &ClaimsMaxAge::default()));
+        let user = User::new(self.user, Timestamp::UNIX_EPOCH);
+        let user = Arc::new(CachedUser::new(user, &[], read, &ClaimsMaxAge::default()));
         let grant = Grant { role: self.role.map(Role::new), teams: vec![Team::new("a"), Team::new("b")], ..Grant::default() };
         user.key_evaluation.store(Some(Arc::new(Evaluation::new(1, grant, IdentityHeaders::default()))));
         UserKey { key, user }

@@ -2,7 +2,7 @@
 
 use super::litellm;
 use crate::access::{AccessRules, UpstreamCredential};
-use crate::principal::HeaderEncoding;
+use crate::principal::{HeaderEncoding, Source};
 use crate::role_map::RoleMap;
 use crate::yaml::{Mistake, Mistakes, Place, shown};
 
@@ -12,6 +12,8 @@ use crate::yaml::{Mistake, Mistakes, Place, shown};
 pub struct ConfiguredNames {
     /// The ids of providers, and of token issuers without a provider.
     pub providers: Option<Vec<String>>,
+    /// The ids of the providers whose directory provisions users.
+    pub provisioned_providers: Option<Vec<String>>,
     /// The names of upstream credentials, and `assertion` if assertions are configured.
     pub upstream_credentials: Option<Vec<String>>,
     /// The encoding of identity headers for access rules that set none.
@@ -38,6 +40,9 @@ pub(in crate::role_map) fn check_configured(map: &RoleMap, configured: &Configur
     if let Some(ids) = &configured.providers {
         check_providers(map, ids, &mut mistakes);
     }
+    if let Some(ids) = &configured.provisioned_providers {
+        check_provisioned_sources(map, ids, &mut mistakes);
+    }
     if let Some(names) = &configured.upstream_credentials {
         check_upstream_credentials(map, names, &mut mistakes);
     }
@@ -63,6 +68,25 @@ fn check_providers(map: &RoleMap, configured: &[String], mistakes: &mut Vec<Mist
             _ => continue,
         };
         mistakes.push(Mistake::new(format!("{name}.provider"), Place::Line(line), text));
+    }
+}
+
+/// A rule may name the source `scim` only if it can have claims: if a directory of the rule's provider is configured.
+fn check_provisioned_sources(map: &RoleMap, configured: &[String], mistakes: &mut Vec<Mistake>) {
+    let rules = map.rules.iter().flat_map(|rule| rule.conditions.iter().map(move |found| (&rule.provider, &rule.origin, found)));
+    let teams = map.teams.iter().map(|rule| (&rule.provider, &rule.origin, &rule.condition));
+    for (provider, origin, condition) in rules.chain(teams) {
+        if condition.selector.source != Some(Source::Scim) {
+            continue;
+        }
+        let text = match provider.as_deref() {
+            _ if configured.is_empty() => "scim has no claims, because `scim` is not configured".to_owned(),
+            Some(id) if !configured.iter().any(|known| known == id) => {
+                format!("scim has no claims of provider {}; `scim.provider` is {}", shown(id), configured.join(", "))
+            }
+            _ => continue,
+        };
+        mistakes.push(Mistake::new(format!("{}.source", origin.name.as_str()), Place::Line(origin.line), text));
     }
 }
 

@@ -107,7 +107,8 @@ fn read_condition(section: &mut Section<'_>, missing: &str) -> Option<Condition>
 fn read_selector(section: &mut Section<'_>, case: Case, missing: &str) -> Option<ValueSelector> {
     let claim = section.value("claim", parse_claim_path);
     let source = section.value("source", |text| {
-        Source::parse(text).ok_or_else(|| format!("must be id_token, access_token, userinfo or directory, not {}", shown(text)))
+        Source::parse(text)
+            .ok_or_else(|| format!("must be id_token, access_token, userinfo, directory or scim, not {}", shown(text)))
     });
     let split = section.value("split", |text| {
         let expected = "space, comma, semicolon, pipe, json or brackets";

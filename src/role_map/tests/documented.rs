@@ -47,6 +47,11 @@ fn the_upstream_page_has_valid_role_maps() {
 }
 
 #[test]
+fn the_scim_page_is_correct() {
+    assert!(read_page("docs/scim.md").examples > 0);
+}
+
+#[test]
 fn the_litellm_migration_page_is_correct() {
     assert!(read_page("docs/from-litellm.md").examples > 0);
 }
@@ -125,7 +130,8 @@ fn identity(provider: &str, given: &Value) -> IdentityClaims {
     let source = |source: Source| given.get(source.as_str()).map(|granted| claims(granted.clone()));
     let id_token = given.get("id_token").cloned().unwrap_or_else(|| serde_json::json!({}));
     let (access_token, userinfo) = (source(Source::AccessToken), source(Source::Userinfo));
-    IdentityClaims { access_token, userinfo, directory: source(Source::Directory), ..identity_of(provider, id_token) }
+    let (directory, scim) = (source(Source::Directory), source(Source::Scim));
+    IdentityClaims { access_token, userinfo, directory, scim, ..identity_of(provider, id_token) }
 }
 
 /// The decision for a request such as `GET:/v1/models` with this grant.

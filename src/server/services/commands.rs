@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::bail;
 
-use super::{key_prefix, key_ring, local_accounts, read_role_map_file, store, users};
+use super::{key_prefix, key_ring, local_accounts, policy, read_role_map_file, store, users};
 use crate::{
     api_keys::Keys,
     clock::Clock,
@@ -14,7 +14,6 @@ use crate::{
     metrics::Metrics,
     role_map::RoleMaps,
     store::Records,
-    users::Policy,
 };
 
 /// The time in which the store must become available.
@@ -56,7 +55,7 @@ pub(in crate::server) async fn build_for_invitations(
         RoleMapSource::File(path) => read_role_map_file(path, config, clock, &metrics)?.0,
     };
     let role_maps = Arc::new(role_maps);
-    let policy = Arc::new(Policy::new(Arc::clone(&role_maps), config.admin_roles.clone()));
+    let policy = Arc::new(policy(config, &role_maps));
     let users = users(config, &records, &role_maps, clock, &metrics);
     let keys = Keys::new(records.clone(), Arc::clone(&policy), config.keys.clone(), Arc::clone(clock), Arc::clone(&metrics));
     let (users, keys) = (Arc::new(users), Arc::new(keys));

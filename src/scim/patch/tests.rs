@@ -1,0 +1,87 @@
+use proptest::prelude::*;
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+
+fn object(value: Value) -> Map<String, Value> {
+    value.as_object().expect("an object").clone()
+}
+
+fn user() -> Value {
+    json!({
+        "userName": "ada@example.com",
+        "active": true,
+        "name": {"givenName": "Ada", "familyName": "Byron"},
+        "emails": [{"type": "work", "value": "ada@example.com", "primary": true}, {"type": "home", "value": "ada@home.example"}],
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"department": "Engines"},
+    })
+}
+
+fn patch(mut resource: Value, operations: Value) -> Result<Value, ScimError> {
+    let request = object(json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations}));
+    let changes = parse_changes(&request)?;
+    let members = resource.as_object_mut().expect("an object");
+    changes.iter().for_each(|change| change.apply(members));
+    Ok(resource)
+}
+
+/// Asserts that the operations change these members of the user. Null is an absent member.
+#[track_caller]
+fn assert_changes(operations: Value, changed: Value) {
+    let expected = crate::json::with_members(user(), &changed);
+    assert_eq!(patch(user(), operations).unwrap(), expected);
+}
+
+#[rstest]
+#[case::entra_text(json!([{"op": "Replace", "path": "active", "value": "False"}]), json!({"active": "False"}))]
+#[case::entra_dotted(json!([{"op": "replace", "value": {"name.givenName": "A", "displayName": "A B"}}]), json!({"name": {"givenName": "A", "familyName": "Byron"}, "displayName": "A B"}))]
+#[case::entra_filter_in_a_name(json!([{"op": "Add", "value": {"emails[type eq \"work\"].value": "a@b"}}]), json!({"emails": [{"type": "work", "value": "a@b", "primary": true}, {"type": "home", "value": "ada@home.example"}]}))]
+#[case::entra_new_element(json!([{"op": "Replace", "path": "phoneNumbers[type eq \"mobile\"].value", "value": "1"}]), json!({"phoneNumbers": [{"type": "mobile", "value": "1"}]}))]
+#[case::entra_extension(json!([{"op": "Add", "path": "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager", "value": "m-1"}]), json!({"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"department": "Engines", "manager": "m-1"}}))]
+#[case::entra_removes(json!([{"op": "Remove", "path": "emails[type eq \"home\"]"}, {"op": "remove", "path": "name.givenName"}]), json!({"emails": [{"type": "work", "value": "ada@example.com", "primary": true}], "name": {"familyName": "Byron"}}))]
+#[case::removes_a_value(json!([{"op": "remove", "path": "emails[type eq \"work\"].primary"}]), json!({"emails": [{"type": "work", "value": "ada@example.com"}, {"type": "home", "value": "ada@home.example"}]}))]
+#[case::removes_all(json!([{"op": "remove", "path": "emails"}, {"op": "remove", "path": "nickName"}]), json!({"emails": null}))]
+#[case::removes_from_nothing(json!([{"op": "remove", "path": "ims[type eq \"x\"]"}, {"op": "remove", "path": "addresses.street"}, {"op": "remove", "path": "urn:a:1.0:User:x"}]), json!({}))]
+#[case::okta(json!([{"op": "replace", "value": {"active": false}}]), json!({"active": false}))]
+#[case::okta_with_read_only_members(json!([{"op": "replace", "value": {"id": "x", "meta": {}, "groups": [], "schemas": [], "displayName": "A"}}]), json!({"displayName": "A"}))]
+#[case::whole_extension(json!([{"op": "add", "value": {"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"costCenter": "1"}}}]), json!({"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"department": "Engines", "costCenter": "1"}}))]
+#[case::list_is_extended(json!([{"op": "add", "path": "emails", "value": [{"type": "home", "value": "ada@home.example"}, {"type": "other", "value": "x@y"}]}]), json!({"emails": [{"type": "work", "value": "ada@example.com", "primary": true}, {"type": "home", "value": "ada@home.example"}, {"type": "other", "value": "x@y"}]}))]
+#[case::list_is_replaced(json!([{"op": "replace", "path": "emails", "value": [{"value": "x@y"}]}]), json!({"emails": [{"value": "x@y"}]}))]
+#[case::case_of_names(json!([{"OP": "REPLACE", "PATH": "USERNAME", "VALUE": "b"}]), json!({"userName": "b"}))]
+#[case::null_unassigns(json!([{"op": "replace", "path": "name", "value": null}]), json!({"name": null}))]
+#[case::in_order(json!([{"op": "add", "path": "title", "value": "a"}, {"op": "replace", "path": "title", "value": "b"}]), json!({"title": "b"}))]
+#[case::all_elements(json!([{"op": "replace", "path": "emails.type", "value": "x"}]), json!({"emails": [{"type": "x", "value": "ada@example.com", "primary": true}, {"type": "x", "value": "ada@home.example"}]}))]
+fn both_dialects_are_understood(#[case] operations: Value, #[case] changed: Value) {
+    assert_changes(operations, changed);
+}
+
+#[rstest]
+#[case::no_target(json!([{"op": "remove"}]), "path_invalid")]
+#[case::unknown_operation(json!([{"op": "move", "path": "a", "value": 1}]), "syntax_invalid")]
+#[case::no_operation(json!([{"path": "a", "value": 1}]), "syntax_invalid")]
+#[case::not_an_object(json!(["add"]), "syntax_invalid")]
+#[case::no_list(json!({}), "syntax_invalid")]
+#[case::value_without_path(json!([{"op": "add", "value": "x"}]), "value_invalid")]
+#[case::path(json!([{"op": "add", "path": "a[", "value": "x"}]), "path_invalid")]
+#[case::path_type(json!([{"op": "add", "path": 1, "value": "x"}]), "path_invalid")]
+#[case::read_only(json!([{"op": "replace", "path": "id", "value": "x"}]), "attribute_read_only")]
+#[case::read_only_part(json!([{"op": "replace", "path": "meta.created", "value": "x"}]), "attribute_read_only")]
+fn wrong_operations_are_refused(#[case] operations: Value, #[case] reason: &str) {
+    assert_eq!(patch(user(), operations).unwrap_err().reason(), reason);
+}
+
+proptest! {
+    #[test]
+    fn no_request_panics(
+        names in prop::collection::vec("[a-z]{1,3}(\\[[a-z]{1,3} eq \"?[a-z0-9]{0,3}\"?\\])?([.][a-z]{1,3})?", 1..6),
+        values in prop::collection::vec(crate::json::arbitrary_text(), 1..6),
+        op in prop::sample::select(vec!["add", "Replace", "remove"]),
+    ) {
+        let values: Vec<Value> = values.iter().map(|text| serde_json::from_str(text).unwrap_or(Value::Null)).collect();
+        let operations: Vec<Value> =
+            names.iter().zip(values.iter().cycle()).map(|(name, value)| json!({"op": op, "path": name, "value": value})).collect();
+        let _ = patch(user(), json!(operations));
+        let _ = patch(values[0].as_object().map_or(json!({}), |members| json!(members)), json!([{"op": op, "value": values.last()}]));
+    }
+}
