@@ -226,7 +226,9 @@ async fn an_outage_changes_nothing_until_the_maximum_age(refreshed: &RefreshFlee
     for pod in &fleet.pods {
         assert_unavailable(&auth_request(pod, &[("cookie", &alice.cookie)]).await);
         assert_unavailable(&check_key(pod, key).await);
-        let page = alice.agent.get(&pod.public("/vestibule/keys")).await;
+        let keys = alice.agent.get(&pod.public("/vestibule/keys")).await;
+        assert_eq!(keys.status, 200, "users can revoke keys: {}", keys.body);
+        let page = alice.agent.get(&pod.public("/vestibule/sign-in")).await;
         assert_eq!((page.status, page.header("retry-after")), (503, Some("10")), "{}", page.body);
         let session = alice.agent.get_with(&pod.public("/sso/session"), &[("accept", "application/json")]).await;
         assert_eq!(session.status, 503, "{}", session.body);
