@@ -57,7 +57,7 @@ class Compose(unittest.TestCase):
         exposed = re.search(r"(?m)^EXPOSE (.+)$", (ROOT / "Dockerfile").read_text())[1].split()
         self.assertEqual(sorted(listens[0].values()), exposed)
         for name in ("public", "check"):
-            servers = re.findall(r"server 127\.0\.0\.1:(\d+);", SERVICES["nginx"]["environment"][f"VESTIBULE_{name.upper()}_SERVERS"])
+            servers = re.findall(r"server 127\.0\.0\.1:(\d+) max_fails=0;", SERVICES["nginx"]["environment"][f"VESTIBULE_{name.upper()}_SERVERS"])
             self.assertEqual(servers, [listen[name] for listen in listens])
 
     def test_published_ports_are_bound_to_loopback(self):
