@@ -237,7 +237,7 @@ impl Checker {
         self.evaluator.needs_verification(evaluation, &signed_in.session)
     }
 
-    /// True if the session authenticates nobody until a refresh has verified its identity.
+    /// True if the session cannot be authenticated until a refresh has verified its identity.
     pub fn needs_refresh(&self, signed_in: &UserSession, evaluation: &Evaluation) -> bool {
         let is_own = |expired: &ProviderSubject| signed_in.session.is_of(&expired.provider, &expired.subject);
         evaluation.expired_identities.iter().any(|expired| expired.is_refreshable && is_own(expired))

@@ -38,7 +38,7 @@ const QUEUED: usize = 1024;
 pub enum RefreshState {
     /// A refresh is in progress, or newer claims are on their way to the cache.
     Pending,
-    /// The provider or the store cannot tell at the moment.
+    /// The provider or the store did not answer, or the last attempt failed.
     Unavailable,
 }
 
@@ -121,7 +121,7 @@ impl ClaimsRefresher {
     }
 
     /// Requests a refresh of claims that a check waits for. After a failure it is not repeated at once.
-    pub fn demand(&self, user: &Arc<CachedUser>, session: Option<(&Arc<CachedSession>, Digest)>) -> RefreshState {
+    pub fn request_overdue(&self, user: &Arc<CachedUser>, session: Option<(&Arc<CachedSession>, Digest)>) -> RefreshState {
         if self.take_turn(&user.refresh) {
             self.send(user, session.map(|(entry, digest)| PresentedSession { digest, entry: Arc::clone(entry) }));
         }

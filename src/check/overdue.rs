@@ -54,7 +54,7 @@ impl Checker {
         let authenticated = async {
             loop {
                 let session = claims.session.as_ref().map(|(entry, digest)| (entry, *digest));
-                if self.refresher.demand(&claims.user, session) == RefreshState::Unavailable {
+                if self.refresher.request_overdue(&claims.user, session) == RefreshState::Unavailable {
                     return Err(overdue());
                 }
                 tokio::time::sleep(PAUSE).await;

@@ -33,7 +33,7 @@ pub(super) enum RefreshOutcome {
     Settled,
     /// Another pod refreshes the claims.
     Held,
-    /// The provider or the store cannot tell at the moment.
+    /// The provider or the store did not answer, or the last attempt failed.
     Unavailable,
 }
 
@@ -163,7 +163,7 @@ impl Refresher {
                 }
                 return Ok(RefreshOutcome::Settled);
             }
-            Ok(Ok(Some(owner))) => format!("user {owner} has the same value of a claim that identifies users (user_claim)"),
+            Ok(Ok(Some(owner))) => format!("user {owner} has the same user_claim"),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the store did not answer in time".to_owned(),
         };
@@ -189,8 +189,8 @@ impl Refresher {
             RefreshError::Refused(error) | RefreshError::InteractionNeeded(error) => {
                 self.metrics.claims_refreshed(provider.id(), RefreshResult::Refused);
                 self.commit(provider, leased, || self.users.refuse_refresh(leased)).await?;
-                let ended = leased.ended();
-                tracing::info!(provider = provider.id(), user = leased.user, ended, %error, "refresh token refused");
+                let token_owner = leased.token_owner();
+                tracing::info!(provider = provider.id(), user = leased.user, token_owner, %error, "refresh token refused");
                 Ok(None)
             }
             RefreshError::Failed { error, token } => {

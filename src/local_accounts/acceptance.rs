@@ -234,7 +234,7 @@ impl Accounts {
         match account.and_then(|()| self.policy.authorize_role(creator, &invitation.role)) {
             Ok(()) => Ok(InvitedUser::Checked(invited.map(|invited| invited.version))),
             Err(_) => Err(AcceptanceError::Invalid(
-                "the user, the role, or another user with the address is now above the creator of the invitation",
+                "the role of the user, of the invitation or of another user with the address is now above the creator's",
             )),
         }
     }

@@ -48,7 +48,7 @@ pub enum PasswordLoginError {
     Busy,
     #[error("no role map has been read yet")]
     NoRoleMapYet,
-    #[error("the store has no memory for attempts")]
+    #[error("the store is nearly full, so password attempts are refused")]
     StoreFull,
     #[error(transparent)]
     Refused(#[from] LoginRefusal),

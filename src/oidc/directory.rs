@@ -175,7 +175,7 @@ impl Directory {
         Ok(lookup.finish())
     }
 
-    /// Throttling of the application concerns all users, that of a user's token only this user.
+    /// Returns the digest of the token's owner: the application for all users, or this user. Throttling applies to one owner.
     fn holder(&self, identity: &IdentityClaims) -> Digest {
         match self.application {
             Some(_) => Digest::of_parts(&[]),

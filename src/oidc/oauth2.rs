@@ -39,7 +39,7 @@ impl OAuth2Provider {
     }
 
     /// Requests the token endpoint after each interval, and when claims have to be renewed. Without a maximum age of claims,
-    /// nobody needs to know if the provider answers.
+    /// the result is not needed.
     pub(super) async fn keep_fresh(&self, interval: Duration) {
         if self.registration.config.max_claims_age.is_none() {
             return;

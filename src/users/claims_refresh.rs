@@ -17,7 +17,7 @@ use crate::{
     store::{self, Change, Record, RecordKey, RecordKind, Shard, StoredRecord, Ttl, Version},
 };
 
-/// Longer than the slowest refresh, and short enough that another pod soon takes over after the death of one.
+/// Longer than the slowest refresh, and short enough that another pod soon takes over if a pod dies.
 const LEASE: Duration = Duration::from_secs(75);
 
 /// The maximum time between the lease and the request to the provider.
@@ -57,8 +57,8 @@ pub struct LeasedToken {
 }
 
 impl LeasedToken {
-    /// The name of what ends if the provider refuses the token.
-    pub fn ended(&self) -> &'static str {
+    /// The name of the record that has the token, and that ends if the provider refuses it.
+    pub fn token_owner(&self) -> &'static str {
         match self.place {
             TokenPlace::Session(_) => "session",
             TokenPlace::Identity(_) => "identity",
@@ -185,7 +185,7 @@ impl Users {
         let is_usable = |session: &Session| self.is_live(session, user) && session.is_of(&identity.provider, &identity.subject);
         match self.session(&user.id, &session).await {
             Ok(session) => Ok(session.filter(is_usable).and_then(|session| session.refresh_token)),
-            // The session authenticates nobody.
+            // An unreadable session cannot be authenticated.
             Err(store::Error::Unreadable { .. }) => Ok(None),
             Err(error) => Err(error),
         }

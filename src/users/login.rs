@@ -211,7 +211,7 @@ impl Users {
             None => change,
         };
         match stored {
-            // A refresh that finds no token any more must notice that there is another one.
+            // A concurrent refresh that found no token must get a conflict.
             Some(stored) if stored.value == *user && self.refresh_token_of(login).is_some() => put_user(change, &stored, user),
             stored => put_if_changed(change, stored, user),
         }

@@ -66,7 +66,7 @@ impl Users {
             let change = self.change_user(leased, &user).drop_user(&leased.user);
             let change = end_lease(self.put_token(change, leased, record, token), leased, is_leased);
             let change = match leased.place {
-                // Its cached copy knows when the token is due.
+                // The cached session contains the time at which the token is due.
                 TokenPlace::Session(digest) => change.drop_credential(&digest),
                 TokenPlace::Identity(_) => change,
             };

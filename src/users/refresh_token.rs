@@ -42,7 +42,7 @@ impl RefreshToken {
         Self { text, failures: self.failures.saturating_add(1), ..self.clone() }
     }
 
-    /// True if both are the same text: nobody has used the token in between.
+    /// True if both are the same text: the token has not been used in between.
     pub fn is_same(&self, other: &Self) -> bool {
         self.text == other.text
     }

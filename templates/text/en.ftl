@@ -526,7 +526,7 @@ error-denied-happened = { $provider } did not sign you in. The sign-in was cance
 error-denied-next = Start again, or ask your administrator for access.
 
 error-claims-overdue-title = Temporarily unavailable
-error-claims-overdue-happened = Your identity provider can't confirm your account at the moment.
+error-claims-overdue-happened = Vestibule couldn't get your current account data from your identity provider.
 error-claims-overdue-next = You were not signed out. Wait a moment and try again. If this continues, tell your administrator.
 
 error-provider-failed-title = Sign-in failed at the identity provider

@@ -51,7 +51,7 @@ impl From<&BeginError> for Failure {
 impl Failure {
     /// Vestibule has no room for another login.
     pub(super) fn login_limit() -> Self {
-        let failure = Self::unavailable("Too many sign-ins are in progress. Try again later.");
+        let failure = Self::unavailable("New sign-ins are limited at the moment. Try again later.");
         failure.retry_after(LIMIT_RETRY).page("error-login-limit").with("seconds", LIMIT_RETRY.as_secs())
     }
 }

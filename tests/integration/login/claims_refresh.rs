@@ -175,7 +175,7 @@ async fn a_session_follows_the_provider_and_no_outage_ends_it() {
     refreshed.until_refreshes("corp", before + 1).await;
 
     an_outage_changes_nothing_until_the_maximum_age(&refreshed, &alice, &key.key).await;
-    another_pod_takes_over_after_the_death_of_one(&mut refreshed, &alice).await;
+    another_pod_takes_over_if_a_pod_dies(&mut refreshed, &alice).await;
     a_lost_answer_ends_the_session_if_the_provider_refuses_the_old_token(&refreshed, &alice).await;
     a_user_who_was_deleted_at_the_provider_is_refused(&refreshed).await;
     assert_eq!(refreshed.counted("store_failed").await, 0.0);
@@ -241,7 +241,7 @@ async fn an_outage_changes_nothing_until_the_maximum_age(refreshed: &RefreshFlee
     assert_eq!(refreshed.token_errors("corp").await, json!([]));
 }
 
-async fn another_pod_takes_over_after_the_death_of_one(refreshed: &mut RefreshFleet, alice: &BrowserSession) {
+async fn another_pod_takes_over_if_a_pod_dies(refreshed: &mut RefreshFleet, alice: &BrowserSession) {
     let (before, records) = (refreshed.refreshes("corp").await, refreshed.fleet.records().await);
     let digest = Digest::of(session_of(&alice.agent).as_bytes());
     let lease = RecordKey::new(shard_of(&alice.user), RecordKind::RefreshLease, digest.to_hex());

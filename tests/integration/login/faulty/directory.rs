@@ -134,7 +134,7 @@ fn granted(role: &str, teams: &str) -> (String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn groups_of_a_directory_grant_roles_on_every_pod_and_a_failed_look_up_takes_none_away() {
+async fn groups_of_a_directory_grant_roles_on_every_pod_and_a_failed_look_up_removes_none() {
     let mut directories = DirectoryFleet::start().await;
     every_page_counts_and_the_result_is_shared(&directories).await;
     a_failed_page_is_an_absent_source(&directories).await;

@@ -176,7 +176,7 @@ async fn every_kind_of_directory_grants_roles() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn groups_are_looked_up_in_the_background_when_claims_are_used_and_a_failure_takes_no_role_away() {
+async fn groups_are_looked_up_in_the_background_when_claims_are_used_and_a_failure_removes_no_role() {
     let directories = Directories::start().await;
     directories.answer().await;
     let agent = directories.sign_in("google", "ada").await;

@@ -113,7 +113,7 @@ pub async fn a_quota_is_reset_after_its_window(store: SharedStore) {
 }
 
 pub async fn a_scan_returns_exactly_the_keys_of_its_kind(store: SharedStore) {
-    // No other run_statement writes identities without expiry.
+    // No other statement writes identities without expiry.
     let expected: BTreeSet<RecordKey> =
         Shard::all().flat_map(|shard| (0..10).map(move |_| fresh_in(shard, RecordKind::Identity))).collect();
     for shard in Shard::all() {
