@@ -73,7 +73,7 @@ impl Refresher {
 
     /// The identities whose claims, or whose token in the presented session, are older than the interval.
     async fn due_identities(&self, user: &User, presented: Option<&Digest>) -> Result<Vec<IdentityClaims>, store::Error> {
-        if user.disabled {
+        if user.is_disabled() {
             return Ok(Vec::new());
         }
         let session = match presented {

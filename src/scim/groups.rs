@@ -196,8 +196,9 @@ impl ScimGroups {
         }
         let is_renamed = former.display_name != next.display_name;
         let work = self.plan(&next, members, is_renamed).await?;
-        self.add_members(&next, &work.added).await?;
+        // First, since it also works if the store has no memory for additions, or one of them is refused.
         self.remove_members(&next, &work.removed).await?;
+        self.add_members(&next, &work.added).await?;
         self.set_all(&work.renamed, &membership(&next), Membership::Renamed).await?;
         let next = GroupRecord { modified: self.groups.now(), ..next };
         if let Err(conflict) = self.groups.write(&next, version).await? {

@@ -158,7 +158,7 @@ impl Users {
     fn apply_login(&self, id: &str, stored: Option<&StoredRecord<User>>, login: &VerifiedLogin) -> User {
         let now = self.clock.now();
         let mut user = stored.map_or_else(|| User::new(id, now), |stored| stored.value.clone());
-        let is_refreshable = !user.disabled && self.refresh_token_of(login).is_some();
+        let is_refreshable = !user.is_disabled() && self.refresh_token_of(login).is_some();
         let identity = IdentityClaims { is_refreshable, ..login.identity.clone() };
         user.update_identity(&identity, now, self.max_age.precision());
         user.link_provisioned(&identity);
@@ -206,7 +206,7 @@ impl Users {
             tracing::warn!(provider, suppressed = tracing::field::Empty, "login without refresh token");
         }
         // That of a disabled user has ended.
-        let change = match self.token_for(TokenOwner::Identity, login).filter(|_| !user.disabled) {
+        let change = match self.token_for(TokenOwner::Identity, login).filter(|_| !user.is_disabled()) {
             Some(token) => OfflineToken::put(change, &user.id, (issuer, subject), token),
             None => change,
         };

@@ -4,7 +4,7 @@
 use futures::future::join_all;
 
 use super::{
-    Generation, Session, User, Users, claims_refresh::OfflineToken, identity_index::IndexEntry, provisioned_users, record::INDEX,
+    Session, User, Users, claims_refresh::OfflineToken, identity_index::IndexEntry, provisioned_users, record::INDEX,
     record::index_of_users, sessions,
 };
 use crate::{
@@ -46,12 +46,8 @@ impl Users {
         let updated = self.records.update(&key, async |mut record: User, change| {
             authorize(&record)?;
             record.disabled = true;
-            (record.session_generation, record.key_generation) = (Generation::random(), Generation::random());
-            for identity in &mut record.identities {
-                identity.has_refresh_bound |= std::mem::take(&mut identity.is_refreshable);
-            }
-            let change = OfflineToken::delete_all(change, user, &record.identities);
-            Ok::<_, E>(Edit::Commit(change.put(&key, &record, Ttl::Forever).revoke_user(user), record))
+            provisioned_users::end_access(&mut record);
+            Ok::<_, E>(Edit::Commit(provisioned_users::revoke_access(change.put(&key, &record, Ttl::Forever), &record), record))
         });
         let updated = updated.await?;
         if updated.is_some() {

@@ -71,22 +71,24 @@ impl Users {
     /// Completes the move of a marked record. Each step can be repeated.
     pub(super) async fn complete_move(&self, from: &str, to: &str) -> Result<(), store::Error> {
         let Some(found) = self.get(from).await? else { return Ok(()) };
+        let is_disabled = found.value.disabled;
         let Some(mut provisioned) = found.value.provisioned.clone() else { return Ok(()) };
         provisioned.moved_to = None;
         let entries = IndexEntry::of_provisioned(&provisioned);
         store::retry(async || {
             let stored = self.get(to).await?;
             let mut record = stored.as_ref().map_or_else(|| User::new(to, self.clock.now()), |stored| stored.value.clone());
-            if record.provisioned.is_some() {
+            if record.provisioned.is_some() && (record.disabled || !is_disabled) {
                 return Ok::<_, store::Error>(Ok(()));
             }
-            record.provisioned = Some(provisioned.clone());
+            record.provisioned.get_or_insert_with(|| provisioned.clone());
+            record.disabled |= is_disabled;
             for identity in record.identities.clone() {
                 record.link_provisioned(&identity);
             }
             let change = self.records.change(shard_of(to));
             let change = change.index_add(&index_of_provisioned(shard_of(to)), &provisioned.id, Ttl::Forever);
-            let change = if record.is_inactive() {
+            let change = if record.is_disabled() {
                 end_access(&mut record);
                 revoke_access(put_if_changed(change, stored, &record), &record)
             } else {
@@ -96,18 +98,22 @@ impl Users {
         })
         .await?;
         self.assign_entries(to, entries.into_iter()).await?;
-        self.delete_moved(from, to).await?;
+        self.delete_moved(from, to, is_disabled).await?;
         tracing::info!(user = to, scim_user = provisioned.id, "scim user linked");
         Ok(())
     }
 
     /// The index of a shard has the id from the directory. If both users are in one shard, it now belongs to the other one.
-    async fn delete_moved(&self, user: &str, to: &str) -> Result<(), store::Error> {
+    /// A user whom an administrator has disabled since the move began is left for the next attempt.
+    async fn delete_moved(&self, user: &str, to: &str, is_disabled: bool) -> Result<(), store::Error> {
         let key = User::key(user);
         let deleted = self.records.update(&key, async |record: User, change| {
+            if record.disabled && !is_disabled {
+                return Err(store::Error::Contended);
+            }
             let change = change.delete(&key).index_remove(&index_of_users(key.shard), user).revoke_user(user);
             let change = if key.shard == shard_of(to) { change } else { remove_from_index(change, &record) };
-            Ok::<_, store::Error>(Edit::Commit(change, ()))
+            Ok(Edit::Commit(change, ()))
         });
         deleted.await.map(|_| ())
     }

@@ -348,7 +348,9 @@ impl Users {
 /// Ends all sessions, keys and refreshes of a user.
 pub(super) fn end_access(record: &mut User) {
     (record.session_generation, record.key_generation) = (Generation::random(), Generation::random());
-    record.identities.iter_mut().for_each(|identity| identity.is_refreshable = false);
+    for identity in &mut record.identities {
+        identity.has_refresh_bound |= std::mem::take(&mut identity.is_refreshable);
+    }
 }
 
 /// Revokes what [`end_access`] has ended.

@@ -180,6 +180,16 @@ async fn an_interrupted_move_is_completed_by_the_next_request(#[case] is_same_sh
 }
 
 #[tokio::test]
+async fn a_record_that_moves_keeps_the_refusal_of_an_administrator() {
+    let fixture = Fixture::new(LinkAttribute::ExternalId, "oid");
+    fixture.sign_in(identity("s-1", &[])).await.unwrap();
+    let provisioned = fixture.create("ada", "x-1").await.unwrap();
+    fixture.users.disable(&provisioned.id, |_| Ok::<_, store::Error>(())).await.unwrap();
+    assert!(matches!(fixture.sign_in(identity("s-1", &[("oid", "x-1")])).await, Err(LoginRefusal::Disabled)));
+    assert_eq!(fixture.count().await, (1, 1));
+}
+
+#[tokio::test]
 async fn an_identity_that_is_linked_by_its_user_brings_the_provisioned_record() {
     let fixture = Fixture::new(LinkAttribute::ExternalId, "sub");
     let elsewhere =
