@@ -163,7 +163,7 @@ impl Refresher {
                 }
                 return Ok(RefreshOutcome::Settled);
             }
-            Ok(Ok(Some(owner))) => format!("user {owner} has the same user_claim"),
+            Ok(Ok(Some(owner))) => format!("user {owner} has the same value of a claim that identifies users (user_claim)"),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the store did not answer in time".to_owned(),
         };

@@ -41,6 +41,8 @@ impl Users {
     /// Writes the index entries of refreshed claims, before the claims are stored. Returns the id of another user who has the
     /// same value of a claim that identifies users.
     pub async fn index_refresh(&self, leased: &LeasedToken, identity: &IdentityClaims) -> Result<Option<String>, store::Error> {
+        // The refreshed claims may be the first that link the user to the directory's.
+        self.adopt_provisioned(&leased.user, identity).await?;
         let owner = self.assign_user_claims(&leased.user, identity).await?;
         if owner.is_none() {
             self.index_email(&leased.user, identity).await?;
