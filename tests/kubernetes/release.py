@@ -56,6 +56,10 @@ class Release:
     def names(self):
         return {pod["metadata"]["name"] for pod in self.namespace.get("pods", selector=self.selector)}
 
+    def until_ready(self, count):
+        """Waits until this many pods are ready: a readiness probe can fail while the machine is busy."""
+        return kube.until(f"{count} ready pods", lambda: len(self.pods()) == count and self.pods())
+
     def until_gone(self, names):
         """Waits until these pods are deleted."""
         kube.until(f"{sorted(names)} to be gone", lambda: not names & self.names())

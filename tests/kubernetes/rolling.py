@@ -43,7 +43,7 @@ class UnderLoad(Case):
         before = self.door.names()
         action()
         self.door.until_gone(before)
-        self.assertEqual(len(self.door.pods()), len(before))
+        self.door.until_ready(len(before))
 
     def restart(self):
         deployment = f"deployment/{self.door.fullname}"

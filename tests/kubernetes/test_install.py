@@ -25,9 +25,7 @@ class Install(Case):
     def test_three_replicas_are_ready_in_a_namespace_that_enforces_restricted(self):
         labels = json.loads(kube.run("get", "namespace", self.namespace.name, "--output=json"))["metadata"]["labels"]
         self.assertEqual(labels["pod-security.kubernetes.io/enforce"], "restricted")
-        pods = self.door.pods()
-        self.assertEqual(len(pods), 3)
-        for pod in pods:
+        for pod in self.door.until_ready(3):
             self.assertEqual(restricted.violations(pod["spec"]) + restricted.promises(pod["spec"]), [])
 
     def test_helm_test_passes(self):
@@ -74,7 +72,7 @@ class Uninstall(Case):
         before = fleet.namespace.names()
         short = Release(fleet, "short", replicaCount=2, config={"store": {"key_prefix": "vestibule:short:"}})
         short.install()
-        self.assertEqual(len(short.pods()), 2)
+        short.until_ready(2)
         made = fleet.namespace.names() - before
         fleet.namespace.helm("uninstall", "short", "--wait")
         left = kube.until("nothing to be left", lambda: not (left_of(made, fleet.namespace)) or None)

@@ -111,9 +111,7 @@ class BesideLiteLlm(Case):
                                           routes={PUBLIC_URL: self.door.way["gateway"]})
 
     def test_litellm_runs_without_root_and_writes_only_to_its_own_folder(self):
-        pods = self.door.pods()
-        self.assertEqual(len(pods), 3)
-        for pod in pods:
+        for pod in self.door.until_ready(3):
             [upstream] = pod["spec"]["containers"]
             self.assertTrue(upstream["securityContext"]["readOnlyRootFilesystem"])
             self.assertEqual(upstream["securityContext"]["runAsUser"], 65532)
@@ -164,11 +162,10 @@ class BesideLiteLlm(Case):
             self.door.namespace.rolled_out("deployment", self.door.fullname, PATIENCE)
             self.door.until_gone(before)
             *failed, end = load.end()
-            logged = logs.text() + "".join(self.door.logs(pod, "upstream") for pod in self.door.pods())
+            logged = logs.text() + "".join(self.door.logs(pod, "upstream") for pod in self.door.until_ready(3))
             crashed = logs.has_crash()
         self.say(f"a roll of LiteLLM's pods: {end['counts']} in {end['seconds']:.0f} s")
         self.assert_outcome(end["counts"], failed, logged, crashed)
-        self.assertEqual(len(self.door.pods()), 3)
 
     def assert_outcome(self, counts, failed, logged, crashed):
         good = {"chat 200", "stream 200", "login done", "check after login 200"}

@@ -39,7 +39,7 @@ class LocalAccounts(Case):
                                           body=body)
 
     def test_the_bootstrap_invitation_of_one_pod_is_accepted_on_another(self):
-        [one, other] = self.door.pods()
+        [one, other] = self.door.until_ready(2)
         said = self.door.namespace.run("exec", one["metadata"]["name"], "--container", "vestibule", "--", *INVITE)
         link = re.search(re.escape(fleet.PUBLIC_URL) + r"/onboarding\?invite_link=(\S+)", said)[1]
 

@@ -30,14 +30,14 @@ class Logins(Case):
         self.assertGreater(crossed, COUNT // 3)
 
     def test_a_login_finishes_on_another_pod_when_its_pod_is_deleted(self):
-        pods = self.door.pods()
+        pods = self.door.until_ready(3)
         doomed = pods[0]["metadata"]["name"]
         address = pods[0]["status"]["podIP"]
         begun = self.driver.one("begin", door=self.door.way, person=ALICE, pod=address)
         self.door.namespace.run("delete", "pod", doomed)
         ended = self.driver.one("finish", door=self.door.way, pod=None, **begun)
         self.door.namespace.rolled_out("deployment", self.door.fullname)
-        others = self.door.addresses()
+        others = [pod["status"]["podIP"] for pod in self.door.until_ready(3)]
         self.assertNotIn(address, others)
         statuses = self.door.checks([ended["session"]], others)
         self.say(f"begun on {doomed}, which is gone; ended by the gateway; checks on the others: {statuses}")

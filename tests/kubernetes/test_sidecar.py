@@ -35,9 +35,7 @@ class Sidecar(UnderLoad):
         self.door = side()
 
     def test_the_native_sidecar_starts_before_the_upstream(self):
-        pods = self.door.pods()
-        self.assertEqual(len(pods), 3)
-        for pod in pods:
+        for pod in self.door.until_ready(3):
             [sidecar], [upstream] = pod["spec"]["initContainers"], pod["spec"]["containers"]
             self.assertEqual((sidecar["name"], sidecar["restartPolicy"], upstream["name"]), ("vestibule", "Always", "upstream"))
             self.assertLessEqual({"startupProbe", "readinessProbe", "livenessProbe"}, set(sidecar))
