@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help peers llm cluster fmt lint check test soak fuzz bench demo docs image chart test-versions test-readme first-build test-chart test-kubernetes test-images audit
 CARGO ?= cargo
-TARGET ?= return_to
+TARGET ?= return_target
 FUZZ_SECONDS ?= 60
 
 help: ## list the targets
@@ -38,7 +38,7 @@ soak: peers ## run the fault tests under load for about 30 minutes; `make test` 
 	@tests/versions/build.sh
 	SOAK=full RUST_TEST_THREADS=1 $(CARGO) test --locked --test integration -- --nocapture --include-ignored soak::
 
-fuzz: ## fuzz one target of tests/properties with libFuzzer: TARGET=return_to FUZZ_SECONDS=60; needs cargo-fuzz
+fuzz: ## fuzz one target of tests/properties with libFuzzer: TARGET=return_target FUZZ_SECONDS=60; needs cargo-fuzz
 	@command -v cargo-fuzz >/dev/null || { echo "fuzz: run 'cargo install --locked cargo-fuzz' first" >&2; exit 1; }
 	@mkdir -p target/fuzz/found/$(TARGET)
 	FUZZ_TARGET=$(TARGET) $(CARGO) fuzz run --sanitizer none --target-dir target/fuzz properties \

@@ -8,10 +8,10 @@ mod credential_header;
 mod credential_sources;
 mod index;
 mod interpretations;
-#[cfg(test)]
-mod naive;
 mod path_sets;
 mod pattern;
+#[cfg(test)]
+mod reference_matcher;
 mod route;
 mod state_set;
 mod upstream_credential;

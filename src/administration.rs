@@ -29,7 +29,7 @@ pub struct UserUsage {
     pub keys: usize,
 }
 
-/// A user with the grant of the role map in force.
+/// A user with the grant of the active role map.
 #[derive(Debug)]
 pub struct UserSummary {
     pub user: User,

@@ -4,18 +4,18 @@
 
 mod cache;
 mod issuer;
-mod presented;
 mod settings;
 #[cfg(test)]
 pub mod test_token;
+mod unverified_jwt;
 mod verification;
 
 pub use cache::CachedToken;
 pub use issuer::Issuer;
-pub use presented::Jwt;
 pub use settings::{
     AudienceClaim, IssuerAddress, IssuerKind, IssuerSettings, KubernetesSettings, RequiredClaim, Review, UnregisteredSubjects,
 };
+pub use unverified_jwt::Jwt;
 pub use verification::TokenRefusal;
 
 use std::{sync::Arc, time::Duration};

@@ -8,7 +8,7 @@ mod api_key;
 mod credential;
 mod decision;
 mod evaluation;
-mod overdue;
+mod overdue_claims;
 mod own_credentials;
 mod query;
 
@@ -31,13 +31,13 @@ use crate::{
     claims_refresh::ClaimsRefresher,
     principal::{CredentialKind, Evaluation, Grant, IdentityClaims, IdentityHeaders, ProviderSubject, Role},
     principal_cache::{LookupError, Principals, RestrictedGrant, UserSession},
-    role_map::{CurrentRoleMap, RoleMap, RoleMaps},
+    role_map::{ActiveRoleMap, RoleMap, RoleMaps},
     upstream::UpstreamCredentialPolicy,
     users::SessionToken,
 };
-use overdue::{Authentication, OverdueClaims};
+use overdue_claims::{Authentication, OverdueClaims};
 
-/// An authenticated user or workload, with its grant under the current role map.
+/// An authenticated user or workload, with its grant under the active role map.
 pub struct AuthenticatedPrincipal {
     pub evaluation: Arc<Evaluation>,
     pub credential: AuthenticatedCredential,
@@ -109,16 +109,16 @@ impl Checker {
         restrictions: &RouteRestrictions,
         parse_credential: impl FnOnce(CredentialSources) -> ParsedCredential<'a>,
     ) -> Decision {
-        let in_force = self.role_maps.current();
-        if !in_force.is_loaded() {
+        let role_map = self.role_maps.active();
+        if !role_map.is_loaded() {
             return Decision::RoleMapNotLoaded;
         }
         let paths = PathInterpretations::of(request.path);
-        let route = match Route::find(&in_force.map, restrictions) {
+        let route = match Route::find(&role_map.map, restrictions) {
             Ok(route) => route,
             Err(denial) => return Decision::DeniedForAll(denial),
         };
-        let rules = match match_rules(in_force.map.access(), request, &paths, &route) {
+        let rules = match match_rules(role_map.map.access(), request, &paths, &route) {
             Ok(RuleOutcome::AnyoneAllowed(rules)) => {
                 return Decision::AllowAnyone { upstream_headers: self.upstream.choose_headers(Some(&rules), None) };
             }
@@ -126,7 +126,7 @@ impl Checker {
             Err(denial) => return Decision::DeniedForAll(denial),
         };
         let read = rules.as_ref().map_or(CredentialSources::ALL, MatchedRules::credential_sources);
-        let principal = match self.authenticate_with(&in_force, parse_credential(read)).await {
+        let principal = match self.authenticate_with(&role_map, parse_credential(read)).await {
             Ok(principal) => principal,
             Err(AuthenticationError::Unauthenticated(failure)) => return Decision::Unauthenticated(failure),
             Err(AuthenticationError::Unavailable(cause)) => return Decision::Unavailable(cause),
@@ -137,7 +137,7 @@ impl Checker {
         match authorized {
             Ok(()) => {
                 let upstream_headers = self.upstream.choose_headers(rules.as_ref(), Some(&evaluation));
-                let identity_encoding = in_force.map.identity_encoding(rules.as_ref());
+                let identity_encoding = role_map.map.identity_encoding(rules.as_ref());
                 Decision::Allow { evaluation, read, identity_encoding, upstream_headers }
             }
             Err(reason) => Decision::Forbidden {
@@ -150,32 +150,32 @@ impl Checker {
 
     /// Authenticates a credential. If one in a header is invalid, the cookie is not tried.
     pub async fn authenticate(&self, credential: ParsedCredential<'_>) -> Result<AuthenticatedPrincipal, AuthenticationError> {
-        let in_force = self.role_maps.current();
+        let role_map = self.role_maps.active();
         // Without a role map no principal would have a role.
-        if !in_force.is_loaded() {
+        if !role_map.is_loaded() {
             return Err(AuthenticationError::Unavailable(UnavailableCause::RoleMapNotLoaded));
         }
-        self.authenticate_with(&in_force, credential).await
+        self.authenticate_with(&role_map, credential).await
     }
 
-    /// The role of this name. `None` if the role map in force does not list it.
+    /// The role of this name. `None` if the active role map does not list it.
     pub fn role(&self, name: &str) -> Option<Role> {
-        self.role_maps.current().map.role(name)
+        self.role_maps.active().map.role(name)
     }
 
-    /// The roles of the role map in force, from `highest` downwards.
+    /// The roles of the active role map, from `highest` downwards.
     pub fn roles_from(&self, highest: Option<&Role>) -> Vec<Role> {
-        self.role_maps.current().map.roles_from(highest).to_vec()
+        self.role_maps.active().map.roles_from(highest).to_vec()
     }
 
-    /// The lower of two roles. `None` if the role map in force does not list both.
+    /// The lower of two roles. `None` if the active role map does not list both.
     pub fn lower_role(&self, one: &Role, other: &Role) -> Option<Role> {
-        self.role_maps.current().map.lower_role(one, other)
+        self.role_maps.active().map.lower_role(one, other)
     }
 
     async fn authenticate_with(
         &self,
-        in_force: &CurrentRoleMap,
+        role_map: &ActiveRoleMap,
         credential: ParsedCredential<'_>,
     ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
         let credential = match credential {
@@ -183,30 +183,30 @@ impl Checker {
             Ok(None) => return Err(AuthenticationFailure::NoCredential.into()),
             Err(error) => return Err(AuthenticationFailure::Unusable(error).into()),
         };
-        match self.try_authenticate(in_force, credential).await? {
+        match self.try_authenticate(role_map, credential).await? {
             Authentication::Done(principal) => Ok(principal),
-            Authentication::Overdue(claims) => Box::pin(self.wait_for_refresh(in_force, credential, claims)).await,
+            Authentication::Overdue(claims) => Box::pin(self.wait_for_refresh(role_map, credential, claims)).await,
         }
     }
 
     async fn try_authenticate(
         &self,
-        in_force: &CurrentRoleMap,
+        role_map: &ActiveRoleMap,
         credential: Credential<'_>,
     ) -> Result<Authentication, AuthenticationError> {
         match credential {
-            Credential::Session(token) => self.authenticate_session(in_force, &token).await,
-            Credential::ApiKey(key) => self.authenticate_key(in_force, key).await,
-            Credential::Jwt(jwt) => self.authenticate_jwt(in_force, jwt).await,
+            Credential::Session(token) => self.authenticate_session(role_map, &token).await,
+            Credential::ApiKey(key) => self.authenticate_key(role_map, key).await,
+            Credential::Jwt(jwt) => self.authenticate_jwt(role_map, jwt).await,
         }
     }
 
     async fn authenticate_session(
         &self,
-        in_force: &CurrentRoleMap,
+        role_map: &ActiveRoleMap,
         token: &SessionToken<'_>,
     ) -> Result<Authentication, AuthenticationError> {
-        let (signed_in, evaluation) = self.find_session(in_force, token).await?.ok_or(AuthenticationFailure::UnknownSession)?;
+        let (signed_in, evaluation) = self.find_session(role_map, token).await?.ok_or(AuthenticationFailure::UnknownSession)?;
         if self.needs_verification(&signed_in, &evaluation) {
             return Err(AuthenticationFailure::ExpiredClaims.into());
         }
@@ -219,7 +219,7 @@ impl Checker {
 
     /// Loads a session with its user. The user may have no role, or claims that have expired.
     pub async fn load_session(&self, token: &SessionToken<'_>) -> Result<Option<(UserSession, Arc<Evaluation>)>, LookupError> {
-        self.find_session(&self.role_maps.current(), token).await
+        self.find_session(&self.role_maps.active(), token).await
     }
 
     /// Authenticates a session whose claims may have expired, so that its user can revoke access while the provider is down.
@@ -245,22 +245,22 @@ impl Checker {
 
     async fn find_session(
         &self,
-        in_force: &CurrentRoleMap,
+        role_map: &ActiveRoleMap,
         token: &SessionToken<'_>,
     ) -> Result<Option<(UserSession, Arc<Evaluation>)>, LookupError> {
         let Some(signed_in) = self.principals.session(token).await? else { return Ok(None) };
-        let evaluation = self.evaluator.evaluate_session(in_force, &signed_in.user);
+        let evaluation = self.evaluator.evaluate_session(role_map, &signed_in.user);
         let has_ended = self.evaluator.has_ended(&evaluation, signed_in.session.created);
         Ok((!has_ended).then_some((signed_in, evaluation)))
     }
 
-    async fn authenticate_jwt(&self, in_force: &CurrentRoleMap, jwt: Jwt<'_>) -> Result<Authentication, AuthenticationError> {
+    async fn authenticate_jwt(&self, role_map: &ActiveRoleMap, jwt: Jwt<'_>) -> Result<Authentication, AuthenticationError> {
         let bearer = match self.tokens.authenticate(jwt).await {
             Ok(bearer) => bearer,
             Err(BearerError::Refused(reason)) => return Err(AuthenticationFailure::Token(reason).into()),
             Err(BearerError::Unavailable(cause)) => return Err(AuthenticationError::Unavailable(cause.into())),
         };
-        let Some(evaluation) = self.evaluator.evaluate_token(in_force, &bearer) else {
+        let Some(evaluation) = self.evaluator.evaluate_token(role_map, &bearer) else {
             return match bearer.registered_user() {
                 Some(user) if self.evaluator.is_token_refreshable(&bearer) => {
                     Ok(OverdueClaims { user: Arc::clone(user), session: None }.into())

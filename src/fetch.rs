@@ -2,10 +2,10 @@
 
 mod error_chain;
 mod files;
-mod refreshing;
+mod refreshing_value;
 mod single_flight;
 
 pub use error_chain::causes;
 pub use files::FileWatch;
-pub use refreshing::{FetchedValue, ON_DEMAND, RefreshingValue, SHORTEST_INTERVAL};
+pub use refreshing_value::{FetchedValue, ON_DEMAND, RefreshingValue, SHORTEST_INTERVAL};
 pub use single_flight::{SharedLookup, SingleFlight};

@@ -80,7 +80,7 @@ pub fn public(services: Services, drain: Drain, body_deadline: Duration) -> impl
             .configure(users::page::routes)
             .configure(invitations::page::routes)
             .configure(role_map::page::routes)
-            .service(Endpoint::new("/sso/session").with_query().get(sessions::current::show).into_resource())
+            .service(Endpoint::new("/sso/session").with_query().get(sessions::current_session::show).into_resource())
             .service(
                 // HEAD is not routed, since it would create a key without showing it.
                 web::resource(crate::api_keys::app_requests::PATH)

@@ -39,7 +39,7 @@ pub mod frontchannel_logout;
 pub mod local_accounts;
 pub mod login;
 pub mod oidc;
-pub mod return_to;
+pub mod return_target;
 pub mod scim;
 pub mod users;
 

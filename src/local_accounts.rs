@@ -15,7 +15,7 @@ mod typed_password;
 
 pub use acceptance::{Acceptance, AcceptanceError, AcceptanceRequest, OnboardingClaims, OnboardingToken};
 pub use attempts::Origin;
-pub use hasher::{Busy, Cost};
+pub use hasher::{Cost, QueueFullError};
 pub use invitation::{AccountGrant, Invitation, InvitationId, InvitationStatus, Link};
 pub use invitations::{InvitationError, InvitationListing, InvitationParameters, InvitationWithLink, Inviter};
 pub use password::{Password, PasswordRejection, PasswordRules};

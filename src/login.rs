@@ -13,7 +13,7 @@ use crate::{
         Provider, ProviderNotReadyError, Providers, RequiredAuthentication, TakeError, VerifiedIdentity,
     },
     principal::Source,
-    return_to::{Continuation, ReturnTarget},
+    return_target::{Continuation, ReturnTarget},
     secret::{Digest, OpaqueToken},
     store,
     users::{self, LinkOutcome, LoginRefusal, PriorAccess, ProviderSession, Users, VerifiedLogin},

@@ -4,10 +4,10 @@ mod bearer_tokens;
 mod cache;
 mod checks;
 mod claims;
+mod deprecated_names;
 mod labels;
 mod logins;
 mod registrar;
-mod renamed;
 mod role_map;
 mod scim;
 mod store;
@@ -108,7 +108,7 @@ impl Metrics {
 
     /// Returns the metrics in Prometheus' text format.
     pub fn render(&self) -> Vec<u8> {
-        let families = renamed::with_former_names(self.registry.gather());
+        let families = deprecated_names::with_former_names(self.registry.gather());
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text).expect("metrics are encoded into memory, from one registry");
         text
@@ -121,7 +121,7 @@ impl Metrics {
             format!("| `{}` | {} | {} | {} |\n", entry.name, entry.kind, labels.join(", "), entry.help)
         };
         let rows: String = self.entries.iter().map(row).collect();
-        let renamed = renamed::reference();
+        let renamed = deprecated_names::reference();
         format!("| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n{rows}\n{renamed}")
     }
 
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_renamed_metric_keeps_its_former_name_for_one_release() {
         let metrics = Metrics::new();
-        metrics.role_map_in_force(1, 2, 1_700_000_000);
+        metrics.role_map_activated(1, 2, 1_700_000_000);
         metrics.token_issuer("ci", Duration::from_secs(7200), Some((2, 1_700_000_001)));
         let text = String::from_utf8(metrics.render()).unwrap();
         for sample in [

@@ -27,7 +27,7 @@ pub type Claims = json::Object;
 #[serde(transparent)]
 pub struct Role(Arc<str>);
 
-/// A team as the upstream receives it: not empty, without control character, and with a comma only if the role map is in force
+/// A team as the upstream receives it: not empty, without control character, and with a comma only if the role map is active
 /// with [`HeaderEncoding::Percent`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

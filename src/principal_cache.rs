@@ -9,10 +9,10 @@ mod chain;
 mod consistency;
 mod entry;
 mod identities;
-mod reading;
+mod lookup;
 mod refresh_mark;
 mod restricted_grant;
-mod serving;
+mod serving_policy;
 
 pub use entry::{ActiveKey, CachedKey, CachedSession, CachedUser, UserKey, UserSession};
 pub use refresh_mark::{RefreshAttempt, RefreshMark};
@@ -32,7 +32,7 @@ use crate::{
 };
 use cache::Cache;
 use entry::LastUse;
-use reading::{Lookup, LookupResult, ReadsInProgress};
+use lookup::{Lookup, LookupResult, ReadsInProgress};
 
 /// The consistency bound: while the store answers, a revocation takes effect on every pod within this time.
 pub const CONSISTENCY_BOUND: Duration = Duration::from_secs(2);

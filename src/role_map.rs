@@ -3,9 +3,9 @@
 //! A document is parsed and validated as a whole ([`document`]) and compiled into rules that grant roles ([`rules`]),
 //! rules that name teams ([`teams`]), LiteLLM's mappings ([`litellm`]) and access rules.
 
+mod active_role_map;
 mod capture;
 mod condition;
-mod current;
 mod document;
 mod explain;
 mod fragments;
@@ -16,7 +16,7 @@ mod rules;
 mod split;
 mod teams;
 
-pub use current::{CurrentRoleMap, RefusedEdit, RoleMaps, compile, decode_document};
+pub use active_role_map::{ActiveRoleMap, RefusedEdit, RoleMaps, compile, decode_document};
 pub use document::{ConfiguredNames, schema};
 pub use explain::{Explanation, ListWarning, NearMiss, RuleGrant};
 pub use fragments::{Documents, EditOutcome};
@@ -90,7 +90,7 @@ impl RoleMap {
         document::parse(text, fragments)
     }
 
-    /// The role map that grants nothing. It is in force while a configured document is missing.
+    /// The role map that grants nothing. It is active while a configured document is missing.
     pub fn closed() -> Self {
         document::closed_map()
     }

@@ -1,23 +1,23 @@
 //! Secrets: the key ring, which encrypts records and signs opaque tokens and forms; signing keys; digests; random bytes.
 
-mod accepted;
-mod configured;
+mod accepted_secrets;
+mod configured_secret;
 mod onboarding;
 mod opaque_token;
-mod replaceable;
 mod ring;
 mod rotation;
 mod rsa_signer;
-mod signing;
+mod secret_cell;
+mod signing_keys;
 
-pub use accepted::{AcceptedSecrets, AcceptedSecretsCell, AcceptedSecretsError};
-pub use configured::{ConfiguredSecret, SecretFileError, read_secret_file, trim_newlines};
+pub use accepted_secrets::{AcceptedSecrets, AcceptedSecretsCell, AcceptedSecretsError};
+pub use configured_secret::{ConfiguredSecret, SecretFileError, read_secret_file, trim_newlines};
 pub use onboarding::{has_onboarding_token, sign_onboarding, verify_onboarding};
 pub use opaque_token::{OpaqueToken, OpaqueTokenError, TokenKind};
-pub use replaceable::SecretCell;
 pub use ring::{DecryptionError, EncryptionPurpose, KeyRing, KeyRingError, Mac, MacPurpose, RingKeys, new_dated_key, new_key};
 pub use rsa_signer::{RsaSigner, RsaSignerError};
-pub use signing::{NewSigningKeys, SigningAlgorithm, SigningKeys, SigningKeysError, new_signing_key};
+pub use secret_cell::SecretCell;
+pub use signing_keys::{NewSigningKeys, SigningAlgorithm, SigningKeys, SigningKeysError, new_signing_key};
 
 use std::fmt;
 

@@ -9,7 +9,7 @@
 
 mod commit;
 mod memory;
-mod metered;
+mod metered_store;
 mod records;
 mod redis;
 mod sharded_id;
@@ -17,7 +17,7 @@ mod update;
 
 pub use commit::{Capacity, Commit, CommitIntent, Conflict, Precondition, Replication, SequenceEffect, Ttl};
 pub use memory::MemoryStore;
-pub use metered::MeteredStore;
+pub use metered_store::MeteredStore;
 pub use records::{Change, Record, Records, ReencryptionOutcome, StaleEntry, StoredRecord, retry_while_unavailable};
 pub use redis::{
     ClientCertificateFiles, ConfigurationWarning, Connection, Credentials, RedisPermissions, RedisStore, TlsError, TlsSettings,

@@ -130,12 +130,12 @@ impl Users {
 
     /// True if a role map has been loaded. Until then no login can be completed.
     pub fn has_role_map(&self) -> bool {
-        self.role_maps.current().is_loaded()
+        self.role_maps.active().is_loaded()
     }
 
-    /// Evaluates the role map in force for the claims that still count for a session or a key of the user.
+    /// Evaluates the active role map for the claims that still count for a session or a key of the user.
     pub fn grant(&self, user: &User) -> Grant {
-        self.current_claims(user, |identity| self.max_age.longest(identity)).grant(&self.role_maps.current().map)
+        self.current_claims(user, |identity| self.max_age.longest(identity)).grant(&self.role_maps.active().map)
     }
 
     /// The claims that count for this kind of credential of the user.

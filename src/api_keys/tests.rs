@@ -1,8 +1,8 @@
 //! Tests of API keys on the memory store.
 
 mod applications;
-mod derived;
-mod managing;
+mod derived_keys;
+mod management;
 mod ranks;
 
 use jiff::ToSpan;

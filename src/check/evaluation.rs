@@ -9,7 +9,7 @@ use crate::{
     clock::Clock,
     principal::{CredentialKind, Evaluation, Grant, IdentityClaims, IdentityHeaders, Profiles, ProviderSubject},
     principal_cache::{CachedSession, CachedUser},
-    role_map::CurrentRoleMap,
+    role_map::ActiveRoleMap,
     users::{ClaimsMaxAge, CurrentClaims, Identity, is_pinned_by},
 };
 
@@ -32,31 +32,31 @@ impl Evaluator {
     }
 
     /// Evaluates a user for sessions. The result is cached until the role map or the user changes, or an identity expires.
-    pub(super) fn evaluate_session(&self, in_force: &CurrentRoleMap, user: &CachedUser) -> Arc<Evaluation> {
-        self.evaluate_user(in_force, user, CredentialKind::Session)
+    pub(super) fn evaluate_session(&self, role_map: &ActiveRoleMap, user: &CachedUser) -> Arc<Evaluation> {
+        self.evaluate_user(role_map, user, CredentialKind::Session)
     }
 
     /// Evaluates the owner of a key, as [`Self::evaluate_session`] does for sessions.
-    pub(super) fn evaluate_owner(&self, in_force: &CurrentRoleMap, user: &CachedUser) -> Arc<Evaluation> {
-        self.evaluate_user(in_force, user, CredentialKind::Key)
+    pub(super) fn evaluate_owner(&self, role_map: &ActiveRoleMap, user: &CachedUser) -> Arc<Evaluation> {
+        self.evaluate_user(role_map, user, CredentialKind::Key)
     }
 
     /// Evaluates the role map for the claims of the token, and those of the directory about the same identity. The other stored
     /// claims of its user only apply to their sessions and API keys. The result is cached with the token until the role map or the
     /// user changes, or its claims expire. `None` if the token is suspended, since both the token and its identity's verification
     /// are too old.
-    pub(super) fn evaluate_token(&self, in_force: &CurrentRoleMap, bearer: &BearerPrincipal) -> Option<Arc<Evaluation>> {
+    pub(super) fn evaluate_token(&self, role_map: &ActiveRoleMap, bearer: &BearerPrincipal) -> Option<Arc<Evaluation>> {
         let now = self.clock.now();
-        let evaluation = bearer.evaluation(in_force.version, now).unwrap_or_else(|| {
+        let evaluation = bearer.evaluation(role_map.version, now).unwrap_or_else(|| {
             let BearerClaims { claims, valid_until } = self.token_claims(bearer, now);
             let grant = match bearer.unregistered_subject() {
                 Some(UnregisteredSubjects::Refused) => Grant::default(),
-                Some(UnregisteredSubjects::Workloads) => in_force.map.evaluate_workload(&claims.identities),
-                Some(UnregisteredSubjects::Users) | None => claims.grant(&in_force.map),
+                Some(UnregisteredSubjects::Workloads) => role_map.map.evaluate_workload(&claims.identities),
+                Some(UnregisteredSubjects::Users) | None => claims.grant(&role_map.map),
             };
             let identity = self.identity(bearer.user(), &claims.identities, &grant);
             let expired_identities = self.subjects(&claims.expired);
-            let evaluation = Evaluation::new(in_force.version, grant, identity);
+            let evaluation = Evaluation::new(role_map.version, grant, identity);
             let evaluation = Arc::new(Evaluation { valid_until, expired_identities, ..evaluation });
             bearer.cache_evaluation(&evaluation);
             evaluation
@@ -79,21 +79,21 @@ impl Evaluator {
         identities.iter().map(subject).collect()
     }
 
-    fn evaluate_user(&self, in_force: &CurrentRoleMap, user: &CachedUser, credential: CredentialKind) -> Arc<Evaluation> {
+    fn evaluate_user(&self, role_map: &ActiveRoleMap, user: &CachedUser, credential: CredentialKind) -> Arc<Evaluation> {
         let cache = match credential {
             CredentialKind::Session => &user.session_evaluation,
             CredentialKind::Key | CredentialKind::Token => &user.key_evaluation,
         };
         let now = self.clock.now();
-        if let Some(evaluation) = cache.load_full().filter(|evaluation| evaluation.is_current(in_force.version, now)) {
+        if let Some(evaluation) = cache.load_full().filter(|evaluation| evaluation.is_current(role_map.version, now)) {
             return evaluation;
         }
         let max_age = |identity: &IdentityClaims| self.max_age.of(credential, identity);
         let claims = CurrentClaims::select(user.identities(), user.pinned.as_ref(), max_age, now);
-        let grant = claims.grant(&in_force.map);
+        let grant = claims.grant(&role_map.map);
         let identity = self.identity(&user.id, &claims.identities, &grant);
         let (valid_until, expired_identities) = (claims.valid_until, self.subjects(&claims.expired));
-        let evaluation = Evaluation::new(in_force.version, grant, identity);
+        let evaluation = Evaluation::new(role_map.version, grant, identity);
         let evaluation = Arc::new(Evaluation { valid_until, expired_identities, ..evaluation });
         cache.store(Some(Arc::clone(&evaluation)));
         evaluation

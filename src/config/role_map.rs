@@ -17,7 +17,7 @@ pub fn read(section: &mut Section<'_>, configured: &ConfiguredNames, warnings: &
         field(
             "file",
             "File with the role map. Read again when it changes. It must be valid at start. If it is later invalid or missing, \
-             the last valid role map stays in force.",
+             the last valid role map stays active.",
         )
         .unset("the built-in role map"),
         &values::FILE,

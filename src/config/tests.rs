@@ -4,11 +4,11 @@ mod check;
 mod directories;
 mod lifecycle;
 mod mistakes;
-mod reading;
 mod reference;
 mod secrecy;
 mod token_issuers;
 mod upstream_credential;
+mod valid_configurations;
 
 use super::{Config, LoadedConfig, Mistakes, parse};
 

@@ -34,7 +34,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         users::json::disable(),
         users::json::enable(),
         users::json::sessions(),
-        role_map::json::in_force(),
+        role_map::json::active(),
         role_map::json::explain(),
         openapi::document(),
     ]

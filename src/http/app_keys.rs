@@ -46,7 +46,7 @@ use crate::{
         ParsedCredential,
     },
     login::LoginFailure,
-    return_to::ReturnTarget,
+    return_target::ReturnTarget,
     users::SessionToken,
 };
 

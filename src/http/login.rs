@@ -10,7 +10,7 @@ mod portal;
 mod provider;
 mod rejected_header;
 mod sign_in_page;
-mod silent;
+mod silent_login;
 mod target_cookies;
 
 use actix_web::{

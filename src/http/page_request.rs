@@ -23,7 +23,7 @@ use crate::{
     },
     principal::{Evaluation, Role},
     principal_cache::UserSession,
-    return_to::ReturnTarget,
+    return_target::ReturnTarget,
     secret::Digest,
     users::{Administrator, SessionToken},
 };

@@ -2,7 +2,7 @@
 
 use url::form_urlencoded;
 
-use crate::return_to::ReturnTarget;
+use crate::return_target::ReturnTarget;
 
 /// The query parameter with the return target, named as gateways name it.
 pub const RETURN_PARAMETER: &str = "rd";

@@ -1,4 +1,4 @@
-//! The role map in force, and explanations of grants and decisions, as the JSON API and the page show them.
+//! The active role map, and explanations of grants and decisions, as the JSON API and the page show them.
 
 pub(super) mod json;
 pub(super) mod page;
@@ -96,14 +96,14 @@ struct Subject {
     claims: CurrentClaims,
 }
 
-/// Explains the grant of a user, or of claims, by the current role map.
+/// Explains the grant of a user, or of claims, by the active role map.
 async fn explain(question: &ExplanationRequest, services: &Services) -> Result<ExplanationResponse, ExplanationError> {
-    let current = services.role_maps.current();
-    if !current.is_loaded() {
+    let active = services.role_maps.active();
+    if !active.is_loaded() {
         return Err(ExplanationError::NoRoleMapYet);
     }
     let Subject { user, is_cut, claims } = question.subject(services).await?;
-    let map = &current.map;
+    let map = &active.map;
     let grant = if question.workload { map.evaluate_workload(&claims.identities) } else { claims.grant(map) };
     let explanation = match question.workload || claims.identities.is_empty() {
         // The default role applies neither to workloads nor to users whose identities have all expired.

@@ -1,6 +1,6 @@
 //! Sessions of a user: rules that the JSON API and the page share.
 
-pub(super) mod current;
+pub(super) mod current_session;
 pub(super) mod json;
 pub(super) mod page;
 

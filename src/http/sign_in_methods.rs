@@ -10,7 +10,7 @@ use crate::{
     oidc::{BrowserBinding, Provider, RequiredAuthentication},
     pages::SitePage,
     principal::IdentityClaims,
-    return_to::{Continuation, ReturnTarget},
+    return_target::{Continuation, ReturnTarget},
 };
 
 /// Returns the providers that the user has no identity of.

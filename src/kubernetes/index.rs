@@ -28,7 +28,7 @@ pub(super) struct ConfigMapEdit {
 #[derive(Debug, Default)]
 pub(super) struct Effect {
     pub edits: Vec<ConfigMapEdit>,
-    /// The role map to put in force; `None` if it has not changed.
+    /// The role map to activate; `None` if it has not changed.
     pub map: Option<RoleMap>,
 }
 
@@ -40,9 +40,9 @@ pub(super) struct ConfigMapIndex {
     refused: BTreeSet<String>,
     base: Listing,
     fragments: Listing,
-    /// True if there are changes that are not in force yet.
+    /// True if there are changes that are not active yet.
     changed: bool,
-    /// True once a role map has been put in force.
+    /// True once a role map has been activated.
     is_active: bool,
 }
 
@@ -118,7 +118,7 @@ impl ConfigMapIndex {
     }
 
     fn effect(&mut self, outcomes: Vec<EditOutcome>) -> Effect {
-        // Before both watches have listed for the first time, no partial role map is put in force.
+        // Before both watches have listed for the first time, no partial role map is activated.
         self.changed |= !self.is_active;
         self.is_active |= self.is_listed();
         let map = (self.is_active && std::mem::take(&mut self.changed)).then(|| self.documents.compile());
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn no_role_map_is_in_force_before_both_watches_have_listed() {
+    fn no_role_map_is_active_before_both_watches_have_listed() {
         let mut index = index(Some("x=y"));
         assert_eq!(rules(&listed(&mut index, WatchEvent::Base, vec![config_map("roles", 1, BASE)])), None);
         assert!(!index.is_ready());

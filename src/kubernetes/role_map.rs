@@ -1,4 +1,4 @@
-//! Watches the ConfigMaps of the role map and puts their content in force.
+//! Watches the ConfigMaps of the role map and activates their content.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl ConfigMapSource {
     }
 }
 
-/// Watches ConfigMaps and puts their role map in force.
+/// Watches ConfigMaps and activates their role map.
 pub struct RoleMapWatch {
     config_maps: Api<ConfigMap>,
     events: Events,
@@ -158,7 +158,7 @@ impl RoleMapWatch {
                 Ok(()) if after_refusal => {
                     self.maps.clear_refusal(&config_map);
                     tracing::info!(config_map, "role map ConfigMap valid again");
-                    self.create_event(object, Reason::Accepted, "The edit is in force.".to_owned());
+                    self.create_event(object, Reason::Accepted, "The edit is active.".to_owned());
                 }
                 Ok(()) => {}
                 Err(error) => {
@@ -167,7 +167,7 @@ impl RoleMapWatch {
                     self.create_event(
                         object,
                         Reason::Refused,
-                        format!("The edit is refused; the last valid version stays in force. {error}"),
+                        format!("The edit is refused; the last valid version stays active. {error}"),
                     );
                 }
             }
@@ -193,7 +193,7 @@ impl RoleMapWatch {
         self.metrics.role_map_watch_up(Outcome::Ok);
     }
 
-    /// Records the error. The role map stays in force, and the watch reconnects with back-off.
+    /// Records the error. The role map stays active, and the watch reconnects with back-off.
     fn mark_disconnected(&mut self, error: &watcher::Error) {
         let error = causes(error);
         if self.is_connected {

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use super::{
-    Accounts, Busy, Invitation, InvitationStatus, Link, PasswordRejection, attempts, hasher::QueueKind, invitations::expect_user,
-    password::Password,
+    Accounts, Invitation, InvitationStatus, Link, PasswordRejection, QueueFullError, attempts, hasher::QueueKind,
+    invitations::expect_user, password::Password,
 };
 use crate::{
     api_keys::{self, KeyParameters, KeysError},
@@ -265,8 +265,8 @@ impl AcceptanceError {
     }
 }
 
-impl From<Busy> for AcceptanceError {
-    fn from(_: Busy) -> Self {
+impl From<QueueFullError> for AcceptanceError {
+    fn from(_: QueueFullError) -> Self {
         Self::Busy
     }
 }

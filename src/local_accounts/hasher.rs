@@ -34,7 +34,7 @@ pub enum QueueKind {
 /// The queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many passwords are being checked at once")]
-pub struct Busy;
+pub struct QueueFullError;
 
 /// The result of verifying a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,18 +83,18 @@ impl Hasher {
     }
 
     /// Reserves a place. Call this before other work for the request, since clients can send any number of them.
-    pub fn reserve_place(&self, kind: QueueKind) -> Result<QueuePlace<'_>, Busy> {
+    pub fn reserve_place(&self, kind: QueueKind) -> Result<QueuePlace<'_>, QueueFullError> {
         let queue = match kind {
             QueueKind::KnownBrowser => &self.known,
             QueueKind::UnknownBrowser => &self.unknown,
         };
-        let held = Arc::clone(&queue.places).try_acquire_owned().map_err(|_| Busy)?;
+        let held = Arc::clone(&queue.places).try_acquire_owned().map_err(|_| QueueFullError)?;
         Ok(QueuePlace { hasher: self, turns: Arc::clone(&queue.turns), held: Arc::new(held) })
     }
 }
 
 impl QueuePlace<'_> {
-    pub async fn hash(&self, password: Zeroizing<String>, now: Timestamp) -> Result<Password, Busy> {
+    pub async fn hash(&self, password: Zeroizing<String>, now: Timestamp) -> Result<Password, QueueFullError> {
         let argon2 = self.hasher.argon2.clone();
         let hash = self.run_in_queue(move || hash(&argon2, &password)).await?;
         Ok(Password { hash, set: now })
@@ -102,7 +102,7 @@ impl QueuePlace<'_> {
 
     /// Verifies a password. A refusal takes as long if there is no stored password, or one with a cheaper hash. A password with
     /// two forms takes twice as long.
-    pub async fn verify(&self, password: PasswordForms, stored: Option<&Password>) -> Result<Verdict, Busy> {
+    pub async fn verify(&self, password: PasswordForms, stored: Option<&Password>) -> Result<Verdict, QueueFullError> {
         let Hasher { argon2, cost, dummy, .. } = self.hasher;
         let (argon2, cost, compared) = (argon2.clone(), *cost, stored.unwrap_or(dummy).hash.clone());
         let made_by = cost_of(&compared);
@@ -121,15 +121,15 @@ impl QueuePlace<'_> {
         })
     }
 
-    async fn run_in_queue<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Busy)?;
+    async fn run_in_queue<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, QueueFullError> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| QueueFullError)?;
         let place = Arc::clone(&self.held);
         // If the client disconnects, the place is held until the hash is done.
         let work = tokio::task::spawn_blocking(move || {
             let _held = (place, turn);
             work()
         });
-        work.await.map_err(|_| Busy)
+        work.await.map_err(|_| QueueFullError)
     }
 }
 
@@ -242,7 +242,7 @@ mod tests {
         let hasher = hasher(COST);
         let all: Vec<_> = (0..1 + MOST_WAITING).map(|_| hasher.reserve_place(QueueKind::UnknownBrowser).unwrap()).collect();
         let _turn = hasher.unknown.turns.clone().acquire_owned().await.unwrap();
-        assert_eq!(hasher.reserve_place(QueueKind::UnknownBrowser).err(), Some(Busy));
+        assert_eq!(hasher.reserve_place(QueueKind::UnknownBrowser).err(), Some(QueueFullError));
         stored(&hasher, "correct horse").await;
         drop(all);
         assert!(hasher.reserve_place(QueueKind::UnknownBrowser).is_ok());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::{
-    Accounts, Busy, PasswordRejection,
+    Accounts, PasswordRejection, QueueFullError,
     attempts::{self, Attempt, AttemptDecision, Origin},
     hasher::{QueueKind, Verdict},
     password::Password,
@@ -251,14 +251,14 @@ impl PasswordLoginError {
     }
 }
 
-impl From<Busy> for PasswordLoginError {
-    fn from(_: Busy) -> Self {
+impl From<QueueFullError> for PasswordLoginError {
+    fn from(_: QueueFullError) -> Self {
         Self::Busy
     }
 }
 
-impl From<Busy> for PasswordChangeError {
-    fn from(_: Busy) -> Self {
+impl From<QueueFullError> for PasswordChangeError {
+    fn from(_: QueueFullError) -> Self {
         Self::Busy
     }
 }

@@ -1,4 +1,4 @@
-//! Metrics of the role map in force and its edits.
+//! Metrics of the active role map and its edits.
 
 use prometheus::{IntCounterVec, IntGaugeVec};
 
@@ -16,7 +16,7 @@ impl RoleMapMetrics {
     pub fn new(registrar: &mut MetricRegistrar) -> Self {
         let edits = registrar.counters(
             "role_map_edits_total",
-            "Role maps that were read: ok (in force), error (refused; the previous one stays in force).",
+            "Role maps that were read: ok (active), error (refused; the previous one stays active).",
             &["outcome"],
         );
         // An alert on the first refusal needs the 0 before it.
@@ -27,13 +27,13 @@ impl RoleMapMetrics {
             edits,
             version: registrar.gauges(
                 "role_map_version",
-                "Valid role maps since the process started, including the one in force.",
+                "Valid role maps since the process started, including the active one.",
                 &[],
             ),
-            rules: registrar.gauges("role_map_rules", "Rules of the role map in force.", &[]),
+            rules: registrar.gauges("role_map_rules", "Rules of the active role map.", &[]),
             loaded: registrar.gauges(
                 "role_map_loaded_timestamp_seconds",
-                "Unix time at which the role map in force was read.",
+                "Unix time at which the active role map was read.",
                 &[],
             ),
             watch_up: registrar.gauges(
@@ -50,7 +50,7 @@ impl Metrics {
         self.role_map.edits.with_label_values(&[outcome.as_str()]).inc();
     }
 
-    pub fn role_map_in_force(&self, version: u64, rules: usize, since: i64) {
+    pub fn role_map_activated(&self, version: u64, rules: usize, since: i64) {
         let none: &[&str] = &[];
         self.role_map.version.with_label_values(none).set(i64::try_from(version).unwrap_or(i64::MAX));
         self.role_map.rules.with_label_values(none).set(i64::try_from(rules).unwrap_or(i64::MAX));

@@ -26,7 +26,8 @@ use jiff::Timestamp;
 use openidconnect::AccessToken;
 
 use self::{
-    application_token::ApplicationToken, error::DirectoryError, lookup::GroupLookup, record::KnownClaims, throttle::Holds,
+    application_token::ApplicationToken, error::DirectoryError, lookup::GroupLookup, record::KnownClaims,
+    throttle::ThrottlePauses,
 };
 use super::{claims, http::HttpClient, settings::ProviderSettings};
 use crate::{
@@ -51,7 +52,7 @@ pub(super) struct Directory {
     /// `None` if the access token of the user's login is used.
     application: Option<ApplicationToken>,
     known: KnownClaims,
-    holds: Holds,
+    pauses: ThrottlePauses,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
@@ -79,7 +80,7 @@ impl Directory {
         });
         let known = KnownClaims::new(records, &provider.id, settings.kind.name(), settings.max_age);
         let (provider, max_claims) = (provider.id.clone(), provider.max_claims);
-        Self { provider, settings, max_claims, http, application, known, holds: Holds::default(), clock, metrics }
+        Self { provider, settings, max_claims, http, application, known, pauses: ThrottlePauses::default(), clock, metrics }
     }
 
     /// Sets the claims of the source `directory`. `user_token` is the access token of the identity's login.
@@ -128,14 +129,14 @@ impl Directory {
 
     async fn look_up(&self, identity: &IdentityClaims, user_token: Option<&AccessToken>) -> Result<Claims, DirectoryError> {
         let holder = self.holder(identity);
-        if let Some(remaining) = self.holds.remaining(&holder, self.clock.monotonic()) {
+        if let Some(remaining) = self.pauses.remaining(&holder, self.clock.monotonic()) {
             return Err(DirectoryError::Held(remaining));
         }
         let ends = self.clock.monotonic() + TIME_LIMIT;
         let requested = tokio::time::timeout(TIME_LIMIT, self.request_claims(identity, user_token, ends)).await;
         let claims = requested.unwrap_or(Err(DirectoryError::Time(TIME_LIMIT)));
         if let Err(DirectoryError::Throttled(retry_after)) = claims {
-            self.holds.hold(holder, retry_after, self.clock.monotonic());
+            self.pauses.pause(holder, retry_after, self.clock.monotonic());
         }
         let claims = claims?;
         self.check_size(identity, &claims).map(|()| claims)

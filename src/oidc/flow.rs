@@ -18,7 +18,7 @@ use self::{
 use super::{LoginFlowSettings, RequiredAuthentication};
 use crate::{
     clock::{self, Clock},
-    return_to::{Continuation, ReturnTarget},
+    return_target::{Continuation, ReturnTarget},
     secret::{Digest, EncryptionPurpose, OpaqueToken, TokenKind, random_bytes},
     store::{self, Change, Conflict, RecordKey, RecordKind, Records, Shard, StoredRecord, Ttl},
 };

@@ -5,13 +5,13 @@ use jiff::Timestamp;
 
 use super::{Choice, Frame, GrantRule, LinkedIdentity, Problem, SitePage, filters};
 
-/// The role map in force, its last rejected edit, and a form that explains a user's role.
+/// The active role map, its last rejected edit, and a form that explains a user's role.
 #[derive(Template)]
 #[template(path = "role_map.html")]
 pub struct RoleMapPage {
     pub frame: Frame,
     /// `None` until a role map is loaded.
-    pub in_force: Option<RoleMapSummary>,
+    pub active: Option<RoleMapSummary>,
     pub refused: Option<RejectedEdit>,
     pub form: ExplainForm,
     pub problem: Option<Problem>,
@@ -20,7 +20,7 @@ pub struct RoleMapPage {
     pub csrf: String,
 }
 
-/// The role map in force.
+/// The active role map.
 #[derive(Debug, Clone)]
 pub struct RoleMapSummary {
     pub version: u64,
@@ -33,7 +33,7 @@ pub struct RoleMapSummary {
     pub default_role: Option<String>,
 }
 
-/// An edit that was rejected, so that the previous role map stays in force.
+/// An edit that was rejected, so that the previous role map stays active.
 #[derive(Debug, Clone)]
 pub struct RejectedEdit {
     pub at: Timestamp,

@@ -7,7 +7,7 @@ use super::{
     Inner, Principals,
     cache::ReadStart,
     entry::CachedUser,
-    reading::{Lookup, LookupResult},
+    lookup::{Lookup, LookupResult},
 };
 use crate::{
     metrics::LookupLabel,

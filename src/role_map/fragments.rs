@@ -1,6 +1,6 @@
 //! Merges the base and the fragments of a role map, which are edited separately.
 //!
-//! After an invalid edit of a part, the last valid version of that part stays in force. Without a base nothing is granted,
+//! After an invalid edit of a part, the last valid version of that part stays active. Without a base nothing is granted,
 //! since the base's restrictions are gone too. Has no clock and performs no I/O: a watch reports the edits.
 
 use std::collections::BTreeMap;

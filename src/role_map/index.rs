@@ -24,13 +24,13 @@ struct Group {
     provider: Option<Box<str>>,
     selector: ValueSelector,
     exact: HashMap<Box<str>, Vec<RoleRuleNumber>>,
-    prefixes: ByLength,
-    suffixes: ByLength,
+    prefixes: AffixIndex,
+    suffixes: AffixIndex,
     others: Vec<(Glob, RoleRuleNumber)>,
 }
 
-/// Rules by text, grouped by the text's length in bytes.
-type ByLength = BTreeMap<usize, HashMap<Box<str>, Vec<RoleRuleNumber>>>;
+/// Rules by prefix or suffix, grouped by its length in bytes.
+type AffixIndex = BTreeMap<usize, HashMap<Box<str>, Vec<RoleRuleNumber>>>;
 
 impl RuleIndex {
     /// Each entry is a rule's provider and the condition by which the index finds the rule.
@@ -62,8 +62,8 @@ impl Group {
             provider: provider.map(Box::from),
             selector: selector.clone(),
             exact: HashMap::new(),
-            prefixes: ByLength::new(),
-            suffixes: ByLength::new(),
+            prefixes: AffixIndex::new(),
+            suffixes: AffixIndex::new(),
             others: Vec::new(),
         }
     }
@@ -71,8 +71,8 @@ impl Group {
     fn add(&mut self, condition: &Condition, number: RoleRuleNumber) {
         let rules = match condition.pattern.shape() {
             Shape::Exactly(text) => self.exact.entry(text.into()).or_default(),
-            Shape::BeginsWith(text) => by_length(&mut self.prefixes, text),
-            Shape::EndsWith(text) => by_length(&mut self.suffixes, text),
+            Shape::BeginsWith(text) => affix_rules(&mut self.prefixes, text),
+            Shape::EndsWith(text) => affix_rules(&mut self.suffixes, text),
             Shape::Other => return self.others.push((condition.pattern.clone(), number)),
         };
         rules.push(number);
@@ -92,6 +92,6 @@ impl Group {
     }
 }
 
-fn by_length(texts: &mut ByLength, text: String) -> &mut Vec<RoleRuleNumber> {
+fn affix_rules(texts: &mut AffixIndex, text: String) -> &mut Vec<RoleRuleNumber> {
     texts.entry(text.len()).or_default().entry(text.into()).or_default()
 }

@@ -58,10 +58,10 @@ pub struct Records {
     /// Part of the associated data, so that records of two deployments are not interchangeable.
     prefix: Arc<str>,
     /// Shared by all clones, so that every writer's commits reach the cache.
-    invalidate: Arc<OnceLock<Box<Invalidate>>>,
+    invalidation_hook: Arc<OnceLock<Box<InvalidationHook>>>,
 }
 
-type Invalidate = dyn Fn(Shard, &[StaleEntry]) + Send + Sync;
+type InvalidationHook = dyn Fn(Shard, &[StaleEntry]) + Send + Sync;
 
 /// A commit that is being built.
 ///
@@ -105,13 +105,13 @@ impl Records {
     pub const UNSEQUENCED_OVERHEAD: usize = KeyRing::OVERHEAD + "0:0123456789abcdef:".len();
 
     pub fn new(store: Arc<dyn Store>, ring: Arc<KeyRing>, prefix: &str) -> Self {
-        Self { store, ring, prefix: prefix.into(), invalidate: Arc::default() }
+        Self { store, ring, prefix: prefix.into(), invalidation_hook: Arc::default() }
     }
 
     /// Registers the local cache. Every commit that may have been written reports the entries that it made stale before it
     /// returns; the invalidation message tells the other pods.
-    pub fn on_commit(&self, invalidate: impl Fn(Shard, &[StaleEntry]) + Send + Sync + 'static) {
-        let is_first = self.invalidate.set(Box::new(invalidate)).is_ok();
+    pub fn on_commit(&self, hook: impl Fn(Shard, &[StaleEntry]) + Send + Sync + 'static) {
+        let is_first = self.invalidation_hook.set(Box::new(hook)).is_ok();
         assert!(is_first, "a cache is already registered");
     }
 
@@ -318,8 +318,8 @@ impl Change<'_> {
 
 impl Drop for Invalidation<'_> {
     fn drop(&mut self) {
-        if let (false, Some(invalidate)) = (self.stale.is_empty(), self.records.invalidate.get()) {
-            invalidate(self.shard, &self.stale);
+        if let (false, Some(hook)) = (self.stale.is_empty(), self.records.invalidation_hook.get()) {
+            hook(self.shard, &self.stale);
         }
     }
 }

@@ -103,7 +103,7 @@ impl Users {
         }
         self.index_email(&id, &login.identity).await?;
         // One role map for the whole login. Later edits apply from the next check on.
-        let role_map = self.role_maps.current();
+        let role_map = self.role_maps.active();
         self.report_missing_sources(&role_map.map, login);
         store::retry(async || self.try_login(&role_map.map, &id, login, |change, _| change).await).await
     }
@@ -115,7 +115,7 @@ impl Users {
         login: &VerifiedLogin,
         with: impl FnOnce(Change<'a>, &User) -> Change<'a>,
     ) -> Result<Result<CompletedLogin, Conflict>, LoginRefusal> {
-        let role_map = self.role_maps.current();
+        let role_map = self.role_maps.active();
         self.try_login(&role_map.map, id, login, with).await
     }
 

@@ -61,7 +61,7 @@ impl Policy {
     }
 
     pub fn is_listed(&self, role: &Role) -> bool {
-        self.role_maps.current().map.role(role.as_str()).is_some()
+        self.role_maps.active().map.role(role.as_str()).is_some()
     }
 
     /// Checks that an administrator may manage a user.
@@ -74,36 +74,36 @@ impl Policy {
 
     /// Checks that the role of a user is not above the administrator's.
     pub fn authorize_rank(&self, by: Administrator<'_>, user: &User) -> Result<(), PolicyDenial> {
-        let map = &self.role_maps.current().map;
+        let map = &self.role_maps.active().map;
         let identities = user.evaluated_identities(self.provisioning.as_deref());
         rank(map, &identities, user.pinned.as_ref()).map_or(Ok(()), |role| require_not_above(map, &role, by.role))
     }
 
     /// Checks that an administrator may manage a user whose role is not known, which counts as the highest.
     pub fn authorize_unknown_rank(&self, by: Administrator<'_>) -> Result<(), PolicyDenial> {
-        let map = &self.role_maps.current().map;
+        let map = &self.role_maps.active().map;
         highest_role(map).map_or(Err(PolicyDenial::UnknownRole), |role| require_not_above(map, &role, by.role))
     }
 
     /// Checks that an administrator may grant a role.
     pub fn authorize_role(&self, by: Administrator<'_>, role: &Role) -> Result<(), PolicyDenial> {
-        require_not_above(&self.role_maps.current().map, role, by.role)
+        require_not_above(&self.role_maps.active().map, role, by.role)
     }
 
     /// Checks that an administrator may give a user these claims: the role map may grant a higher role for them than they name.
     pub fn authorize_claims(&self, by: Administrator<'_>, claims: &IdentityClaims) -> Result<(), PolicyDenial> {
-        let map = &self.role_maps.current().map;
+        let map = &self.role_maps.active().map;
         rank(map, slice::from_ref(claims), None).map_or(Ok(()), |role| require_not_above(map, &role, by.role))
     }
 
     /// Returns the role with the lower privilege; `None` if one of the roles is no longer listed.
     pub fn lower_role(&self, one: &Role, other: &Role) -> Option<Role> {
-        self.role_maps.current().map.lower_role(one, other)
+        self.role_maps.active().map.lower_role(one, other)
     }
 
     /// Checks that an administrator may revoke what grants a role. A role that is not listed counts as the highest.
     pub fn authorize_revocation(&self, by: Administrator<'_>, role: &Role) -> Result<(), PolicyDenial> {
-        let map = &self.role_maps.current().map;
+        let map = &self.role_maps.active().map;
         match map.role(role.as_str()) {
             Some(role) => require_not_above(map, &role, by.role),
             None => self.authorize_unknown_rank(by),

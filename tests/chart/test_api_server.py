@@ -7,7 +7,7 @@ import unittest
 
 import cluster
 import helm
-import restricted
+import pod_security
 from api_server import ApiServer
 from helm import CHART, CI, NAMESPACE, RELEASE, objects_of, pick
 from manifests import kustomized
@@ -66,7 +66,7 @@ class Installation(unittest.TestCase):
     def test_a_namespace_that_enforces_restricted_admits_every_pod(self):
         self.server.namespace("strict", enforce="restricted")
         for values in CI:
-            for number, spec in enumerate(restricted.pod_specs(objects_of(values))):
+            for number, spec in enumerate(pod_security.pod_specs(objects_of(values))):
                 with self.subTest(values.name, number=number):
                     # A PriorityClass is cluster-scoped, and the built-in ones are restricted to kube-system.
                     spec.pop("priorityClassName", None)
@@ -77,14 +77,14 @@ class Installation(unittest.TestCase):
         self.server.namespace("redis", enforce="restricted")
         objects = kustomized("deploy/redis")
         self.assertGreater(len(objects), 4)
-        pods = [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "it"}, "spec": spec} for spec in restricted.pod_specs(objects)]
+        pods = [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "it"}, "spec": spec} for spec in pod_security.pod_specs(objects)]
         for one in objects + pods:
             with self.subTest(one["kind"]):
                 self.assertIsNone(self.server.try_create(one, "redis"))
 
     def test_a_restricted_namespace_rejects_a_pod_that_may_run_as_root(self):
         self.server.namespace("stricter", enforce="restricted")
-        spec = next(restricted.pod_specs(objects_of(VALUES)))
+        spec = next(pod_security.pod_specs(objects_of(VALUES)))
         spec["containers"][0]["securityContext"]["runAsNonRoot"] = False
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "it"}, "spec": spec}
         self.assertIn("violates PodSecurity", self.server.try_create(pod, "stricter"))

@@ -9,7 +9,7 @@ import unittest
 from pathlib import Path
 
 import binary
-import restricted
+import pod_security
 from helm import CHART, CI, NAMESPACE, RELEASE, ROOT, KUBERNETES, Refused, objects_of, pick, read_yaml, run, text_of
 
 MINIMAL = {
@@ -80,7 +80,7 @@ def pod(objects):
 
 
 def vestibule(spec):
-    return next(one for one in restricted.containers(spec) if one["name"] == "vestibule")
+    return next(one for one in pod_security.containers(spec) if one["name"] == "vestibule")
 
 
 class EveryValuesFile(unittest.TestCase):
@@ -118,10 +118,10 @@ class EveryValuesFile(unittest.TestCase):
     def test_a_restricted_namespace_admits_every_pod(self):
         for values in self.each():
             with self.subTest(values.name):
-                specs = list(restricted.pod_specs(objects_of(values)))
+                specs = list(pod_security.pod_specs(objects_of(values)))
                 self.assertTrue(specs)
                 for spec in specs:
-                    self.assertEqual(restricted.violations(spec) + restricted.promises(spec), [])
+                    self.assertEqual(pod_security.violations(spec) + pod_security.promises(spec), [])
 
     def test_without_user_ids_no_pod_requests_a_user_as_openshift_requires(self):
         without = {"securityContext": {"runAsUser": None, "runAsGroup": None}}
@@ -129,11 +129,11 @@ class EveryValuesFile(unittest.TestCase):
             with self.subTest(values.name):
                 own = over(read_yaml(values.read_text())[0], without)
                 own.get("upstream", {}).pop("securityContext", None)
-                specs = list(restricted.pod_specs(objects_of(overrides=own)))
+                specs = list(pod_security.pod_specs(objects_of(overrides=own)))
                 self.assertTrue(specs)
                 for spec in specs:
-                    self.assertEqual(restricted.violations(spec) + restricted.promises(spec), [])
-                    contexts = [spec.get("securityContext", {})] + [one.get("securityContext", {}) for one in restricted.containers(spec)]
+                    self.assertEqual(pod_security.violations(spec) + pod_security.promises(spec), [])
+                    contexts = [spec.get("securityContext", {})] + [one.get("securityContext", {}) for one in pod_security.containers(spec)]
                     self.assertEqual([set(one) & USER_IDS for one in contexts], [set()] * len(contexts))
 
     def test_the_test_pod_has_the_user_of_vestibule(self):
@@ -149,9 +149,9 @@ class EveryValuesFile(unittest.TestCase):
             with self.subTest(values.name):
                 objects = objects_of(values)
                 made = {(one["kind"], one["metadata"]["name"]) for one in objects}
-                for spec in restricted.pod_specs(objects):
+                for spec in pod_security.pod_specs(objects):
                     volumes = {volume["name"]: volume for volume in spec.get("volumes", [])}
-                    mounted = {mount["name"] for one in restricted.containers(spec) for mount in one.get("volumeMounts", [])}
+                    mounted = {mount["name"] for one in pod_security.containers(spec) for mount in one.get("volumeMounts", [])}
                     self.assertEqual(mounted, set(volumes))
                     for volume in volumes.values():
                         if name := volume.get("configMap", {}).get("name"):
@@ -167,7 +167,7 @@ class EveryValuesFile(unittest.TestCase):
                 self.assertLessEqual({"public", "check", "admin"}, listeners)
                 for deployment in pick(objects, "Deployment"):
                     template = deployment["spec"]["template"]
-                    ports = {port["name"] for one in restricted.containers(template["spec"]) for port in one.get("ports", [])}
+                    ports = {port["name"] for one in pod_security.containers(template["spec"]) for port in one.get("ports", [])}
                     for service in pick(objects, "Service"):
                         self.assertLessEqual(service["spec"]["selector"].items(), template["metadata"]["labels"].items())
                         self.assertLessEqual({port["targetPort"] for port in service["spec"]["ports"]}, ports)
@@ -667,7 +667,7 @@ class Pods(unittest.TestCase):
             objects = objects_of(chart=chart)
         spec = pod(objects)
         self.assertEqual([one["name"] for one in spec["initContainers"]], ["vestibule"])
-        self.assertEqual(restricted.violations(spec) + restricted.promises(spec), [])
+        self.assertEqual(pod_security.violations(spec) + pod_security.promises(spec), [])
         labels = pick(objects, "Deployment")[0]["spec"]["template"]["metadata"]["labels"]
         for service in pick(objects, "Service"):
             self.assertLessEqual(service["spec"]["selector"].items(), labels.items())

@@ -1,6 +1,6 @@
 //! Local accounts over three pods that share a Redis cluster.
 
-mod accepting;
+mod acceptance;
 mod administration;
 mod bootstrap;
 mod invitation_claims;

@@ -2,7 +2,7 @@
 
 mod accounts;
 mod applications;
-mod hostile;
+mod hostile_script;
 mod pages;
 mod readme;
 

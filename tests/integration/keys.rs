@@ -1,7 +1,7 @@
 //! API keys on real pods: managed with the JSON API, and checked.
 
 mod cost;
-mod derived;
+mod derived_keys;
 mod gateway;
 pub mod grant;
 mod lifecycle;

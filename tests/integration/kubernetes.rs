@@ -99,7 +99,7 @@ async fn valid_edits_and_fragments_apply_on_three_pods_and_invalid_ones_do_not()
 
     server.apply("roles", json!({}), &with_role("org_admin")).await;
     let took = until_everywhere(&pods, &cookie, "org_admin").await;
-    println!("an edited ConfigMap is in force on three pods after {took:?}");
+    println!("an edited ConfigMap is active on three pods after {took:?}");
     assert!(took < BOUND, "{took:?}");
 
     server.apply("roles", json!({}), &with_role("king")).await;

@@ -1,6 +1,6 @@
 //! The log of a pod: the same event in both formats, and requests that are not logged.
 
-mod limited;
+mod event_limits;
 
 use std::time::Duration;
 

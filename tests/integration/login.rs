@@ -3,20 +3,20 @@
 mod any_pod;
 mod claims_refresh;
 mod cookies;
-mod faulty;
+mod faulty_provider;
 mod flood;
+mod forged_callbacks;
 mod identity;
-mod misused;
 mod oauth2;
 mod portal;
 mod providers;
 mod recent_sign_in;
 mod refresh;
 mod refusals;
-mod repeated;
 mod session_limit;
-mod silent;
-mod store_unavailable;
+mod session_replacement;
+mod silent_login;
+mod store_outage;
 mod unusual_targets;
 
 use url::Url;

@@ -1,12 +1,12 @@
 //! Signing out: confirmed on a page, effective on every pod, continued at the identity provider.
 
+mod all_pods;
 mod backchannel;
-mod everywhere;
-mod forged;
+mod forged_logouts;
 mod frontchannel;
 mod provider;
-mod scripted;
-mod store_unavailable;
+mod scripted_fleet;
+mod store_outage;
 
 use crate::support::agent::{Agent, Form, Page};
 use crate::support::auth_request::SECRET_HEADER;

@@ -3,9 +3,9 @@
 
 mod bounds;
 mod framing;
-mod malformed;
+mod incomplete_requests;
+mod malformed_requests;
 mod security_headers;
-mod slow;
 
 use crate::support::pod::{Pod, PodOptions, ProviderSection};
 use crate::support::raw_http::{self, Answer};

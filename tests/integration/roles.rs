@@ -3,8 +3,8 @@
 mod claims;
 mod edits;
 mod expired_identities;
-mod pinned;
-mod reporting;
+mod fixed_grants;
+mod login_reports;
 mod sources;
 mod unchanged_claims;
 
@@ -65,7 +65,7 @@ async fn version(pod: &Pod) -> f64 {
 async fn edit_and_wait(pod: &Pod, document: &str) {
     let before = version(pod).await;
     edit(pod, document);
-    wait::until("the edited map to be in force", PATIENCE, async || (version(pod).await > before).then_some(())).await;
+    wait::until("the edited map to be active", PATIENCE, async || (version(pod).await > before).then_some(())).await;
 }
 
 /// The lines of the log that contain all of these words.

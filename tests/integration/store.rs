@@ -23,7 +23,7 @@ use vestibule::store::{
 
 use crate::support::fleet::Fleet;
 use crate::support::records::{connection, redis_store, start};
-use crate::support::redis::{Cluster, Options, SecuredRedis, Sentinel, Standalone, secured};
+use crate::support::redis::{Cluster, Options, SecuredRedis, Sentinel, Standalone, secured_redis};
 use crate::support::resp::Reply;
 use crate::support::wait::until;
 use crate::support::{install_crypto, repository};
@@ -134,7 +134,7 @@ async fn settings_that_the_redis_user_cannot_read_are_reported_as_unknown() {
     // With an append-only file nothing is unknown.
     redis.cli(&["CONFIG", "SET", "appendonly", "yes"]);
     assert_eq!(store.configuration_warnings().await, []);
-    redis.cli(&["ACL", "SETUSER", secured::USER, "-info"]);
+    redis.cli(&["ACL", "SETUSER", secured_redis::USER, "-info"]);
     let warnings = store.configuration_warnings().await;
     assert!(matches!(warnings.as_slice(), [ConfigurationWarning::Unknown { .. }]), "{warnings:?}");
     is_usable(&(store as Arc<dyn Store>)).await;
@@ -209,7 +209,7 @@ fn secured_connection(redis: &SecuredRedis, password: Arc<SecretCell>) -> Connec
     install_crypto();
     let tls = TlsSettings { ca_file: Some(redis.ca_file()), ..TlsSettings::default() };
     connection.tls = Some(Arc::new(tls.build(&mut Vec::new()).expect("the authority is usable")));
-    connection.credentials = Credentials { username: Some(secured::USER.to_owned()), password: Some(password) };
+    connection.credentials = Credentials { username: Some(secured_redis::USER.to_owned()), password: Some(password) };
     connection
 }
 

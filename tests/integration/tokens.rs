@@ -3,7 +3,7 @@
 mod audiences;
 mod http_proxy;
 mod key_age;
-mod pairwise;
+mod pairwise_subjects;
 mod pods;
 mod workloads;
 

@@ -1,11 +1,11 @@
 //! The upstream credential that replaces the client's credential, through nginx from three pods.
 
 mod assertion;
-mod fixed;
 mod identity_encoding;
 mod litellm;
 mod other_header;
 mod own_credentials;
+mod static_credentials;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

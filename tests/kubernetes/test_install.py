@@ -7,7 +7,7 @@ import release
 from case import Case
 from release import Release
 
-import restricted
+import pod_security
 
 LOOK = """
 status = dict(line.split(":\\t", 1) for line in open("/proc/1/status").read().splitlines() if ":\\t" in line)
@@ -26,7 +26,7 @@ class Install(Case):
         labels = json.loads(kube.run("get", "namespace", self.namespace.name, "--output=json"))["metadata"]["labels"]
         self.assertEqual(labels["pod-security.kubernetes.io/enforce"], "restricted")
         for pod in self.door.until_ready(3):
-            self.assertEqual(restricted.violations(pod["spec"]) + restricted.promises(pod["spec"]), [])
+            self.assertEqual(pod_security.violations(pod["spec"]) + pod_security.promises(pod["spec"]), [])
 
     def test_helm_test_passes(self):
         self.assertIn("Phase:          Succeeded", self.namespace.helm("test", self.door.name))

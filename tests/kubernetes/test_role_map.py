@@ -34,7 +34,7 @@ class RoleMap(Case):
         session = self.door.sessions([person], 1)[0]["session"]
         return self.enterContext(AnswerWatch(self.driver, self.door.way, self.door.addresses(), session))
 
-    def in_force(self, what, seen, wanted, times):
+    def measure_activation(self, what, seen, wanted, times):
         at, (began, done) = seen.until(wanted), times
         self.say(f"{what}: on {len(seen.pods)} pods {at - done:.3f} s after kubectl was done ({at - began:.3f} s after it began)")
         self.assertLess(at - done, BOUND)
@@ -45,7 +45,7 @@ class RoleMap(Case):
         self.assertEqual(len(seen.pods), 3)
         seen.until("internal_user_viewer")
         for role in ("customer", "org_admin", "team"):
-            self.in_force(f"an edit to {role}", seen, role, self.edit(document(default_role=role)))
+            self.measure_activation(f"an edit to {role}", seen, role, self.edit(document(default_role=role)))
 
     def test_an_invalid_update_keeps_the_last_valid_map_and_creates_an_event_without_claims(self):
         self.addCleanup(self.restore)
@@ -80,14 +80,14 @@ class RoleMap(Case):
         self.namespace.config_map("team-roles", {"roles.yaml": json.dumps({"rules": [rule]})}, labels=labels)
         seen.until("internal_user")
         times = timed(lambda: self.namespace.run("delete", "configmap", "team-roles"))
-        self.in_force("a deleted fragment", seen, "internal_user_viewer", times)
+        self.measure_activation("a deleted fragment", seen, "internal_user_viewer", times)
 
     def test_without_the_base_document_all_requests_are_denied(self):
         seen = self.seen(BOB)
         seen.until("internal_user")
         self.addCleanup(self.door.upgrade)
         times = timed(lambda: self.namespace.run("delete", "configmap", self.name))
-        self.in_force("a deleted base", seen, 403, times)
+        self.measure_activation("a deleted base", seen, 403, times)
         self.door.upgrade()
         seen.until("internal_user")
 

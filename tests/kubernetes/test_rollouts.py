@@ -4,12 +4,12 @@ import secrets
 
 import kube
 import release
-from rolling import UnderLoad
+from load_case import LoadCase
 
 import helm
 
 
-class Rollouts(UnderLoad):
+class Rollouts(LoadCase):
     def setUp(self):
         self.door = release.door()
 

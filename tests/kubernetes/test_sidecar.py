@@ -3,7 +3,7 @@
 import images
 import release
 from release import Release
-from rolling import UnderLoad
+from load_case import LoadCase
 from fleet import BOB, once
 
 SLEEP = 3
@@ -30,7 +30,7 @@ def side():
     return once("side", make)
 
 
-class Sidecar(UnderLoad):
+class Sidecar(LoadCase):
     def setUp(self):
         self.door = side()
 

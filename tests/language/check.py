@@ -20,13 +20,17 @@ MAX_COLUMNS = 120
 MAX_LINES = 500
 RUST = ("src/*.rs", "tests/*.rs", "benches/*.rs", "examples/*.rs")
 
-# Words that end a type's name and name no thing. Words in "ed" and "able" are found by their ending.
+# Words that end the name of a type or a file and name no thing. Words in "ed" and "able" are found by their ending.
 NOT_A_NOUN = frozenset(
-    """Above Absent Alone Asleep Before Below By Dear Deep Few First For Found Free Fresh Full Given Gone Heard Held How In Kept Known Last
-    Lasting Later Left Live Made Many Met More Most New Next None Nobody Of Old On Open Other Own Pending Ready Said Seen Sent Shown So Some Standing
-    Such Taken Them Then They Thing To Told Understood Unknown Was What When Whether Which Who Whole Whom Whose Why With Written Wrong""".split()
+    """Above Absent Alone Asleep Before Below Busy By Current Dear Deep Everywhere Faulty Few First For Forged Found Free Fresh Full Given Gone
+    Heard Heavy Held Hostile How In Kept Known Last Lasting Later Left Live Made Many Met More Most Naive New Next None Nobody Of Old On Open Other
+    Overdue Own Pairwise Pending Ready Said Seen Sent Shown Silent Slow So Some Standing Such Taken Them Then They Thing To Told Understood Unknown
+    Was What When Whether Which Who Whole Whom Whose Why With Written Wrong""".split()
 )
-NOUNS_BY_ENDING = frozenset("Bed Embed Feed Need Seed Speed Shed Variable Table Cable Listing Mapping Ring Setting String Timing".split())
+NOUNS_BY_ENDING = frozenset(
+    """Bed Cable Embed Feed Framing Linking Listing Mapping Need Onboarding Provisioning Ring Seed Setting Shed Speed String Table Tampering
+    Timing Variable""".split()
+)
 NOUN_PHRASE = re.compile(r"SignIn$")
 
 
@@ -142,6 +146,16 @@ def check_types() -> tuple[list[Violation], int]:
                 line = text.count("\n", 0, match.start(1)) + 1
                 violations.append(Violation(f"{relative(path)}:{line}", match.group(1)))
     return violations, total
+
+
+def is_noun_file(path: Path) -> bool:
+    return not names_no_thing("".join(word.capitalize() for word in re.split(r"[-_]", path.stem)))
+
+
+def check_file_names() -> tuple[list[Violation], int]:
+    """Files of code whose names are participles, adjectives, pronouns or prepositions, and the number of files."""
+    files = tracked(*RUST, "*.py", "*.sh", "*.mjs")
+    return [Violation(relative(path), path.stem) for path in files if not is_noun_file(path)], len(files)
 
 
 def repeated_types(files: dict[str, str]) -> list[Violation]:
@@ -276,6 +290,7 @@ def report(title: str, violations: list[Violation]) -> None:
 def main() -> int:
     comments, sentence_count = check_comments()
     types, type_count = check_types()
+    file_names, file_count = check_file_names()
     terms = load_glossary()
     words, prose, wrapping, lengths = check_words_of_code(terms), check_prose(terms), check_wrapping(), check_lengths()
     repeated = repeated_types(modules.sources())
@@ -283,6 +298,7 @@ def main() -> int:
     rules = [
         ("sentences in comments that begin with What, Whether, Who, Where or Which:", comments),
         ("types that are named by a participle, an adjective or a pronoun:", types),
+        ("files that are named by a participle, an adjective or a pronoun:", file_names),
         ("types with one name in several files:", repeated),
         ("words in comments and names of functions:", words),
         ("wording in documents and messages:", prose),
@@ -294,8 +310,8 @@ def main() -> int:
         if violations:
             report(title, violations)
     print(f"language: {len(comments)} of {sentence_count} comment sentences ({len(comments) / sentence_count:.1%}), {len(types)} of "
-          f"{type_count} types ({len(types) / type_count:.1%}), {len(repeated)} type names in several files, {len(words)} words in "
-          f"code, {len(prose)} places in prose, {len(wrapping)} long Markdown lines, {len(lengths)} long files")
+          f"{type_count} types ({len(types) / type_count:.1%}), {len(file_names)} of {file_count} file names, {len(repeated)} type "
+          f"names in several files, {len(words)} words in code, {len(prose)} places in prose, {len(wrapping)} long Markdown lines, {len(lengths)} long files")
     print(summary)
     return 1 if any(violations for _, violations in rules) else 0
 

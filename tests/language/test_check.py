@@ -1,6 +1,7 @@
 """Holds the wording checker against good and bad examples."""
 
 import unittest
+from pathlib import Path
 
 import check
 
@@ -34,10 +35,16 @@ class Sentences(unittest.TestCase):
 
 class Types(unittest.TestCase):
     def test_participles_adjectives_and_pronouns_name_no_thing(self):
-        for bad in ["Told", "Serving", "SignedIn", "Unavailable", "By", "KeysOf", "What", "BlockReady"]:
+        for bad in ["Told", "Serving", "SignedIn", "Unavailable", "By", "KeysOf", "What", "BlockReady", "Naive", "StoreUnavailable"]:
             self.assertTrue(check.names_no_thing(bad), bad)
         for good in ["Session", "KeyRestrictions", "RevocationNotice", "SignIn", "RoutingTable", "Seed", "Metered2Store", "ExpectedSignIn"]:
             self.assertFalse(check.names_no_thing(good), good)
+
+    def test_names_of_files_are_nouns(self):
+        for bad in ["src/naive.rs", "src/a/return_to.rs", "src/store_unavailable.rs", "a/signed-in.mjs"]:
+            self.assertFalse(check.is_noun_file(Path(bad)), bad)
+        for good in ["src/naive/matcher.rs", "src/onboarding.rs", "a/faulty-idp.mjs", ".ci/run"]:
+            self.assertTrue(check.is_noun_file(Path(good)), good)
 
     def test_a_name_of_two_types_is_found_in_any_form_and_tests_are_left_out(self):
         files = {

@@ -52,7 +52,7 @@ fn the_target_holds_for_its_corpus_and_for_random_variations(
         "cookies",
         "original_url",
         "path_interpretations",
-        "return_to",
+        "return_target",
         "role_map",
         "session_tokens"
     )]

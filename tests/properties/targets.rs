@@ -5,7 +5,7 @@ pub mod config;
 pub mod cookies;
 pub mod original_url;
 pub mod path_interpretations;
-pub mod return_to;
+pub mod return_target;
 pub mod role_map;
 pub mod session_tokens;
 
@@ -18,7 +18,7 @@ pub const ALL: [(&str, Target); 8] = [
     ("cookies", cookies::holds),
     ("original_url", original_url::holds),
     ("path_interpretations", path_interpretations::holds),
-    ("return_to", return_to::holds),
+    ("return_target", return_target::holds),
     ("role_map", role_map::holds),
     ("session_tokens", session_tokens::holds),
 ];

@@ -2,7 +2,7 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 use rstest::rstest;
 
 use super::*;
-use crate::access::{index::PathIndex, naive};
+use crate::access::{index::PathIndex, reference_matcher};
 
 fn parse(patterns: &[impl AsRef<str>]) -> Vec<PathPattern> {
     patterns.iter().map(|pattern| PathPattern::parse(pattern.as_ref()).unwrap()).collect()
@@ -32,7 +32,7 @@ fn a_pattern_matches_whole_paths(#[case] pattern: &str, #[case] matched: &[&str]
     for (paths, expected) in [(matched, true), (others, false)] {
         for path in paths {
             assert_eq!(!matching_sets(&automaton, path).is_empty(), expected, "{path}");
-            assert_eq!(naive::matches(pattern, path), expected, "{path} by definition");
+            assert_eq!(reference_matcher::matches(pattern, path), expected, "{path} by definition");
         }
     }
 }
@@ -121,7 +121,7 @@ proptest! {
         let automaton = PatternAutomaton::new(&parsed);
         let similar = path_for(chosen.get::<String>(&sets.concat()), &replacements);
         for path in [format!("{similar}{suffix}"), similar, random] {
-            let naively: Vec<_> = (0..sets.len()).filter(|set| sets[*set].iter().any(|one| naive::matches(one, &path))).collect();
+            let naively: Vec<_> = (0..sets.len()).filter(|set| sets[*set].iter().any(|one| reference_matcher::matches(one, &path))).collect();
             let by_index = (0..sets.len()).filter(|set| {
                 PathIndex::new(parsed[*set].iter().map(|pattern| (0, pattern))).first(&path, |_| true).is_some()
             });

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
-use crate::access::naive;
+use crate::access::reference_matcher;
 
 fn pattern(text: &str) -> PathPattern {
     PathPattern::parse(text).unwrap()
@@ -76,7 +76,7 @@ proptest! {
         let patterns: Vec<_> = texts.iter().map(|text| pattern(text)).collect();
         let index = PathIndex::new(patterns.iter().enumerate());
         for path in &paths {
-            let naively = (0..texts.len()).find(|rule| *rule != excluded && naive::matches(&texts[*rule], path));
+            let naively = (0..texts.len()).find(|rule| *rule != excluded && reference_matcher::matches(&texts[*rule], path));
             prop_assert_eq!(index.first(path, |rule| rule != excluded), naively, "{}", path);
         }
     }

@@ -3,7 +3,7 @@
 use url::form_urlencoded;
 
 use super::{Redirect, RedirectError, RedirectPolicy};
-use crate::return_to::ReturnTarget;
+use crate::return_target::ReturnTarget;
 
 pub const PATH: &str = "/sso/key/generate";
 

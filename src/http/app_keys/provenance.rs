@@ -12,7 +12,7 @@ use url::{Origin, Url};
 use crate::{
     api_keys::app_requests::KeyRequest,
     http::{Services, Site, browser_binding::binding, form_token::FormId},
-    return_to::ReturnTarget,
+    return_target::ReturnTarget,
 };
 
 /// The query parameter with the mark.

@@ -15,7 +15,7 @@ use crate::{
     },
     login::{BeginError, FailureReason, LoginFailure},
     oidc::{ExchangeError, LogoutTokenError},
-    return_to::{self, ReturnTarget, ReturnTargetError},
+    return_target::{self, ReturnTarget, ReturnTargetError},
 };
 
 /// The address of the failed callback (RFC 3986, section 4.4). The page does not repeat it, because it may contain a code.
@@ -58,7 +58,7 @@ impl Failure {
 
 impl From<ReturnTargetError> for Failure {
     fn from(error: ReturnTargetError) -> Self {
-        let reason = text(reason_id(error), &[("most", TextValue::Count(return_to::LONGEST as u64))]);
+        let reason = text(reason_id(error), &[("most", TextValue::Count(return_target::LONGEST as u64))]);
         let failure = Self::of_page(StatusCode::BAD_REQUEST, "error-return-refused").with("reason", reason);
         failure.action("action-sign-in", "/sso/login")
     }

@@ -18,7 +18,7 @@ use crate::{
     local_accounts::{AcceptanceError, InvitationError, PasswordChangeError, PasswordLoginError, PasswordRejection},
     login::FailureReason,
     principal::Source,
-    return_to::ReturnTargetError,
+    return_target::ReturnTargetError,
     store,
     users::{LoginRefusal, PolicyDenial},
 };

@@ -132,7 +132,7 @@ impl<'a> InvitationsRequest<'a> {
         let roles = self.admin.services.checker.roles_from(Some(self.admin.administrator().role));
         let chosen = one("user_role").map(str::to_owned).or(role_before);
         let usual = chosen.unwrap_or_else(|| {
-            self.admin.services.role_maps.current().map.default_role().map(ToString::to_string).unwrap_or_default()
+            self.admin.services.role_maps.active().map.default_role().map(ToString::to_string).unwrap_or_default()
         });
         let choice = |role: &Role| Choice { selected: role.as_str() == usual, name: role.to_string() };
         let default_lifetime = self.accounts.invitation_duration();

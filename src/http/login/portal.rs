@@ -8,7 +8,7 @@ use url::form_urlencoded;
 use crate::{
     http::{Site, page_request::FormFields, redirect},
     oidc::{Provider, Providers},
-    return_to::ReturnTarget,
+    return_target::ReturnTarget,
 };
 
 const ISSUER: &str = "iss";

@@ -13,7 +13,7 @@ use super::{
     portal::{self, Initiator},
     refuse_script, rejected_header,
     sign_in_page::SignInRequest,
-    silent::SilentLogin,
+    silent_login::SilentLogin,
     target_cookies,
 };
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
     },
     login::{Callback, CallbackBrowser, FinishedLogin, LoginEffect},
     oidc::{EncryptedTarget, Provider, RequiredAuthentication},
-    return_to::{Continuation, ReturnTarget, ReturnTargetError},
+    return_target::{Continuation, ReturnTarget, ReturnTargetError},
 };
 
 #[derive(Deserialize)]

@@ -13,7 +13,7 @@ use crate::{
         error::Failure,
         paths::is_own_path,
     },
-    return_to::ReturnTarget,
+    return_target::ReturnTarget,
 };
 
 /// Returns a page that names the headers, if they are the reason why a signed-in browser does not reach its target.

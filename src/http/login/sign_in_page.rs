@@ -13,7 +13,7 @@ use crate::{
     },
     oidc::Provider,
     pages::{self, Frame, PasswordForm, Problem, ProviderLink, SetupPage, SignInPage},
-    return_to::ReturnTarget,
+    return_target::ReturnTarget,
 };
 
 /// A request for this page.

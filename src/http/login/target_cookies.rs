@@ -78,7 +78,7 @@ mod tests {
     use actix_web::{cookie::Cookie, test::TestRequest};
 
     use super::*;
-    use crate::{origin::PublicUrl, return_to};
+    use crate::{origin::PublicUrl, return_target};
 
     fn cookies() -> CookieNames {
         CookieNames::of(&PublicUrl::parse("https://llm.example.com").unwrap())
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_longest_target_is_split_and_joined() {
-        let longest = (return_to::LONGEST + crate::secret::KeyRing::OVERHEAD).div_ceil(3) * 4;
+        let longest = (return_target::LONGEST + crate::secret::KeyRing::OVERHEAD).div_ceil(3) * 4;
         let mut jar = Jar::default();
         jar.begin(&target("0123abcd", longest));
         assert_eq!(jar.0.len(), 2);

@@ -1,4 +1,4 @@
-//! `/vestibule/api/role-map`: the role map in force, and explanations, for administrators.
+//! `/vestibule/api/role-map`: the active role map, and explanations, for administrators.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use serde_json::json as value;
@@ -10,7 +10,7 @@ use crate::http::{
     display_names::identity_json,
 };
 
-pub(in crate::http) fn in_force() -> Endpoint {
+pub(in crate::http) fn active() -> Endpoint {
     Endpoint::new("/role-map").get(async |request, services| answer(show(request, services).await))
 }
 
@@ -22,15 +22,15 @@ async fn show(request: HttpRequest, services: Services) -> Result<HttpResponse, 
     let caller = caller(&request, &services, Intent::Read).await?;
     administrator(&services, &caller)?;
     let role_maps = &services.role_maps;
-    let current = role_maps.current();
-    let map = &current.map;
+    let active = role_maps.active();
+    let map = &active.map;
     let refused = role_maps.latest_refusal().map(|edit| value!({"at": edit.at, "mistakes": edit.mistakes}));
     Ok(json(
         StatusCode::OK,
         value!({
-            "version": current.version,
+            "version": active.version,
             "source": role_maps.source(),
-            "since": current.since,
+            "since": active.since,
             "rules": map.rule_count(),
             "roles": map.roles_from(None),
             "default_role": map.default_role(),

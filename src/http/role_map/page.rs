@@ -56,18 +56,18 @@ fn render(
     explained: Option<GrantExplanation>,
 ) -> HttpResponse {
     let role_maps = &page.services.role_maps;
-    let current = role_maps.current();
-    let map = &current.map;
-    let in_force = current.is_loaded().then(|| RoleMapSummary {
-        version: current.version,
+    let active = role_maps.active();
+    let map = &active.map;
+    let summary = active.is_loaded().then(|| RoleMapSummary {
+        version: active.version,
         source: role_maps.source().to_owned(),
-        since: current.since,
+        since: active.since,
         rules: map.rule_count() as u64,
         roles: map.roles_from(None).iter().map(ToString::to_string).collect(),
         default_role: map.default_role().map(ToString::to_string),
     });
     let refused = role_maps.latest_refusal().map(|edit| RejectedEdit { at: edit.at, mistakes: edit.mistakes });
-    let view = RoleMapPage { frame: page.frame(), in_force, refused, form, problem, explained, csrf: page.csrf() };
+    let view = RoleMapPage { frame: page.frame(), active: summary, refused, form, problem, explained, csrf: page.csrf() };
     page.show(status, &view)
 }
 

@@ -58,7 +58,7 @@ async fn show(request: HttpRequest, id: Path<String>, services: Services) -> Res
     administrator(&services, &caller)?;
     let known = services.administration.get(&id).await?;
     let mut body = to_json(&known, &services.checker);
-    body["line"] = value!(known.grant.rule.as_ref().and_then(|rule| services.role_maps.current().map.line_of(rule)));
+    body["line"] = value!(known.grant.rule.as_ref().and_then(|rule| services.role_maps.active().map.line_of(rule)));
     let in_use = services.administration.usage(&id).await?;
     (body["sessions"], body["keys"]) = (in_use.sessions.into(), in_use.keys.into());
     Ok(json(StatusCode::OK, body))

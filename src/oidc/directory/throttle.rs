@@ -18,7 +18,7 @@ use crate::{clock::since, json::Value, secret::Digest};
 const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
 
 /// A directory cannot hold requests back for longer.
-const LONGEST_HOLD: Duration = Duration::from_secs(300);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// The limits of GitHub. Their answers have status 403 or 429.
 const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -70,21 +70,21 @@ fn header<'r>(response: &'r HttpResponse, name: &HeaderName) -> Option<&'r str> 
     response.headers().get(name)?.to_str().ok()
 }
 
-/// The look-ups that are held back, by the holder of the token, on this pod.
+/// The pauses of look-ups on this pod, by the holder of the token.
 #[derive(Default)]
-pub(super) struct Holds(Mutex<HashMap<Digest, Instant>>);
+pub(super) struct ThrottlePauses(Mutex<HashMap<Digest, Instant>>);
 
-impl Holds {
+impl ThrottlePauses {
     /// Returns the time for which look-ups of the holder are still held back.
     pub fn remaining(&self, holder: &Digest, now: Instant) -> Option<Duration> {
         let until = self.lock().get(holder).copied()?;
         Some(until.saturating_duration_since(now)).filter(|remaining| !remaining.is_zero())
     }
 
-    pub fn hold(&self, holder: Digest, pause: Duration, now: Instant) {
-        let mut holds = self.lock();
-        holds.retain(|_, until| *until > now);
-        holds.insert(holder, now + pause.min(LONGEST_HOLD));
+    pub fn pause(&self, holder: Digest, duration: Duration, now: Instant) {
+        let mut pauses = self.lock();
+        pauses.retain(|_, until| *until > now);
+        pauses.insert(holder, now + duration.min(LONGEST_PAUSE));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Instant>> {
@@ -139,12 +139,12 @@ mod tests {
 
     #[test]
     fn look_ups_are_held_back_by_holder_for_a_limited_time() {
-        let (holds, now) = (Holds::default(), SystemClock.monotonic());
+        let (pauses, now) = (ThrottlePauses::default(), SystemClock.monotonic());
         let (alice, bob) = (Digest::of(b"alice"), Digest::of(b"bob"));
-        holds.hold(alice, Duration::MAX, now);
-        assert_eq!((holds.remaining(&alice, now), holds.remaining(&bob, now)), (Some(LONGEST_HOLD), None));
-        assert_eq!(holds.remaining(&alice, now + LONGEST_HOLD), None);
-        holds.hold(bob, DEFAULT_PAUSE, now + LONGEST_HOLD);
-        assert_eq!(holds.lock().len(), 1, "holds that have ended are forgotten");
+        pauses.pause(alice, Duration::MAX, now);
+        assert_eq!((pauses.remaining(&alice, now), pauses.remaining(&bob, now)), (Some(LONGEST_PAUSE), None));
+        assert_eq!(pauses.remaining(&alice, now + LONGEST_PAUSE), None);
+        pauses.pause(bob, DEFAULT_PAUSE, now + LONGEST_PAUSE);
+        assert_eq!(pauses.lock().len(), 1, "pauses that have ended are forgotten");
     }
 }

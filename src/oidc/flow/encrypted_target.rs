@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
-    return_to::ReturnTarget,
+    return_target::ReturnTarget,
     secret::{Digest, EncryptionPurpose, KeyRing},
 };
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{super::RequiredAuthentication, BrowserBinding};
 use crate::{
-    return_to::{Continuation, ReturnTarget},
+    return_target::{Continuation, ReturnTarget},
     store::{Record, RecordKind, Records},
 };
 

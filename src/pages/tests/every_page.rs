@@ -142,7 +142,7 @@ fn administration() -> Pages {
 fn explanations() -> Pages {
     let mut pages = Pages::new();
     pages.push(("role-map", render(&role_map())));
-    pages.push(("role-map", render(&RoleMapPage { in_force: None, refused: None, form: ExplainForm::default(), ..role_map() })));
+    pages.push(("role-map", render(&RoleMapPage { active: None, refused: None, form: ExplainForm::default(), ..role_map() })));
     pages.push(("role-map", render(&RoleMapPage { problem: Some(problem()), ..role_map() })));
     let rules = [GrantRule::Default, GrantRule::Invitation, GrantRule::Named(hostile())].map(Some);
     let explanations = rules.into_iter().map(|rule| explained(rule, Some(4))).chain([

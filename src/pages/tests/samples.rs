@@ -193,7 +193,7 @@ pub fn methods() -> SignInMethodsPage {
 }
 
 pub fn role_map() -> RoleMapPage {
-    let in_force = RoleMapSummary {
+    let active = RoleMapSummary {
         version: 7,
         source: hostile(),
         since: Timestamp::UNIX_EPOCH,
@@ -211,7 +211,7 @@ pub fn role_map() -> RoleMapPage {
     };
     RoleMapPage {
         frame: frame(),
-        in_force: Some(in_force),
+        active: Some(active),
         refused: Some(RejectedEdit { at: Timestamp::UNIX_EPOCH, mistakes: vec![hostile()] }),
         form,
         problem: None,

@@ -1,7 +1,7 @@
 //! Claims are refreshed in the background with the provider's refresh tokens, over three pods: one refresh per token, and no
 //! sign-out by an outage. The providers rotate tokens, and end a grant whose former token is used again.
 
-mod faulty;
+mod faulty_answers;
 mod offline;
 
 use std::time::Duration;

@@ -9,7 +9,7 @@ use reqwest::Response;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::scripted::{ScriptedFleet, answer};
+use super::scripted_fleet::{ScriptedFleet, answer};
 use crate::support::agent::Agent;
 use crate::support::api::{Auth, create_key, key_status};
 use crate::support::faulty_idp::FaultyIdp;

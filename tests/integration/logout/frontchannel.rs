@@ -5,7 +5,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use url::Url;
 
-use super::scripted::{ScriptedFleet, answer};
+use super::scripted_fleet::{ScriptedFleet, answer};
 use crate::support::http_client;
 
 const PATH: &str = "/sso/frontchannel-logout";

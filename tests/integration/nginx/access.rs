@@ -1,7 +1,7 @@
 //! Access rules behind a real nginx, in front of an upstream that echoes requests.
 
 mod edits;
-mod store_unavailable;
+mod store_outage;
 
 use serde_json::Value;
 use tokio::sync::OnceCell;

@@ -75,7 +75,7 @@ async fn status(pod: &Pod, cookie: &str) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edit_of_a_route_is_in_force_at_once_and_without_it_nobody_passes() {
+async fn an_edit_of_a_route_is_active_at_once_and_without_it_nobody_passes() {
     let fleet = fleet().await;
     let cookie = fleet.session_header(BOB).await;
     for (edited, expected) in

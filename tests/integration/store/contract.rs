@@ -20,14 +20,14 @@ use super::steps::{
 use crate::support::wait::{timed, until};
 
 mod indices;
-mod unsequenced;
+mod unsequenced_commits;
 
 use indices::{
     a_quota_is_reset_after_its_window, a_quota_is_shared_and_returns_the_time_until_its_reset,
     a_scan_returns_exactly_the_keys_of_its_kind, an_index_is_listed_in_order_and_page_by_page,
     an_index_lives_as_long_as_its_longest_lived_member, indices_and_members_are_separate,
 };
-use unsequenced::{
+use unsequenced_commits::{
     a_commit_beyond_the_capacity_writes_nothing, a_retried_unsequenced_commit_has_the_first_outcome_and_runs_once,
     a_retry_of_a_replaced_unsequenced_commit_is_a_conflict, an_unsequenced_commit_advances_no_sequence_and_publishes_nothing,
     capacity_is_released_and_expires, concurrent_commits_do_not_exceed_the_capacity,

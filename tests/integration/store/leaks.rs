@@ -21,7 +21,7 @@ use crate::support::local_accounts::LOCAL_ACCOUNTS;
 use crate::support::local_accounts::{self, OTHER_PASSWORD, PASSWORD};
 use crate::support::pod::{Pod, PodOptions, key_ring};
 use crate::support::records::PREFIX;
-use crate::support::redis::{DumpedRecord, Options, SecuredRedis, Standalone, secured};
+use crate::support::redis::{DumpedRecord, Options, SecuredRedis, Standalone, secured_redis};
 use crate::support::scratch::Scratch;
 use crate::support::steps::{ALICE, SESSION, at_provider};
 use crate::support::wait::until;
@@ -312,7 +312,7 @@ async fn a_pod_with_the_most_verbose_log_logs_no_password() {
     let mut options = PodOptions::new();
     options.store = vec![
         format!("url: {}", redis.url()),
-        format!("username: {}", secured::USER),
+        format!("username: {}", secured_redis::USER),
         format!("password_file: {}", redis.password_file().display()),
         format!("ca_file: {}", redis.ca_file().display()),
     ];

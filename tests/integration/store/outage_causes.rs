@@ -3,7 +3,7 @@
 use crate::support::fleet::Fleet;
 use crate::support::pod::{Pod, PodOptions, Readiness, key_ring};
 use crate::support::ports;
-use crate::support::redis::{Cluster, Options, SecuredOptions, SecuredRedis, Sentinel, Standalone, secured};
+use crate::support::redis::{Cluster, Options, SecuredOptions, SecuredRedis, Sentinel, Standalone, secured_redis};
 use crate::support::scratch::Scratch;
 use crate::support::wait::until;
 
@@ -26,7 +26,7 @@ async fn start_pod(store: Vec<String>) -> (Pod, Scratch) {
 fn fields(redis: &SecuredRedis, further: &[&str]) -> Vec<String> {
     let mut fields = vec![
         format!("url: {}", redis.url()),
-        format!("username: {}", secured::USER),
+        format!("username: {}", secured_redis::USER),
         format!("password_file: {}", redis.password_file().display()),
         format!("ca_file: {}", redis.ca_file().display()),
     ];
@@ -108,9 +108,9 @@ async fn the_reason_of_each_refused_user_is_logged() {
     expect(fields(&redis, &[]), "wrong_password").await;
     redis.write_password_file(PASSWORD);
     for right in ["-get", "resetchannels", "-subscribe"] {
-        redis.cli(&["ACL", "SETUSER", secured::USER, right]);
+        redis.cli(&["ACL", "SETUSER", secured_redis::USER, right]);
         expect(fields(&redis, &[]), "no_permission").await;
-        redis.cli(&["ACL", "SETUSER", secured::USER, "+@all", "allchannels"]);
+        redis.cli(&["ACL", "SETUSER", secured_redis::USER, "+@all", "allchannels"]);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::auth_request::GATEWAY_SECRET;
-use super::heavy::wait_for_turn;
+use super::cpu_turns::wait_for_turn;
 use super::peer_file;
 use super::process::{Child, OnFailure};
 use super::scratch::Scratch;

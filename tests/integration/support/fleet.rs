@@ -17,7 +17,7 @@ pub use builder::FleetBuilder;
 pub use checks::{Answer, Refusal, admin};
 pub use sign_in::Browser;
 
-use super::heavy::Turn;
+use super::cpu_turns::Turn;
 use super::idp::Idp;
 use super::nginx::{CheckUrl, Nginx, PodPorts, Site};
 use super::pod::{Pod, PodOptions, until_everywhere};

@@ -1,7 +1,7 @@
 //! Real Redis servers: a single one, one with TLS and an ACL, a Sentinel set-up, and a cluster of six nodes.
 
 pub mod cluster;
-pub mod secured;
+pub mod secured_redis;
 pub mod sentinel;
 
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 pub use cluster::Cluster;
-pub use secured::{SecuredOptions, SecuredRedis};
+pub use secured_redis::{SecuredOptions, SecuredRedis};
 pub use sentinel::Sentinel;
 
 use super::process::{Child, OnFailure};

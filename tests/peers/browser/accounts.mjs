@@ -5,7 +5,7 @@
 // The modes are a mouse, a mouse without JavaScript, touch in a window of 360 pixels, and the keyboard alone.
 
 import { application } from './accounts/application.mjs';
-import { firstAdministrator } from './accounts/first.mjs';
+import { firstAdministrator } from './accounts/first_administrator.mjs';
 import { invitation } from './accounts/invitation.mjs';
 import { keys } from './accounts/keys.mjs';
 import { password } from './accounts/password.mjs';

@@ -4,7 +4,7 @@ use futures::future::join_all;
 use serde_json::json;
 
 use super::{PATH, log_out, send};
-use crate::logout::scripted::{ScriptedFleet, answer};
+use crate::logout::scripted_fleet::{ScriptedFleet, answer};
 
 const ROUNDS: usize = 10;
 const CONCURRENT: usize = 12;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{PATH, log_out, post, send};
-use crate::logout::scripted::{ScriptedFleet, answer};
+use crate::logout::scripted_fleet::{ScriptedFleet, answer};
 use crate::support::http_client;
 
 /// Faults of a logout token. The first ones are the negative plan of the certification of relying parties.

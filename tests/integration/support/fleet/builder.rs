@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use futures::future::join_all;
 
 use super::super::auth_request::GATEWAY_SECRET;
-use super::super::heavy::wait_for_turn;
+use super::super::cpu_turns::wait_for_turn;
 use super::super::idp::{Idp, IdpOptions, client};
 use super::super::local_accounts::LOCAL_ACCOUNTS;
 use super::super::nginx::{CheckUrl, Nginx, Site};

@@ -1,4 +1,4 @@
-//! Logs and metrics of logins and of the current role map.
+//! Logs and metrics of logins and of the active role map.
 
 use serde_json::json;
 

@@ -8,7 +8,7 @@ use super::{
     Inner, LookupError,
     cache::{CachedValue, ReadStart},
     entry::{CachedKey, CachedSession, CachedUser, ReadTime, UserKey, UserSession},
-    serving::ServingPolicy,
+    serving_policy::ServingPolicy,
 };
 use crate::{
     api_keys::{self, ApiKey, KeyId, Pointer},

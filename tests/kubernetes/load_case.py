@@ -7,7 +7,7 @@ SESSIONS, TRIES = 12, 3
 GOOD = {"gateway 200", "service 200", "login done", "check after login 200"}
 
 
-class UnderLoad(Case):
+class LoadCase(Case):
     """Base class of test cases with `self.door`, a release behind its gateway."""
 
     def under_load(self, what, action):

@@ -16,7 +16,7 @@ const MAX_COUNT: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptedSecrets(Vec<Digest>);
 
-/// The secrets in force.
+/// The active secrets.
 pub struct AcceptedSecretsCell(ArcSwap<AcceptedSecrets>);
 
 /// The reason why a text is not a list of secrets. Messages never repeat it.

@@ -107,5 +107,5 @@ async fn a_sign_out_ends_one_browsers_session_and_no_other() {
     assert_eq!(session_status(&one, &fleet.url("")).await, 401);
     let again = one.post(&fleet.url("/sso/logout"), &[]).await;
     assert!(again.status == 200 && again.body.contains("You are signed out"), "{}", again.body);
-    super::everywhere::assert_refused_everywhere_soon(fleet, &one, &cookie).await;
+    super::all_pods::assert_refused_everywhere_soon(fleet, &one, &cookie).await;
 }

@@ -16,7 +16,8 @@ async fn a_script_of_the_upstream_reads_no_page_and_creates_no_credential() {
     let without_session_writes = |pod: &mut PodOptions| pod.session_writes = false;
     let fleet = Fleet::builder().pods(3).cluster().idp().nginx().local_accounts().config(without_session_writes).start().await;
     let directory = artifacts("browser").join("hostile");
-    let seen = browser::run("hostile.mjs", &[&fleet.url(""), ALICE.name, ALICE.password, &directory.to_string_lossy()]).await;
+    let seen =
+        browser::run("hostile_script.mjs", &[&fleet.url(""), ALICE.name, ALICE.password, &directory.to_string_lossy()]).await;
 
     let pages = list(&seen["pages"]);
     assert_eq!(pages.len(), 12 * 5, "{seen}");

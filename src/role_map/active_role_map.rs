@@ -1,4 +1,4 @@
-//! Holds the role map in force. A valid edit replaces it as a whole; an invalid edit leaves it unchanged.
+//! Holds the active role map. A valid edit replaces it as a whole; an invalid edit leaves it unchanged.
 
 use std::{
     collections::BTreeMap,
@@ -15,8 +15,8 @@ use crate::{
     yaml::{Mistake, Mistakes, Place},
 };
 
-/// The role map in force, with its version.
-pub struct CurrentRoleMap {
+/// The active role map, with its version.
+pub struct ActiveRoleMap {
     pub map: RoleMap,
     /// Incremented by each edit; 0 before the first load.
     pub version: u64,
@@ -32,16 +32,16 @@ pub struct RefusedEdit {
     pub mistakes: Vec<String>,
 }
 
-impl CurrentRoleMap {
+impl ActiveRoleMap {
     /// True if the source has loaded a role map. Until then no decision is possible.
     pub fn is_loaded(&self) -> bool {
         self.version > 0
     }
 }
 
-/// Publishes the role map in force to all readers. A source applies edits to it.
+/// Publishes the active role map to all readers. A source applies edits to it.
 pub struct RoleMaps {
-    current: ArcSwap<CurrentRoleMap>,
+    active: ArcSwap<ActiveRoleMap>,
     /// The description of the source for users.
     source: String,
     /// Invalid edits that no valid edit has replaced yet, by the place of the edit.
@@ -62,9 +62,9 @@ impl RoleMaps {
     ) -> Result<Self, Mistakes> {
         let map = document.map_or_else(|| Ok(RoleMap::default()), |text| compile(text, &configured))?;
         let map = map.with_identity_encoding(configured.identity_encoding);
-        let current = ArcSwap::from_pointee(CurrentRoleMap { map, version: 1, since: clock.now() });
+        let active = ArcSwap::from_pointee(ActiveRoleMap { map, version: 1, since: clock.now() });
         let (source, refusals) = ("built in".to_owned(), Mutex::default());
-        let maps = Self { current, source, refusals, configured, clock, metrics };
+        let maps = Self { active, source, refusals, configured, clock, metrics };
         maps.metrics.role_map_edited(Outcome::Ok);
         maps.report();
         Ok(maps)
@@ -72,9 +72,9 @@ impl RoleMaps {
 
     /// Starts without a role map. Nothing is granted until the source loads a document.
     pub fn unloaded(configured: ConfiguredNames, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
-        let current = ArcSwap::from_pointee(CurrentRoleMap { map: RoleMap::closed(), version: 0, since: clock.now() });
+        let active = ArcSwap::from_pointee(ActiveRoleMap { map: RoleMap::closed(), version: 0, since: clock.now() });
         let (source, refusals) = ("built in".to_owned(), Mutex::default());
-        Self { current, source, refusals, configured, clock, metrics }
+        Self { active, source, refusals, configured, clock, metrics }
     }
 
     /// Sets the description of the source.
@@ -112,16 +112,16 @@ impl RoleMaps {
         self.refusals.lock().expect("no code that holds this lock panics")
     }
 
-    pub fn current(&self) -> arc_swap::Guard<Arc<CurrentRoleMap>> {
-        self.current.load()
+    pub fn active(&self) -> arc_swap::Guard<Arc<ActiveRoleMap>> {
+        self.active.load()
     }
 
-    /// Puts an edited document in force. If it is invalid, the role map stays unchanged.
+    /// Activates an edited document. If it is invalid, the role map stays unchanged.
     pub fn apply(&self, document: &str) {
         self.record(compile(document, &self.configured));
     }
 
-    /// Puts an edited file in force, like [`Self::apply`]. Its content may be invalid UTF-8.
+    /// Activates an edited file, like [`Self::apply`]. Its content may be invalid UTF-8.
     pub fn apply_bytes(&self, document: &[u8]) {
         self.record(decode_document(document).and_then(|text| compile(text, &self.configured)));
     }
@@ -141,7 +141,7 @@ impl RoleMaps {
         }
     }
 
-    /// Puts a role map in force that the source has validated.
+    /// Activates a role map that the source has validated.
     pub fn activate(&self, map: RoleMap) {
         let (rules, warning) = (map.rule_count(), self.configured.access_warning(&map));
         let version = self.replace(map);
@@ -151,23 +151,23 @@ impl RoleMaps {
         }
     }
 
-    /// Puts the closed role map in force, because the document and its restrictions are gone.
+    /// Activates the closed role map, because the document and its restrictions are gone.
     pub fn close(&self) {
         let version = self.replace(RoleMap::closed());
         tracing::error!(version, "no valid role map; all requests are denied");
     }
 
     fn replace(&self, map: RoleMap) -> u64 {
-        let version = self.current.load().version + 1;
+        let version = self.active.load().version + 1;
         let map = map.with_identity_encoding(self.configured.identity_encoding);
-        self.current.store(Arc::new(CurrentRoleMap { map, version, since: self.clock.now() }));
+        self.active.store(Arc::new(ActiveRoleMap { map, version, since: self.clock.now() }));
         self.report();
         version
     }
 
     fn report(&self) {
-        let current = self.current.load();
-        self.metrics.role_map_in_force(current.version, current.map.rule_count(), self.clock.now().as_second());
+        let active = self.active.load();
+        self.metrics.role_map_activated(active.version, active.map.rule_count(), self.clock.now().as_second());
     }
 }
 
@@ -197,14 +197,14 @@ mod tests {
     }
 
     fn default_role(maps: &RoleMaps) -> Option<String> {
-        maps.current().map.evaluate(&[]).role.map(|role| role.to_string())
+        maps.active().map.evaluate(&[]).role.map(|role| role.to_string())
     }
 
     #[test]
-    fn a_valid_edit_is_in_force_at_once_with_the_next_version() {
+    fn a_valid_edit_is_active_at_once_with_the_next_version() {
         let maps = maps(Some("{version: 1, default_role: customer}"));
         maps.apply("{version: 1, default_role: internal_user}");
-        assert_eq!((maps.current().version, default_role(&maps).as_deref()), (2, Some("internal_user")));
+        assert_eq!((maps.active().version, default_role(&maps).as_deref()), (2, Some("internal_user")));
     }
 
     #[test]
@@ -229,10 +229,10 @@ mod tests {
             "{version: 1, rules: [{provider: other, claim: a, match: b, role: customer}]}",
         ] {
             maps.apply(invalid);
-            assert_eq!((maps.current().version, default_role(&maps).as_deref()), (1, Some("customer")), "{invalid}");
+            assert_eq!((maps.active().version, default_role(&maps).as_deref()), (1, Some("customer")), "{invalid}");
         }
         maps.apply_bytes(b"version: 1\n# caf\xe9\n");
-        assert_eq!(maps.current().version, 1);
+        assert_eq!(maps.active().version, 1);
         let counted = String::from_utf8(maps.metrics.render()).unwrap();
         assert!(counted.contains(r#"vestibule_role_map_edits_total{outcome="error"} 5"#), "{counted}");
         assert_eq!(decode_document(b"version: 1\n# caf\xe9\n").unwrap_err().to_string(), "line 2: is not valid UTF-8");

@@ -1,13 +1,13 @@
 //! A provider with invalid tokens and answers: they open no session, and no token is written to the log.
 
 mod cases;
+mod claim_shapes;
 mod directory;
 mod directory_kinds;
 mod key_sets;
 mod metadata;
 mod pods;
 mod settings;
-mod unneeded;
 
 use std::time::Duration;
 

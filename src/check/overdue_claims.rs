@@ -6,7 +6,7 @@ use super::{AuthenticatedPrincipal, AuthenticationError, Checker, Credential, de
 use crate::{
     claims_refresh::RefreshState,
     principal_cache::{CachedSession, CachedUser},
-    role_map::CurrentRoleMap,
+    role_map::ActiveRoleMap,
     secret::Digest,
 };
 
@@ -46,7 +46,7 @@ impl Checker {
     /// Refreshes the claims and authenticates the credential again.
     pub(super) async fn wait_for_refresh(
         &self,
-        in_force: &CurrentRoleMap,
+        role_map: &ActiveRoleMap,
         credential: Credential<'_>,
         mut claims: OverdueClaims,
     ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
@@ -58,7 +58,7 @@ impl Checker {
                     return Err(overdue());
                 }
                 tokio::time::sleep(PAUSE).await;
-                match self.try_authenticate(in_force, credential).await? {
+                match self.try_authenticate(role_map, credential).await? {
                     Authentication::Done(principal) => return Ok(principal),
                     Authentication::Overdue(still) => claims = still,
                 }

@@ -1,7 +1,7 @@
 //! The redirect target of a login: never on another host, in any spelling.
 
 use url::Url;
-use vestibule::return_to::{LONGEST, ReturnTarget};
+use vestibule::return_target::{LONGEST, ReturnTarget};
 
 const HOST: &str = "llm.example.com";
 const ORIGIN: &str = "https://llm.example.com";
