@@ -1,4 +1,4 @@
-//! Creates, lists, restricts, regenerates and revokes virtual API keys.
+//! Creates, lists, restricts, rotates and revokes virtual API keys.
 //!
 //! The record of a key is in its owner's shard under the key's id. A pointer record under the digest of each secret leads
 //! to it. Records that change together are changed in one commit, so that a pod that dies leaves no partial change. The
@@ -70,7 +70,7 @@ pub struct KeySettings {
     /// The lifetime of a key if the request has no duration.
     pub default_duration: Duration,
     pub max_duration: Duration,
-    /// The maximum grace period, in which the previous secret is still valid after a regeneration.
+    /// The maximum grace period, in which the previous secret is still valid after a rotation.
     pub overlap_max: Duration,
     /// Keys are suspended when their owner has not signed in for this long.
     pub claims_max_age: Duration,
@@ -97,15 +97,15 @@ impl KeyParameters {
     }
 }
 
-/// The effects of a regeneration on earlier credentials.
+/// The effects of a rotation on earlier credentials.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Regeneration {
+pub struct KeyRotation {
     /// The time for which the previous secret stays valid. `None` ends all previous secrets at once.
     pub grace_period: Option<KeyDuration>,
     pub derived_keys: DerivedKeys,
 }
 
-/// The derived keys of a key that is regenerated without a grace period. With one they stay valid.
+/// The derived keys of a key that is rotated without a grace period. With one they stay valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DerivedKeys {
     /// One of the previous secrets may have leaked, and have been used to derive keys.
@@ -307,28 +307,23 @@ impl Keys {
 
     /// Replaces the secret of a key. Without a grace period all previous secrets and, unless they are kept, all derived keys end
     /// in the same commit, at any depth and of any owner.
-    pub async fn regenerate(
-        &self,
-        manager: &Manager<'_>,
-        id: KeyId,
-        regeneration: &Regeneration,
-    ) -> Result<KeyWithSecret, KeysError> {
+    pub async fn rotate(&self, manager: &Manager<'_>, id: KeyId, rotation: &KeyRotation) -> Result<KeyWithSecret, KeysError> {
         manager.require_managing()?;
         let now = self.clock.now();
-        let until = regeneration.grace_period.map_or(Some(now), |period| period.after(now)).ok_or(KeysError::GracePeriod)?;
+        let until = rotation.grace_period.map_or(Some(now), |period| period.after(now)).ok_or(KeysError::GracePeriod)?;
         if until > now + self.settings.overlap_max {
             return Err(KeysError::GracePeriod);
         }
-        let ends_derived = until <= now && regeneration.derived_keys == DerivedKeys::End;
-        let regenerated = store::retry(async || {
+        let ends_derived = until <= now && rotation.derived_keys == DerivedKeys::End;
+        let rotated = store::retry(async || {
             let mut managed = self.find_regenerable(manager, id).await?;
             if ends_derived {
                 managed.stored.value.derivation = managed.stored.value.derivation.next(now);
             }
-            self.try_regenerate(manager, managed, until).await
+            self.try_rotate(manager, managed, until).await
         });
-        let made = regenerated.await?;
-        self.metrics.key_changed(KeyChange::Regenerated);
+        let made = rotated.await?;
+        self.metrics.key_changed(KeyChange::Rotated);
         let derived_keys = if ends_derived { "ended" } else { "kept" };
         tracing::info!(token_id = %id, user = made.key.user, by = manager.user, derived_keys, "key rotated");
         if ends_derived {
@@ -365,7 +360,7 @@ impl Keys {
         Ok(stored.filter(|stored| !stored.value.has_expired(now)))
     }
 
-    async fn try_regenerate(
+    async fn try_rotate(
         &self,
         manager: &Manager<'_>,
         ManagedKey { stored: StoredRecord { value: mut key, version }, owner }: ManagedKey,

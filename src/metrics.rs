@@ -51,7 +51,7 @@ impl Metrics {
             checks: checks::Checks::new(&mut registrar),
             logins: logins::Logins::new(&mut registrar),
             claims: claims::ClaimsMetrics::new(&mut registrar),
-            key_changes: registrar.counters("key_changes_total", "API keys created, regenerated or revoked.", &["change"]),
+            key_changes: registrar.counters("key_changes_total", "API keys created, rotated or revoked.", &["change"]),
             tokens: bearer_tokens::TokenMetrics::new(&mut registrar),
             store: store::StoreMetrics::new(&mut registrar),
             unreplicated_revocations: registrar.counter(

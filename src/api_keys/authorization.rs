@@ -40,7 +40,7 @@ impl Keys {
         Ok(ManagedKey { owner: OwnerPrecondition(Some((User::key(&stored.value.user), owner.version))), stored })
     }
 
-    /// Finds a key that the manager may regenerate. The new secret is shown to the manager, so a key must not obtain the secret
+    /// Finds a key that the manager may rotate. The new secret is shown to the manager, so a key must not obtain the secret
     /// of a key with more rights.
     pub(super) async fn find_regenerable(&self, manager: &Manager<'_>, id: KeyId) -> Result<ManagedKey, KeysError> {
         let managed = self.find_managed(manager, id).await?;

@@ -64,7 +64,7 @@ impl Keys {
             self.try_create(manager, &mut made).await
         });
         let ended = ended.await?;
-        self.metrics.key_changed(KeyChange::Made);
+        self.metrics.key_changed(KeyChange::Created);
         tracing::info!(token_id = %made.key.id, user = owner, by = manager.user, parent = made.key.parent().map(tracing::field::display), "key created");
         for id in &ended {
             self.metrics.key_changed(KeyChange::Revoked);
@@ -142,7 +142,7 @@ impl Keys {
 
     /// Records that the commit with the drafted key succeeded.
     pub fn record_creation(&self, draft: Draft) -> KeyWithSecret {
-        self.metrics.key_changed(KeyChange::Made);
+        self.metrics.key_changed(KeyChange::Created);
         let key = &draft.made.key;
         tracing::info!(token_id = %key.id, user = key.user, by = key.created_by, "key created");
         draft.made

@@ -1,4 +1,4 @@
-//! Derived keys and their ancestors: a derived key ends with each of its ancestors, and with a regeneration of one of them.
+//! Derived keys and their ancestors: a derived key ends with each of its ancestors, and with a rotation of one of them.
 
 use futures::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +11,7 @@ use crate::store::{Change, Shard, StoredRecord};
 /// ancestor, and has ended if an ancestor's generation is later.
 ///
 /// Pods of an earlier version drop this field when they write a record. A missing generation is the earliest one, so that keys
-/// that they derive stay valid until the next regeneration.
+/// that they derive stay valid until the next rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DerivationGeneration(Option<Timestamp>);
@@ -37,7 +37,7 @@ impl DerivationGeneration {
 }
 
 impl Ancestor {
-    /// True if a regeneration of this ancestor has ended the derived key.
+    /// True if a rotation of this ancestor has ended the derived key.
     pub fn has_ended_derived_key(&self, ancestor: &ApiKey) -> bool {
         ancestor.derivation > self.generation
     }
@@ -96,7 +96,7 @@ impl Lineage {
 }
 
 impl Keys {
-    /// Reads ancestors. Fails if one of them has ended, or has been regenerated and has ended its derived keys.
+    /// Reads ancestors. Fails if one of them has ended, or has been rotated and has ended its derived keys.
     pub(super) async fn read_lineage(&self, ancestors: &[Ancestor]) -> Result<Lineage, KeysError> {
         let read = try_join_all(ancestors.iter().map(|ancestor| self.get(ancestor.id))).await?;
         let is_live = |(ancestor, stored): (&Ancestor, Option<StoredRecord<ApiKey>>)| {

@@ -130,8 +130,8 @@ fn duration(text: &str) -> Option<KeyDuration> {
     Some(KeyDuration::parse(text).unwrap())
 }
 
-fn with_grace_period(text: &str) -> Regeneration {
-    Regeneration { grace_period: duration(text), ..Regeneration::default() }
+fn with_grace_period(text: &str) -> KeyRotation {
+    KeyRotation { grace_period: duration(text), ..KeyRotation::default() }
 }
 
 fn for_user(user: &str) -> KeyParameters {
@@ -226,7 +226,7 @@ async fn pages_are_in_the_order_of_creation_and_end() {
 async fn a_revoked_key_leaves_no_record_and_its_invalidation_message_names_it() {
     let fixture = Fixture::new().await;
     let made = fixture.create(&KeyParameters::default()).await;
-    let again = fixture.keys.regenerate(&by_session(), made.key.id, &with_grace_period("1h")).await.unwrap();
+    let again = fixture.keys.rotate(&by_session(), made.key.id, &with_grace_period("1h")).await.unwrap();
     let mut messages = fixture.records.store().invalidation_messages();
     fixture.keys.revoke(&by_session(), made.key.id).await.unwrap();
     let stale = fixture.records.decrypt_invalidation_message(&messages.recv().await.unwrap()).unwrap();
@@ -241,16 +241,16 @@ async fn a_revoked_key_leaves_no_record_and_its_invalidation_message_names_it() 
 }
 
 #[tokio::test]
-async fn a_regenerated_key_keeps_its_alias_and_the_old_secret_ends_after_the_grace_period() {
+async fn a_rotated_key_keeps_its_alias_and_the_old_secret_ends_after_the_grace_period() {
     let fixture = Fixture::new().await;
     let first = fixture.create(&KeyParameters::default()).await;
     let id = first.key.id;
-    let second = fixture.keys.regenerate(&by_session(), id, &Regeneration::default()).await.unwrap();
+    let second = fixture.keys.rotate(&by_session(), id, &KeyRotation::default()).await.unwrap();
     assert_eq!((second.key.id, second.key.expires), (id, first.key.expires));
     assert!(!fixture.counts(id, &first.secret).await && fixture.counts(id, &second.secret).await);
 
-    let third = fixture.keys.regenerate(&by_session(), id, &with_grace_period("1h")).await.unwrap();
-    let fourth = fixture.keys.regenerate(&by_session(), id, &with_grace_period("30m")).await.unwrap();
+    let third = fixture.keys.rotate(&by_session(), id, &with_grace_period("1h")).await.unwrap();
+    let fourth = fixture.keys.rotate(&by_session(), id, &with_grace_period("30m")).await.unwrap();
     let all = async || {
         [
             fixture.counts(id, &second.secret).await,
@@ -264,7 +264,7 @@ async fn a_regenerated_key_keeps_its_alias_and_the_old_secret_ends_after_the_gra
     fixture.clock.advance(Duration::from_secs(1800));
     assert_eq!(all().await, [false, false, true]);
     assert_eq!(fixture.ids("alice").await, [id]);
-    assert!(matches!(fixture.keys.regenerate(&by_session(), id, &with_grace_period("25h")).await, Err(KeysError::GracePeriod)));
+    assert!(matches!(fixture.keys.rotate(&by_session(), id, &with_grace_period("25h")).await, Err(KeysError::GracePeriod)));
 }
 
 #[tokio::test]
@@ -273,7 +273,7 @@ async fn the_number_of_valid_secrets_is_bounded() {
     let made = fixture.create(&KeyParameters::default()).await;
     let mut secrets = vec![made.secret];
     for _ in 0..8 {
-        secrets.push(fixture.keys.regenerate(&by_session(), made.key.id, &with_grace_period("1h")).await.unwrap().secret);
+        secrets.push(fixture.keys.rotate(&by_session(), made.key.id, &with_grace_period("1h")).await.unwrap().secret);
     }
     let mut counting = Vec::new();
     for secret in &secrets {
@@ -287,8 +287,8 @@ async fn without_a_grace_period_all_previous_secrets_end() {
     let fixture = Fixture::new().await;
     let first = fixture.create(&KeyParameters::default()).await;
     let id = first.key.id;
-    let second = fixture.keys.regenerate(&by_session(), id, &with_grace_period("1h")).await.unwrap();
-    let third = fixture.keys.regenerate(&by_session(), id, &Regeneration::default()).await.unwrap();
+    let second = fixture.keys.rotate(&by_session(), id, &with_grace_period("1h")).await.unwrap();
+    let third = fixture.keys.rotate(&by_session(), id, &KeyRotation::default()).await.unwrap();
     for gone in [&first.secret, &second.secret] {
         assert!(!fixture.counts(id, gone).await);
     }
@@ -299,7 +299,7 @@ async fn without_a_grace_period_all_previous_secrets_end() {
 async fn a_previous_secret_ends_with_its_key() {
     let fixture = Fixture::new().await;
     let made = fixture.create(&KeyParameters { duration: duration("30m"), ..KeyParameters::default() }).await;
-    fixture.keys.regenerate(&by_session(), made.key.id, &with_grace_period("1h")).await.unwrap();
+    fixture.keys.rotate(&by_session(), made.key.id, &with_grace_period("1h")).await.unwrap();
     fixture.clock.advance(Duration::from_secs(1800));
     assert!(!fixture.counts(made.key.id, &made.secret).await);
 }

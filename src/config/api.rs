@@ -15,7 +15,7 @@ pub fn read(section: &mut Section<'_>) -> Option<Api> {
     let session_writes = section.or_default(
         field(
             "session_writes",
-            "Allows calls with a session cookie to create credentials and rights: to create and regenerate keys, invite, enable \
+            "Allows calls with a session cookie to create credentials and rights: to create and rotate keys, invite, enable \
              and delete users, link identities, set a password. Also allows pages to sign in by JSON. Otherwise users do this \
              on Vestibule's pages. Every script of an upstream that shares the origin of `public_url` can then create keys of \
              its users.",

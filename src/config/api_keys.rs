@@ -29,10 +29,7 @@ pub fn read(section: &mut Section<'_>, providers: Option<&[ProviderSettings]>) -
         "30d",
     );
     let sign_in_within = section.or_default(
-        field(
-            "sign_in_within",
-            "Maximum time since the user last authenticated for creating or regenerating a key in the browser.",
-        ),
+        field("sign_in_within", "Maximum time since the user last authenticated for creating or rotating a key in the browser."),
         &DURATION,
         "1h",
     );

@@ -19,7 +19,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         api_keys::json::all(),
         api_keys::json::one(),
-        api_keys::json::regenerate(),
+        api_keys::json::rotate(),
         app_keys::trusted_redirects::all(),
         sessions::json::all(),
         sessions::json::one(),

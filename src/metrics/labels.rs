@@ -44,7 +44,7 @@ label!(
 );
 label!(
     /// A change of an API key.
-    KeyChange { Made => "made", Regenerated => "regenerated", Revoked => "revoked" }
+    KeyChange { Created => "made", Rotated => "regenerated", Revoked => "revoked" }
 );
 label!(
     /// The limit that refuses to start logins.

@@ -27,7 +27,7 @@ pub struct KeysPage {
     pub trusted: Vec<String>,
     /// The form that creates a key, with the values of a refused one.
     pub form: KeyForm,
-    /// The grace periods that the form offers to regenerate a key.
+    /// The grace periods that the form offers to rotate a key.
     pub grace_periods: Vec<LifetimeOption>,
     /// The anti-CSRF token that the forms send back.
     pub csrf: String,

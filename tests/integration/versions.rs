@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::support::agent::Agent;
-use crate::support::api::{Auth, KEYS, call, create_key, get, key_status, post, regenerate_key, revoke_key, until_key_status};
+use crate::support::api::{Auth, KEYS, call, create_key, get, key_status, post, revoke_key, rotate_key, until_key_status};
 use crate::support::fleet::Fleet;
 use crate::support::local_accounts::{OTHER_PASSWORD, PASSWORD, accept_invitation, link_in, sign_in_with_json};
 use crate::support::pod::{Pod, random_key};
@@ -96,7 +96,7 @@ impl Pair<'_> {
         let child = child.json()["access_token"].as_str().expect("a child").to_owned();
         assert_eq!(key_status(self.writes(), &child).await, 200);
 
-        let again = regenerate_key(self.reads(), Auth::Session(&owner), &created_key.id, json!({})).await.into_key();
+        let again = rotate_key(self.reads(), Auth::Session(&owner), &created_key.id, json!({})).await.into_key();
         until_key_status(self.writes(), &created_key.key, 401).await;
         assert_eq!(key_status(self.writes(), &again.key).await, 200);
         assert_eq!(revoke_key(self.reads(), Auth::Session(&owner), &again.id).await.status(), 200);

@@ -96,10 +96,7 @@ async fn a_key_created_with_a_token_never_exceeds_it_and_a_token_manages_no_key(
     assert!(matches!(fixture.keys.create(&by_token, &parameters).await, Err(KeysError::NotManaging)));
     assert!(matches!(fixture.keys.list(&by_token, None, None, 5).await, Err(KeysError::NotManaging)));
     assert!(matches!(fixture.keys.revoke(&by_token, by_user.id).await, Err(KeysError::NotManaging)));
-    assert!(matches!(
-        fixture.keys.regenerate(&by_token, by_user.id, &Regeneration::default()).await,
-        Err(KeysError::NotManaging)
-    ));
+    assert!(matches!(fixture.keys.rotate(&by_token, by_user.id, &KeyRotation::default()).await, Err(KeysError::NotManaging)));
     let workload = Manager { user: "ci:batch", ..by_token.clone() };
     assert!(matches!(fixture.keys.create_for_application(&workload, &parameters).await, Err(KeysError::NoSuchUser)));
 }

@@ -100,10 +100,10 @@ fn by_admin_key(key: &ApiKey) -> Manager<'_> {
 }
 
 #[tokio::test]
-async fn a_regeneration_without_a_grace_period_ends_derived_keys_at_any_depth_and_of_any_owner() {
+async fn a_rotation_without_a_grace_period_ends_derived_keys_at_any_depth_and_of_any_owner() {
     let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
     let Family { top, child, grandchild, of_bob } = fixture.family().await;
-    let again = fixture.keys.regenerate(&org_admin(), top.key.id, &Regeneration::default()).await.unwrap();
+    let again = fixture.keys.rotate(&org_admin(), top.key.id, &KeyRotation::default()).await.unwrap();
     for key in [&child.key, &grandchild.key, &of_bob.key] {
         assert!(!fixture.has_live_ancestors(key).await);
     }
@@ -116,14 +116,14 @@ async fn a_regeneration_without_a_grace_period_ends_derived_keys_at_any_depth_an
 }
 
 #[rstest]
-#[case::kept(Regeneration { derived_keys: DerivedKeys::Keep, ..Regeneration::default() })]
+#[case::kept(KeyRotation { derived_keys: DerivedKeys::Keep, ..KeyRotation::default() })]
 #[case::grace_period(with_grace_period("1h"))]
-#[case::kept_with_a_grace_period(Regeneration { derived_keys: DerivedKeys::Keep, ..with_grace_period("1h") })]
+#[case::kept_with_a_grace_period(KeyRotation { derived_keys: DerivedKeys::Keep, ..with_grace_period("1h") })]
 #[tokio::test]
-async fn derived_keys_stay_with_a_grace_period_or_if_they_are_kept(#[case] regeneration: Regeneration) {
+async fn derived_keys_stay_with_a_grace_period_or_if_they_are_kept(#[case] rotation: KeyRotation) {
     let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
     let Family { top, child, grandchild, of_bob } = fixture.family().await;
-    fixture.keys.regenerate(&org_admin(), top.key.id, &regeneration).await.unwrap();
+    fixture.keys.rotate(&org_admin(), top.key.id, &rotation).await.unwrap();
     for key in [&child.key, &grandchild.key, &of_bob.key] {
         assert!(fixture.has_live_ancestors(key).await);
     }
@@ -134,15 +134,15 @@ async fn derived_keys_stay_with_a_grace_period_or_if_they_are_kept(#[case] regen
 async fn a_grace_period_of_no_length_is_none() {
     let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
     let Family { top, child, .. } = fixture.family().await;
-    fixture.keys.regenerate(&org_admin(), top.key.id, &with_grace_period("0s")).await.unwrap();
+    fixture.keys.rotate(&org_admin(), top.key.id, &with_grace_period("0s")).await.unwrap();
     assert!(!fixture.has_live_ancestors(&child.key).await);
 }
 
 #[tokio::test]
-async fn an_ended_secret_derives_no_key_that_outlives_the_regeneration() {
+async fn an_ended_secret_derives_no_key_that_outlives_the_rotation() {
     let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
     let Family { top, child, .. } = fixture.family().await;
-    fixture.keys.regenerate(&org_admin(), top.key.id, &Regeneration::default()).await.unwrap();
+    fixture.keys.rotate(&org_admin(), top.key.id, &KeyRotation::default()).await.unwrap();
     // Another pod still caches the previous keys.
     for stale in [&top.key, &child.key] {
         let parameters = [KeyParameters::default(), for_user("bob")];
@@ -153,12 +153,12 @@ async fn an_ended_secret_derives_no_key_that_outlives_the_regeneration() {
 }
 
 #[tokio::test]
-async fn a_key_that_an_older_pod_derives_is_valid_until_the_next_regeneration() {
+async fn a_key_that_an_older_pod_derives_is_valid_until_the_next_rotation() {
     let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
     let Family { top, mut child, .. } = fixture.family().await;
     child.key.ancestor_derivations.clear();
     assert!(fixture.has_live_ancestors(&child.key).await);
-    fixture.keys.regenerate(&org_admin(), top.key.id, &Regeneration::default()).await.unwrap();
+    fixture.keys.rotate(&org_admin(), top.key.id, &KeyRotation::default()).await.unwrap();
     assert!(!fixture.has_live_ancestors(&child.key).await);
 }
 

@@ -8,7 +8,7 @@ async fn other_users_may_not_see_change_or_create_a_users_keys() {
     let key = fixture.create(&KeyParameters::default()).await.key;
     let bob = Manager { user: "bob", ..by_session() };
     assert!(matches!(fixture.keys.revoke(&bob, key.id).await, Err(KeysError::NotFound)));
-    assert!(matches!(fixture.keys.regenerate(&bob, key.id, &Regeneration::default()).await, Err(KeysError::NotFound)));
+    assert!(matches!(fixture.keys.rotate(&bob, key.id, &KeyRotation::default()).await, Err(KeysError::NotFound)));
     assert!(matches!(fixture.keys.list(&bob, Some("alice"), None, 5).await, Err(KeysError::NotAdministrator)));
     assert!(matches!(fixture.keys.create(&bob, &for_user("alice")).await, Err(KeysError::NotAdministrator)));
     assert!(fixture.keys.list(&bob, Some("bob"), None, 5).await.unwrap().keys.is_empty());
@@ -29,7 +29,7 @@ async fn an_administrator_manages_all_keys_and_gets_no_higher_role_by_them() {
     let own = fixture.create(&KeyParameters::default()).await.key;
     assert!(own.restrictions.is_empty());
     for _ in 0..2 {
-        let again = fixture.keys.regenerate(&org_admin, own.id, &Regeneration::default()).await.unwrap();
+        let again = fixture.keys.rotate(&org_admin, own.id, &KeyRotation::default()).await.unwrap();
         assert_eq!(again.key.restrictions, [Restrictions::ceiling(Some(role("org_admin")))], "once");
     }
     fixture.keys.revoke(&org_admin, own.id).await.unwrap();
@@ -57,17 +57,14 @@ async fn only_a_managing_key_manages_keys_and_only_itself_and_those_derived_from
     let child = fixture.keys.create(&by(&manager), &KeyParameters::default()).await.unwrap().key;
     for other in [plain.id] {
         assert!(matches!(fixture.keys.revoke(&by(&manager), other).await, Err(KeysError::NotFound)));
-        assert!(matches!(
-            fixture.keys.regenerate(&by(&manager), other, &Regeneration::default()).await,
-            Err(KeysError::NotFound)
-        ));
+        assert!(matches!(fixture.keys.rotate(&by(&manager), other, &KeyRotation::default()).await, Err(KeysError::NotFound)));
     }
     let listed = fixture.keys.list(&by(&manager), None, None, 5).await.unwrap();
     // Ids of the same millisecond are in random order.
     let ids: std::collections::BTreeSet<_> = listed.keys.iter().map(|key| key.id).collect();
     assert_eq!(ids, [manager.id, child.id].into());
     fixture.keys.revoke(&by(&manager), child.id).await.unwrap();
-    fixture.keys.regenerate(&by(&manager), manager.id, &Regeneration::default()).await.unwrap();
+    fixture.keys.rotate(&by(&manager), manager.id, &KeyRotation::default()).await.unwrap();
 }
 
 #[tokio::test]
@@ -82,12 +79,12 @@ async fn an_administrators_key_does_not_obtain_secrets_of_other_users_keys() {
         .unwrap()
         .key;
     let by_key = Manager { by: ManagerCredential::Key(&key), ..administrator() };
-    assert!(matches!(fixture.keys.regenerate(&by_key, own.id, &Regeneration::default()).await, Err(KeysError::NotFound)));
+    assert!(matches!(fixture.keys.rotate(&by_key, own.id, &KeyRotation::default()).await, Err(KeysError::NotFound)));
     let made = fixture.keys.create(&by_key, &for_user("alice")).await.unwrap();
     assert_eq!(made.key.ancestors, [key.id], "it ends with the administrator's key, in any shard");
     let demoted = Manager { role: Some(role("customer")), ..by_key.clone() };
-    assert!(matches!(fixture.keys.regenerate(&demoted, made.key.id, &Regeneration::default()).await, Err(KeysError::NotFound)));
-    fixture.keys.regenerate(&by_key, made.key.id, &Regeneration::default()).await.unwrap();
+    assert!(matches!(fixture.keys.rotate(&demoted, made.key.id, &KeyRotation::default()).await, Err(KeysError::NotFound)));
+    fixture.keys.rotate(&by_key, made.key.id, &KeyRotation::default()).await.unwrap();
     fixture.keys.revoke(&by_key, own.id).await.unwrap();
 }
 

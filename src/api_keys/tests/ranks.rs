@@ -29,7 +29,7 @@ impl Fixture {
             self.keys.list(manager, Some(&key.user), None, 5).await.err(),
             self.keys.create(manager, &for_user(&key.user)).await.err(),
             self.keys.restrict(manager, key.id, &restrictions).await.err(),
-            self.keys.regenerate(manager, key.id, &Regeneration::default()).await.err(),
+            self.keys.rotate(manager, key.id, &KeyRotation::default()).await.err(),
             self.keys.revoke(manager, key.id).await.err(),
         ]
     }
@@ -107,13 +107,13 @@ async fn a_key_that_was_created_for_a_user_gives_no_power_over_them_after_a_prom
 }
 
 #[tokio::test]
-async fn a_user_who_regenerates_another_users_key_is_recorded_as_a_holder() {
+async fn a_user_who_rotates_another_users_key_is_recorded_as_a_holder() {
     let fixture = Fixture::new().await;
     let key = fixture.key_of("alice").await;
     assert_eq!((key.created_by.as_deref(), key.holder_roles.is_empty()), (Some("alice"), true));
     let mut again = key;
     for _ in 0..2 {
-        again = fixture.keys.regenerate(&org_admin(), again.id, &Regeneration::default()).await.unwrap().key;
+        again = fixture.keys.rotate(&org_admin(), again.id, &KeyRotation::default()).await.unwrap().key;
     }
     assert_eq!((again.created_by.as_deref(), &again.holder_roles[..]), (Some("alice"), &[Role::new("org_admin")][..]));
 }

@@ -1,11 +1,11 @@
-//! `/vestibule/api/keys`: creates, lists, restricts, regenerates and revokes API keys.
+//! `/vestibule/api/keys`: creates, lists, restricts, rotates and revokes API keys.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Path};
 use serde_json::{Value, json as value};
 
 use super::{EffectiveRestrictions, MOST_PATHS, manager, parse_path};
 use crate::{
-    api_keys::{ApiKey, DerivedKeys, KeyId, KeyParameters, KeyWithSecret, Regeneration, Restrictions, is_alias},
+    api_keys::{ApiKey, DerivedKeys, KeyId, KeyParameters, KeyRotation, KeyWithSecret, Restrictions, is_alias},
     check::Checker,
     http::{
         Services,
@@ -32,8 +32,8 @@ pub(in crate::http) fn one() -> Endpoint {
         .delete(async |request, id, services| answer(revoke(request, id, services).await))
 }
 
-pub(in crate::http) fn regenerate() -> Endpoint {
-    let answer = async |request, id, body, services| answer(regenerate_one(request, id, body, services).await);
+pub(in crate::http) fn rotate() -> Endpoint {
+    let answer = async |request, id, body, services| answer(rotate_one(request, id, body, services).await);
     Endpoint::new("/keys/{id}/regenerate").post(answer)
 }
 
@@ -72,21 +72,16 @@ async fn revoke(request: HttpRequest, id: Path<String>, services: Services) -> R
     Ok(json(StatusCode::OK, value!({"token_id": key.id.to_string(), "deleted": true})))
 }
 
-async fn regenerate_one(
-    request: HttpRequest,
-    id: Path<String>,
-    body: Body,
-    services: Services,
-) -> Result<HttpResponse, ApiError> {
+async fn rotate_one(request: HttpRequest, id: Path<String>, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::Grant(SignInAge::Recent)).await?;
     let mut fields = read_fields(&request, body, &caller)?;
-    let regeneration = Regeneration {
+    let rotation = KeyRotation {
         grace_period: fields.parse_field("overlap", fields::parse_duration)?,
         derived_keys: if fields.flag("keep_derived")? { DerivedKeys::Keep } else { DerivedKeys::End },
     };
     fields.finish()?;
     let id = KeyId::parse(&id).ok_or(ApiError::NotFound)?;
-    let made = services.keys.regenerate(&manager(&caller), id, &regeneration).await?;
+    let made = services.keys.rotate(&manager(&caller), id, &rotation).await?;
     Ok(json(StatusCode::OK, with_secret(&made, &services.checker)))
 }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::{EffectiveRestrictions, MOST_PATHS, manager, parse_path};
 use crate::{
     api_keys::{
-        ApiKey, DerivedKeys, KeyDuration, KeyId, KeyParameters, KeyWithSecret, KeysError, Manager, Regeneration, Restrictions,
+        ApiKey, DerivedKeys, KeyDuration, KeyId, KeyParameters, KeyRotation, KeyWithSecret, KeysError, Manager, Restrictions,
         is_alias,
     },
     check::Checker,
@@ -62,7 +62,7 @@ async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services
         }
         Some("regenerate") => {
             page.0.require_fresh_sign_in()?;
-            page.regenerate(&form).await
+            page.rotate(&form).await
         }
         Some("narrow") => page.restrict(&form).await,
         Some("forget") => page.forget_redirect(&form).await,
@@ -168,12 +168,12 @@ impl KeysRequest<'_> {
     }
 
     /// A key that no longer exists is not an error: the page lists the existing keys.
-    async fn regenerate(&self, form: &FormFields) -> Result<HttpResponse, KeysError> {
+    async fn rotate(&self, form: &FormFields) -> Result<HttpResponse, KeysError> {
         let Some(id) = form.one("token_id").and_then(KeyId::parse) else { return Ok(self.0.back()) };
         let grace_period = form.one("overlap").map(KeyDuration::parse).transpose();
         let Ok(grace_period) = grace_period else { return self.render_error(KeysError::GracePeriod, None).await };
         let derived_keys = if form.one("keep_derived").is_some() { DerivedKeys::Keep } else { DerivedKeys::End };
-        match self.0.services.keys.regenerate(&self.manager(), id, &Regeneration { grace_period, derived_keys }).await {
+        match self.0.services.keys.rotate(&self.manager(), id, &KeyRotation { grace_period, derived_keys }).await {
             Ok(made) => self.render_secret(&made).await,
             Err(KeysError::NotFound) => Ok(self.0.back()),
             Err(error) => self.render_error(error, None).await,

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::agent::Agent;
-use crate::support::api::{Auth, KEYS, call, create_key, get, regenerate_key, revoke_key, send};
+use crate::support::api::{Auth, KEYS, call, create_key, get, revoke_key, rotate_key, send};
 use crate::support::fleet::Fleet;
 use crate::support::local_accounts::{OTHER_PASSWORD, PASSWORD, accept_invitation_with, sign_in_with_json};
 use crate::support::pod::PodOptions;
@@ -77,7 +77,7 @@ async fn a_session_revokes_by_json_and_grants_nothing() {
 
     // Keys are not affected.
     let again = create_key(pod, Auth::Key(&key), json!({})).await;
-    assert_eq!(regenerate_key(pod, Auth::Key(&key), &again.id, json!({})).await.status(), 200);
+    assert_eq!(rotate_key(pod, Auth::Key(&key), &again.id, json!({})).await.status(), 200);
     let enabled = call(pod, Auth::Key(&key), Method::POST, &format!("/vestibule/api/people/{}/enable", bob.id), None).await;
     assert_eq!(enabled.status(), 200, "{enabled:?}");
     let deleted = call(pod, Auth::Key(&key), Method::DELETE, &format!("/vestibule/api/people/{}", bob.id), None).await;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{listed_ids, make_manager};
 use crate::support::api::{
-    Auth, KEYS, call, check_key, check_key_at, create_key, get, key_status, regenerate_key, revoke_key, until_key_status,
+    Auth, KEYS, call, check_key, check_key_at, create_key, get, key_status, revoke_key, rotate_key, until_key_status,
 };
 use crate::support::fleet::Fleet;
 use crate::support::pod::Pod;
@@ -27,9 +27,9 @@ async fn a_derived_key_ends_with_its_parent_on_every_pod() {
             assert_eq!((key_status(pod, key).await, key_status(pod, key).await), (200, 200));
         }
     }
-    // Regenerating the first key can keep its derived keys.
+    // Rotating the first key can keep its derived keys.
     let kept = json!({"keep_derived": true});
-    let again = regenerate_key(&fleet.pods[0], Auth::Key(&manager.key), &manager.id, kept).await.into_key();
+    let again = rotate_key(&fleet.pods[0], Auth::Key(&manager.key), &manager.id, kept).await.into_key();
     until_key_status(&fleet.pods[2], &manager.key, 401).await;
     assert_eq!(key_status(&fleet.pods[2], &grandchild.key).await, 200);
 
@@ -44,7 +44,7 @@ async fn a_derived_key_ends_with_its_parent_on_every_pod() {
 
 /// The secret of a key has leaked: an attacker has derived keys from it, also for another user and from a derived key.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_regeneration_without_a_grace_period_ends_all_derived_keys_on_every_pod() {
+async fn a_rotation_without_a_grace_period_ends_all_derived_keys_on_every_pod() {
     let fleet = Fleet::builder().pods(3).cluster().idp().start().await;
     let (session, bob) = (fleet.sign_in(0).await.cookie, session_of(&fleet.signed_in(BOB).await));
     let bob = get(&fleet.pods[0], Auth::Session(&bob), "/sso/session").await["user_id"].clone();
@@ -54,21 +54,21 @@ async fn a_regeneration_without_a_grace_period_ends_all_derived_keys_on_every_po
     let of_bob = create_key(&fleet.pods[2], Auth::Key(&child.key), json!({"user_id": bob})).await;
     let derived = [&child, &grandchild, &of_bob];
     let statuses = async |pod: &Pod| join_all(derived.iter().map(|key| key_status(pod, &key.key))).await;
-    for (by_whom, regeneration) in [
+    for (by_whom, rotation) in [
         (Auth::Session(&session), json!({"overlap": "1h"})),
         (Auth::Session(&session), json!({"overlap": "1h", "keep_derived": true})),
         (Auth::Session(&session), json!({"keep_derived": true})),
     ] {
-        regenerate_key(&fleet.pods[0], by_whom, &leaked.id, regeneration.clone()).await.into_key();
+        rotate_key(&fleet.pods[0], by_whom, &leaked.id, rotation.clone()).await.into_key();
         for pod in &fleet.pods {
             // Cached on every pod, with their ancestors.
             for _ in 0..2 {
-                assert_eq!(statuses(pod).await, [200; 3], "{regeneration}");
+                assert_eq!(statuses(pod).await, [200; 3], "{rotation}");
             }
         }
     }
-    let again = regenerate_key(&fleet.pods[0], Auth::Session(&session), &leaked.id, json!({})).await.into_key();
-    assert_eq!(statuses(&fleet.pods[0]).await, [401; 3], "at once on the pod that regenerated it");
+    let again = rotate_key(&fleet.pods[0], Auth::Session(&session), &leaked.id, json!({})).await.into_key();
+    assert_eq!(statuses(&fleet.pods[0]).await, [401; 3], "at once on the pod that rotated it");
     for pod in &fleet.pods {
         for key in derived {
             until_key_status(pod, &key.key, 401).await;
@@ -82,9 +82,9 @@ async fn a_regeneration_without_a_grace_period_ends_all_derived_keys_on_every_po
     }
 }
 
-/// An attacker derives keys on two pods without pause while the owner regenerates the leaked key on the third.
+/// An attacker derives keys on two pods without pause while the owner rotates the leaked key on the third.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_key_that_is_derived_during_a_regeneration_outlives_it() {
+async fn no_key_that_is_derived_during_a_rotation_outlives_it() {
     let fleet = Fleet::builder().pods(3).cluster().idp().yaml("keys: {max_per_user: 1000}\n").start().await;
     let session = fleet.sign_in(0).await.cookie;
     let mut outlived = Vec::new();
@@ -101,11 +101,11 @@ async fn no_key_that_is_derived_during_a_regeneration_outlives_it() {
                 }
             }
         };
-        let regenerate = async {
+        let rotate = async {
             tokio::time::sleep(Duration::from_millis(150)).await;
-            regenerate_key(&fleet.pods[2], Auth::Session(&session), &leaked.id, json!({})).await.into_key()
+            rotate_key(&fleet.pods[2], Auth::Session(&session), &leaked.id, json!({})).await.into_key()
         };
-        let (one, two, again) = tokio::join!(derive(&fleet.pods[0]), derive(&fleet.pods[1]), regenerate);
+        let (one, two, again) = tokio::join!(derive(&fleet.pods[0]), derive(&fleet.pods[1]), rotate);
         assert!(!one.is_empty() && !two.is_empty(), "nothing was derived");
         outlived.extend(one.into_iter().chain(two));
         assert_eq!(key_status(&fleet.pods[2], &again.key).await, 200);
@@ -174,7 +174,7 @@ async fn a_key_manages_itself_and_its_derived_keys_only() {
     let child = create_key(pod, Auth::Key(&manager.key), json!({})).await;
     assert_eq!(listed_ids(pod, Auth::Key(&manager.key)).await, [manager.id.clone(), child.id.clone()]);
     revoke_key(pod, Auth::Key(&manager.key), &plain.id).await.assert(404, "not_found");
-    regenerate_key(pod, Auth::Key(&manager.key), &plain.id, json!({})).await.assert(404, "not_found");
+    rotate_key(pod, Auth::Key(&manager.key), &plain.id, json!({})).await.assert(404, "not_found");
     assert_eq!(key_status(pod, &plain.key).await, 200);
     assert_eq!(revoke_key(pod, Auth::Key(&manager.key), &child.id).await.status(), 200);
 }

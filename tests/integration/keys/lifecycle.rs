@@ -1,4 +1,4 @@
-//! Creating, regenerating and revoking keys on several pods, also concurrently and while pods are killed.
+//! Creating, rotating and revoking keys on several pods, also concurrently and while pods are killed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use vestibule::principal_cache::CONSISTENCY_BOUND;
 
 use super::{PATIENCE, list, listed_ids};
-use crate::support::api::{Auth, KEYS, call, create_key, key_status, regenerate_key, revoke_key, until_key_status};
+use crate::support::api::{Auth, KEYS, call, create_key, key_status, revoke_key, rotate_key, until_key_status};
 use crate::support::fleet::Fleet;
 use crate::support::http_client;
 use crate::support::pod::Pod;
@@ -61,17 +61,17 @@ async fn refused(pod: &Pod, key: &str, since: Instant) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_regenerated_keys_old_secret_ends_at_once_or_after_the_grace_period() {
+async fn a_rotated_keys_old_secret_ends_at_once_or_after_the_grace_period() {
     let fleet = Fleet::builder().pods(2).standalone().idp().start().await;
     let session = fleet.sign_in(0).await.cookie;
     let first = create_key(&fleet.pods[0], Auth::Session(&session), json!({})).await;
     assert_eq!(key_status(&fleet.pods[1], &first.key).await, 200);
-    let second = regenerate_key(&fleet.pods[0], Auth::Session(&session), &first.id, json!({})).await.into_key();
+    let second = rotate_key(&fleet.pods[0], Auth::Session(&session), &first.id, json!({})).await.into_key();
     assert_eq!((&second.id, &second.body["expires"]), (&first.id, &first.body["expires"]));
     assert_eq!(key_status(&fleet.pods[0], &first.key).await, 401);
     until_key_status(&fleet.pods[1], &first.key, 401).await;
 
-    let third = regenerate_key(&fleet.pods[1], Auth::Session(&session), &first.id, json!({"overlap": "20s"})).await.into_key();
+    let third = rotate_key(&fleet.pods[1], Auth::Session(&session), &first.id, json!({"overlap": "20s"})).await.into_key();
     let overlapping = Instant::now();
     let mut both = 0;
     while overlapping.elapsed() < Duration::from_secs(15) && both < 20 {
@@ -121,7 +121,7 @@ async fn the_count_of_a_users_keys_expires_with_the_last_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn concurrent_regenerations_revocations_and_checks_on_three_pods_leave_no_valid_secret() {
+async fn concurrent_rotations_revocations_and_checks_on_three_pods_leave_no_valid_secret() {
     let redis = Cluster::start().await;
     let fleet = Fleet::builder().pods(3).store_at(redis.url()).idp().start().await;
     let session = fleet.sign_in(0).await.cookie;
@@ -131,14 +131,14 @@ async fn concurrent_regenerations_revocations_and_checks_on_three_pods_leave_no_
         let created_key = create_key(one, by, json!({})).await;
         let overlap = if round % 2 == 0 { json!({}) } else { json!({"overlap": "1h"}) };
         let checks = join_all((0..10).map(|_| key_status(three, &created_key.key)));
-        let (regenerated, revoked, checked) =
-            tokio::join!(regenerate_key(one, by, &created_key.id, overlap), revoke_key(two, by, &created_key.id), checks);
+        let (rotated, revoked, checked) =
+            tokio::join!(rotate_key(one, by, &created_key.id, overlap), revoke_key(two, by, &created_key.id), checks);
         assert_eq!(revoked.status(), 200, "{revoked:?}");
         assert!(checked.iter().all(|status| [200, 401].contains(status)), "{checked:?}");
         let mut secrets = vec![created_key.key];
-        match regenerated.status() {
-            200 => secrets.push(regenerated.into_key().key),
-            _ => regenerated.assert(404, "not_found"),
+        match rotated.status() {
+            200 => secrets.push(rotated.into_key().key),
+            _ => rotated.assert(404, "not_found"),
         }
         renewed += secrets.len() - 1;
         for pod in &fleet.pods {
@@ -147,7 +147,7 @@ async fn concurrent_regenerations_revocations_and_checks_on_three_pods_leave_no_
             }
         }
     }
-    println!("of 30 keys {renewed} were regenerated before they were revoked");
+    println!("of 30 keys {renewed} were rotated before they were revoked");
     assert!(remaining_key_records(&redis.dump().await).is_empty());
 }
 
@@ -228,7 +228,7 @@ async fn a_pod_killed_while_it_creates_or_revokes_keys_leaves_no_partial_record(
         let ids = listed_ids(&fleet.pods[1], Auth::Session(&session)).await;
         assert_eq!(ids.len(), kept, "every stored key is listed");
 
-        // A pod killed before the regeneration leaves the old secret, and one killed after it the new one; each has its
+        // A pod killed before the rotation leaves the old secret, and one killed after it the new one; each has its
         // pointer.
         let before: BTreeSet<_> = remaining_key_records(&redis.node.dump().await).into_iter().collect();
         let renewals = ids.iter().map(|id| (Method::POST, format!("{KEYS}/{id}/regenerate"))).collect();

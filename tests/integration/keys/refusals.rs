@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{PATIENCE, list, listed_ids, make_manager};
 use crate::support::agent::Agent;
 use crate::support::api::{
-    ApiResponse, Auth, KEYS, call, check_key, create_key, key_status, regenerate_key, revoke_key, send, until_key_status,
+    ApiResponse, Auth, KEYS, call, check_key, create_key, key_status, revoke_key, rotate_key, send, until_key_status,
 };
 use crate::support::fleet::Fleet;
 use crate::support::pod::Pod;
@@ -51,7 +51,7 @@ async fn with_a_cookie_requests_of_other_sites_and_without_origin_change_nothing
         send(pod, Method::DELETE, &one, &all, None).await.assert(403, "access_denied");
         send(pod, Method::POST, &format!("{one}/regenerate"), &all, Some("{}".into())).await.assert(403, "access_denied");
     }
-    assert_eq!(key_status(pod, &key.key).await, 200, "neither revoked nor regenerated");
+    assert_eq!(key_status(pod, &key.key).await, 200, "neither revoked nor rotated");
     let created_key = post(pod, &session, &[json, ("origin", &origin)], "{}").await.into_key();
     assert!(created_key.body["key"].is_string(), "our own page in a browser without Sec-Fetch-Site");
     let preflight =
@@ -101,7 +101,7 @@ async fn each_field_of_a_body_is_validated() {
     let overlap = json!({"overlap": "8d"});
     let key = create_key(pod, Auth::Session(&session), json!({"key_alias": "ünïcödé 🔑", "duration": null})).await;
     assert_eq!(key.body["key_alias"], "ünïcödé 🔑");
-    regenerate_key(pod, Auth::Session(&session), &key.id, overlap).await.assert(400, "invalid_request");
+    rotate_key(pod, Auth::Session(&session), &key.id, overlap).await.assert(400, "invalid_request");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,7 +156,7 @@ async fn only_administrators_manage_the_keys_of_other_users() {
     call(pod, Auth::Session(&bob), Method::GET, &format!("{KEYS}{of_carol}"), None).await.assert(403, "access_denied");
     call(pod, Auth::Session(&bob), Method::POST, KEYS, Some(json!({"user_id": user}))).await.assert(403, "access_denied");
     revoke_key(pod, Auth::Session(&bob), &carols.id).await.assert(404, "not_found");
-    regenerate_key(pod, Auth::Session(&bob), &carols.id, json!({})).await.assert(404, "not_found");
+    rotate_key(pod, Auth::Session(&bob), &carols.id, json!({})).await.assert(404, "not_found");
 
     let listed = list(&fleet.pods[1], Auth::Session(&alice), &of_carol).await;
     assert!(listed["keys"].as_array().expect("a list").iter().any(|key| key["key_alias"] == "carol's own"), "{listed}");
@@ -189,7 +189,7 @@ async fn secrets_are_only_shown_after_a_recent_sign_in() {
     let manager = make_manager(pod, Auth::Session(&old)).await;
     let other = create_key(pod, Auth::Session(&old), json!({})).await;
     let stale = async || {
-        let reply = regenerate_key(pod, Auth::Session(&old), &other.id, json!({})).await;
+        let reply = rotate_key(pod, Auth::Session(&old), &other.id, json!({})).await;
         (reply.status() != 200).then_some(reply)
     };
     until("the sign-in to be stale", PATIENCE, stale).await.assert(401, "insufficient_user_authentication");
@@ -219,7 +219,7 @@ async fn administrator_roles_and_the_longest_grace_period_are_configurable() {
     let bobs = of_bob.body["user_id"].as_str().expect("an owner");
     call(pod, Auth::Session(&alice), Method::GET, &format!("{KEYS}?user_id={bobs}"), None).await.assert(403, "access_denied");
     for (overlap, status) in [("61m", 400), ("60m", 200)] {
-        let reply = regenerate_key(pod, Auth::Session(&bob), &of_carol.id, json!({"overlap": overlap})).await;
+        let reply = rotate_key(pod, Auth::Session(&bob), &of_carol.id, json!({"overlap": overlap})).await;
         assert_eq!(reply.status(), status, "{overlap}: {reply:?}");
     }
     let again = create_key(pod, Auth::Session(&bob), json!({"duration": "3h"})).await;

@@ -13,7 +13,7 @@ use vestibule::store::Shard;
 
 use crate::support::agent::Agent;
 use crate::support::api::{
-    Auth, KEYS, call, check_key_at, create_key, key_status, post, regenerate_key, revoke_key, until_key_status,
+    Auth, KEYS, call, check_key_at, create_key, key_status, post, revoke_key, rotate_key, until_key_status,
 };
 use crate::support::fleet::{Browser, Fleet};
 use crate::support::http_client_at;
@@ -315,7 +315,7 @@ impl Victims {
 
     async fn are_revoked(&self, fleet: &Fleet) {
         let alice = Auth::Session(&self.alice.cookie);
-        let [revoked, restricted, regenerated] = &self.keys;
+        let [revoked, restricted, rotated] = &self.keys;
         assert_eq!(revoke_key(fleet.pod(0), alice, &revoked.id).await.status(), 200);
         until_everywhere(fleet, &revoked.key, 401).await;
         let narrow = json!({"paths": ["/other/**"]});
@@ -327,8 +327,8 @@ impl Victims {
             let refused = async || (check_key_at(pod, &restricted.key, "/ui/").await.status == 403).then_some(());
             until("the restriction to apply", DEADLINE, refused).await;
         }
-        let again = regenerate_key(fleet.pod(2), alice, &regenerated.id, json!({})).await.into_key();
-        until_everywhere(fleet, &regenerated.key, 401).await;
+        let again = rotate_key(fleet.pod(2), alice, &rotated.id, json!({})).await.into_key();
+        until_everywhere(fleet, &rotated.key, 401).await;
         assert_eq!(key_status(fleet.pod(0), &again.key).await, 200);
 
         let id = Digest::of(self.ended.as_bytes()).to_hex();

@@ -188,16 +188,15 @@ async fn start_login(fleet: &Fleet, pod: usize, agent: &Agent, secrets: &mut Sec
     callback
 }
 
-/// A key that is created, used, listed and regenerated with a grace period.
+/// A key that is created, used, listed and rotated with a grace period.
 async fn use_keys(fleet: &Fleet, browser: &Browser, secrets: &mut Secrets, refusals: &mut Refusals) {
     let by = Auth::Session(&browser.cookie);
     let created_key = api::create_key(&fleet.pods[1], by, json!({"key_alias": "Alice's notebook", "manage_keys": true})).await;
     secrets.add("alias", "Alice's notebook");
     assert_eq!(api::key_status(&fleet.pods[0], &created_key.key).await, 200);
     assert_eq!(api::key_status(&fleet.pods[0], &created_key.key.to_lowercase()).await, 401);
-    let again = api::regenerate_key(&fleet.pods[0], Auth::Key(&created_key.key), &created_key.id, json!({"overlap": "1h"}))
-        .await
-        .into_key();
+    let again =
+        api::rotate_key(&fleet.pods[0], Auth::Key(&created_key.key), &created_key.id, json!({"overlap": "1h"})).await.into_key();
     let ended = api::create_key(&fleet.pods[0], by, json!({})).await;
     assert_eq!(api::revoke_key(&fleet.pods[0], by, &ended.id).await.status(), 200);
     for ApiKey { key, .. } in [&created_key, &again, &ended] {

@@ -136,7 +136,7 @@ pub async fn revoke_key(pod: &Pod, by: Auth<'_>, id: &str) -> ApiResponse {
     call(pod, by, Method::DELETE, &format!("{KEYS}/{id}"), None).await
 }
 
-pub async fn regenerate_key(pod: &Pod, by: Auth<'_>, id: &str, body: Value) -> ApiResponse {
+pub async fn rotate_key(pod: &Pod, by: Auth<'_>, id: &str, body: Value) -> ApiResponse {
     call(pod, by, Method::POST, &format!("{KEYS}/{id}/regenerate"), Some(body)).await
 }
 
