@@ -52,13 +52,13 @@ demo: peers ## start an IdP, a Redis cluster, three pods, nginx and an upstream 
 	$(CARGO) build --locked --bin vestibule --example demo
 	@exec "$${CARGO_TARGET_DIR:-target}/debug/examples/demo"
 
-docs: ## regenerate the generated parts of docs/
+docs: ## write the generated parts of docs/
 	UPDATE_DOCS=1 $(CARGO) test --locked --lib -- the_reference_is the_documentation_lists
 
 image: ## build the image as an archive, without a Docker engine
 	@deploy/image/build.sh
 
-chart: ## regenerate the chart's README and deploy/kubernetes
+chart: ## write the chart's README and deploy/kubernetes
 	@cd tests/chart && python3 -B generate.py
 
 test-versions: peers ## run the first tagged version and the current one on the same store

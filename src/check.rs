@@ -284,8 +284,8 @@ impl AuthenticatedCredential {
     pub fn kind(&self) -> CredentialKind {
         match self {
             Self::Session(_) => CredentialKind::Session,
-            Self::ApiKey(_) => CredentialKind::Key,
-            Self::Jwt(_) => CredentialKind::Token,
+            Self::ApiKey(_) => CredentialKind::ApiKey,
+            Self::Jwt(_) => CredentialKind::Jwt,
         }
     }
 

@@ -170,9 +170,9 @@ pub enum CredentialKind {
     /// A session cookie of a browser.
     Session,
     /// A virtual API key.
-    Key,
+    ApiKey,
     /// A JWT that a provider or token issuer issued.
-    Token,
+    Jwt,
 }
 
 /// The provider id and issuer of local accounts. It is reserved: no configured provider may use it.
@@ -261,7 +261,7 @@ impl Evaluation {
 }
 
 impl CredentialKind {
-    pub const ALL: [Self; 3] = [Self::Session, Self::Key, Self::Token];
+    pub const ALL: [Self; 3] = [Self::Session, Self::ApiKey, Self::Jwt];
 
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
@@ -270,8 +270,8 @@ impl CredentialKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Session => "session",
-            Self::Key => "key",
-            Self::Token => "token",
+            Self::ApiKey => "key",
+            Self::Jwt => "token",
         }
     }
 }

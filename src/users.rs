@@ -1,5 +1,6 @@
 //! Users: their records, identities and sessions, the completion of logins, and the policy for administrators.
 
+mod app_consents;
 mod claims_refresh;
 mod current_claims;
 mod directory_claims;
@@ -22,7 +23,6 @@ mod refresh_token;
 mod session;
 mod session_limit;
 mod sessions;
-mod trusted_redirects;
 
 pub use claims_refresh::{LeaseOutcome, LeasedToken, START_TIMEOUT, TokenPlace};
 pub use current_claims::{ClaimsMaxAge, CurrentClaims, is_pinned_by};

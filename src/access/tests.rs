@@ -67,18 +67,18 @@ fn every_matched_rule_must_allow_the_request() {
     let matched = rules.match_request(&get("/public/%2e%2e/admin/x")).unwrap();
     assert_eq!(names(&matched), ["/public/**", "/admin/**"]);
     assert!(!matched.is_open_to_anyone());
-    assert_eq!(matched.authorize(&grant("admin", &[]), CredentialKind::Key), Ok(()));
-    let unmet = matched.authorize(&grant("user", &[]), CredentialKind::Key).unwrap_err();
+    assert_eq!(matched.authorize(&grant("admin", &[]), CredentialKind::ApiKey), Ok(()));
+    let unmet = matched.authorize(&grant("user", &[]), CredentialKind::ApiKey).unwrap_err();
     assert_eq!((unmet.rule.as_str(), unmet.requirement), ("/admin/**", Requirement::Role));
     assert!(rules.match_request(&get("/public/x/")).unwrap().is_open_to_anyone());
 }
 
 #[rstest]
-#[case::met("user", &["research"], CredentialKind::Key, Ok(()))]
-#[case::one_of_several("viewer", &["x", "research"], CredentialKind::Token, Ok(()))]
-#[case::role("customer", &["research"], CredentialKind::Key, Err(Requirement::Role))]
-#[case::team("user", &["Research"], CredentialKind::Key, Err(Requirement::Team))]
-#[case::no_team("user", &[], CredentialKind::Key, Err(Requirement::Team))]
+#[case::met("user", &["research"], CredentialKind::ApiKey, Ok(()))]
+#[case::one_of_several("viewer", &["x", "research"], CredentialKind::Jwt, Ok(()))]
+#[case::role("customer", &["research"], CredentialKind::ApiKey, Err(Requirement::Role))]
+#[case::team("user", &["Research"], CredentialKind::ApiKey, Err(Requirement::Team))]
+#[case::no_team("user", &[], CredentialKind::ApiKey, Err(Requirement::Team))]
 #[case::credential("user", &["research"], CredentialKind::Session, Err(Requirement::Credential))]
 fn all_requirements_of_a_rule_must_be_met(
     #[case] role: &str,
@@ -89,7 +89,7 @@ fn all_requirements_of_a_rule_must_be_met(
     let requiring = AccessRule {
         roles: ["user", "viewer"].map(Role::new).into(),
         teams: vec!["research".into()],
-        credentials: vec![CredentialKind::Key, CredentialKind::Token],
+        credentials: vec![CredentialKind::ApiKey, CredentialKind::Jwt],
         ..rule(&["/**"], AccessLevel::SignedIn)
     };
     let rules = AccessRules::new(vec![requiring]);
@@ -106,9 +106,9 @@ fn an_empty_role_does_not_match_a_principal_without_a_role() {
 
 #[test]
 fn nobody_includes_administrators_and_anyone_with_a_requirement_is_not_open() {
-    let requiring = AccessRule { credentials: vec![CredentialKind::Key], ..rule(&["/b"], AccessLevel::Anyone) };
+    let requiring = AccessRule { credentials: vec![CredentialKind::ApiKey], ..rule(&["/b"], AccessLevel::Anyone) };
     let rules = AccessRules::new(vec![rule(&["/a"], AccessLevel::Nobody), requiring]);
-    let unmet = rules.match_request(&get("/a")).unwrap().authorize(&grant("admin", &[]), CredentialKind::Key).unwrap_err();
+    let unmet = rules.match_request(&get("/a")).unwrap().authorize(&grant("admin", &[]), CredentialKind::ApiKey).unwrap_err();
     assert_eq!(unmet.requirement, Requirement::Nobody);
     assert!(!rules.match_request(&get("/b")).unwrap().is_open_to_anyone());
 }
@@ -131,10 +131,10 @@ fn a_credential_from_a_source_that_only_another_rule_reads_is_refused() {
         AccessRules::new(vec![rule_reading("/a", CredentialSource::XApiKey), rule_reading("/b/**", CredentialSource::Session)]);
     let unmet =
         |path, by| rules.match_request(&get(path)).unwrap().authorize(&grant("user", &[]), by).map_err(|unmet| unmet.requirement);
-    assert_eq!(unmet("/a", CredentialKind::Key), Ok(()));
+    assert_eq!(unmet("/a", CredentialKind::ApiKey), Ok(()));
     assert_eq!(unmet("/b/x", CredentialKind::Session), Ok(()));
     assert_eq!(unmet("/b/../a", CredentialKind::Session), Err(Requirement::Credential));
-    assert_eq!(unmet("/b/../a", CredentialKind::Key), Err(Requirement::Credential));
+    assert_eq!(unmet("/b/../a", CredentialKind::ApiKey), Err(Requirement::Credential));
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl Keys {
             derivation: DerivationGeneration::default(),
             created_by: Some(manager.user.to_owned()),
             holder_roles: holder_role.cloned().into_iter().collect(),
-            by_token: matches!(manager.by, ManagerCredential::Token { .. }),
+            by_token: matches!(manager.by, ManagerCredential::Jwt { .. }),
             application: parameters.application.clone(),
             generation: Generation::default(),
             last_used: None,

@@ -19,9 +19,9 @@ pub struct Manager<'a> {
 pub enum ManagerCredential<'a> {
     /// A session of the user.
     Session,
-    Key(&'a ApiKey),
+    ApiKey(&'a ApiKey),
     /// A bearer token. A key that is created with it expires no later and has no more rights.
-    Token {
+    Jwt {
         expires: Timestamp,
         restrictions: Restrictions,
     },
@@ -32,9 +32,9 @@ impl Manager<'_> {
         match self.by {
             ManagerCredential::Session => Ok(()),
             // A key without a role includes one that was shown to a user whose role is below its owner's.
-            ManagerCredential::Key(key) if key.manage_keys && self.role.is_none() => Err(KeysError::NoRole),
-            ManagerCredential::Key(key) if key.manage_keys => Ok(()),
-            ManagerCredential::Key(_) | ManagerCredential::Token { .. } => Err(KeysError::NotManaging),
+            ManagerCredential::ApiKey(key) if key.manage_keys && self.role.is_none() => Err(KeysError::NoRole),
+            ManagerCredential::ApiKey(key) if key.manage_keys => Ok(()),
+            ManagerCredential::ApiKey(_) | ManagerCredential::Jwt { .. } => Err(KeysError::NotManaging),
         }
     }
 
@@ -42,8 +42,8 @@ impl Manager<'_> {
     pub fn can_manage_users(&self) -> bool {
         match self.by {
             ManagerCredential::Session => true,
-            ManagerCredential::Key(key) => key.can_manage_users(),
-            ManagerCredential::Token { .. } => false,
+            ManagerCredential::ApiKey(key) => key.can_manage_users(),
+            ManagerCredential::Jwt { .. } => false,
         }
     }
 
@@ -56,8 +56,8 @@ impl Manager<'_> {
     /// Returns the presented key.
     pub(super) fn key(&self) -> Option<&ApiKey> {
         match self.by {
-            ManagerCredential::Key(key) => Some(key),
-            ManagerCredential::Session | ManagerCredential::Token { .. } => None,
+            ManagerCredential::ApiKey(key) => Some(key),
+            ManagerCredential::Session | ManagerCredential::Jwt { .. } => None,
         }
     }
 
@@ -65,16 +65,16 @@ impl Manager<'_> {
     pub(super) fn expires(&self) -> Option<Timestamp> {
         match &self.by {
             ManagerCredential::Session => None,
-            ManagerCredential::Key(key) => Some(key.expires),
-            ManagerCredential::Token { expires, .. } => Some(*expires),
+            ManagerCredential::ApiKey(key) => Some(key.expires),
+            ManagerCredential::Jwt { expires, .. } => Some(*expires),
         }
     }
 
     /// Returns the restrictions of the presented token. Those of a presented key are read when the new key is written.
     pub(super) fn token_restrictions(&self) -> Option<Restrictions> {
         match &self.by {
-            ManagerCredential::Session | ManagerCredential::Key(_) => None,
-            ManagerCredential::Token { restrictions, .. } => Some(restrictions.clone()),
+            ManagerCredential::Session | ManagerCredential::ApiKey(_) => None,
+            ManagerCredential::Jwt { restrictions, .. } => Some(restrictions.clone()),
         }
     }
 
@@ -83,8 +83,8 @@ impl Manager<'_> {
     pub(super) fn can_replace(&self, old: &ApiKey) -> bool {
         match self.by {
             ManagerCredential::Session => true,
-            ManagerCredential::Key(own) => old.ancestors.contains(&own.id),
-            ManagerCredential::Token { .. } => old.by_token,
+            ManagerCredential::ApiKey(own) => old.ancestors.contains(&own.id),
+            ManagerCredential::Jwt { .. } => old.by_token,
         }
     }
 
@@ -92,8 +92,8 @@ impl Manager<'_> {
     pub(super) fn has_access_to(&self, key: &ApiKey) -> bool {
         match self.by {
             ManagerCredential::Session => key.user == self.user,
-            ManagerCredential::Key(own) => key.id == own.id || key.ancestors.contains(&own.id),
-            ManagerCredential::Token { .. } => false,
+            ManagerCredential::ApiKey(own) => key.id == own.id || key.ancestors.contains(&own.id),
+            ManagerCredential::Jwt { .. } => false,
         }
     }
 }

@@ -123,7 +123,7 @@ fn administrator() -> Manager<'static> {
 }
 
 fn by(key: &ApiKey) -> Manager<'_> {
-    Manager { user: &key.user, role: Some(role("internal_user")), by: ManagerCredential::Key(key) }
+    Manager { user: &key.user, role: Some(role("internal_user")), by: ManagerCredential::ApiKey(key) }
 }
 
 fn duration(text: &str) -> Option<KeyDuration> {

@@ -122,8 +122,8 @@ impl Credential<'_> {
     pub fn kind(&self) -> CredentialKind {
         match self {
             Self::Session(_) => CredentialKind::Session,
-            Self::ApiKey(_) => CredentialKind::Key,
-            Self::Jwt(_) => CredentialKind::Token,
+            Self::ApiKey(_) => CredentialKind::ApiKey,
+            Self::Jwt(_) => CredentialKind::Jwt,
         }
     }
 }
@@ -133,7 +133,7 @@ impl From<&ParsedCredential<'_>> for CredentialLabel {
         match credential {
             Ok(None) => Self::None,
             Ok(Some(Credential::Session(_))) | Err(CredentialError::MalformedSession) => Self::Session,
-            Ok(Some(Credential::ApiKey(_))) | Err(CredentialError::MalformedApiKey) => Self::Key,
+            Ok(Some(Credential::ApiKey(_))) | Err(CredentialError::MalformedApiKey) => Self::ApiKey,
             Ok(Some(Credential::Jwt(_))) | Err(CredentialError::Ambiguous | CredentialError::UnknownForm) => Self::Header,
         }
     }
@@ -385,13 +385,13 @@ mod tests {
         let Ok(Some(Credential::Session(token))) = parse(&parser, headers) else { panic!("a session token is expected") };
         assert_eq!((token.shard().number(), token.digest()), (7, session.digest()));
         let headers: &[(&str, &[u8])] = &[("authorization", b"Bearer a.b.c")];
-        assert_eq!(parse(&parser, headers).map(|found| found.map(|found| found.kind())), Ok(Some(CredentialKind::Token)));
+        assert_eq!(parse(&parser, headers).map(|found| found.map(|found| found.kind())), Ok(Some(CredentialKind::Jwt)));
         assert_eq!(parse(&parser, &[]), Ok(None));
     }
 
     #[rstest]
     #[case::session("cookie", "__Host-vestibule=x", CredentialError::MalformedSession, CredentialLabel::Session)]
-    #[case::key("x-api-key", KEY, CredentialError::MalformedApiKey, CredentialLabel::Key)]
+    #[case::key("x-api-key", KEY, CredentialError::MalformedApiKey, CredentialLabel::ApiKey)]
     #[case::other("x-api-key", "pk-1", CredentialError::UnknownForm, CredentialLabel::Header)]
     #[case::two_parts("authorization", "Bearer a.b", CredentialError::UnknownForm, CredentialLabel::Header)]
     fn a_malformed_credential_is_refused_with_its_form(

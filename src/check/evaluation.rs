@@ -38,7 +38,7 @@ impl Evaluator {
 
     /// Evaluates the owner of a key, as [`Self::evaluate_session`] does for sessions.
     pub(super) fn evaluate_owner(&self, role_map: &ActiveRoleMap, user: &CachedUser) -> Arc<Evaluation> {
-        self.evaluate_user(role_map, user, CredentialKind::Key)
+        self.evaluate_user(role_map, user, CredentialKind::ApiKey)
     }
 
     /// Evaluates the role map for the claims of the token, and those of the directory about the same identity. The other stored
@@ -82,7 +82,7 @@ impl Evaluator {
     fn evaluate_user(&self, role_map: &ActiveRoleMap, user: &CachedUser, credential: CredentialKind) -> Arc<Evaluation> {
         let cache = match credential {
             CredentialKind::Session => &user.session_evaluation,
-            CredentialKind::Key | CredentialKind::Token => &user.key_evaluation,
+            CredentialKind::ApiKey | CredentialKind::Jwt => &user.key_evaluation,
         };
         let now = self.clock.now();
         if let Some(evaluation) = cache.load_full().filter(|evaluation| evaluation.is_current(role_map.version, now)) {
@@ -106,7 +106,7 @@ impl Evaluator {
             return BearerClaims { claims: CurrentClaims::of_unstored(bearer.identity().clone()), valid_until: Timestamp::MAX };
         };
         let linked = user.identities();
-        let max_age = |identity: &IdentityClaims| self.max_age.of(CredentialKind::Token, identity);
+        let max_age = |identity: &IdentityClaims| self.max_age.of(CredentialKind::Jwt, identity);
         let stored = linked_identity(&linked, bearer);
         let verified_at = bearer.issued().max(stored.and_then(|stored| stored.verified_at));
         let scim = stored.and_then(|stored| stored.scim.clone());

@@ -73,8 +73,10 @@ pub struct ExplainArgs {
 #[derive(Clone, Copy, ValueEnum)]
 enum CredentialArg {
     Session,
-    Key,
-    Token,
+    #[value(name = "key")]
+    ApiKey,
+    #[value(name = "token")]
+    Jwt,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -96,8 +98,8 @@ impl From<CredentialArg> for CredentialKind {
     fn from(credential: CredentialArg) -> Self {
         match credential {
             CredentialArg::Session => Self::Session,
-            CredentialArg::Key => Self::Key,
-            CredentialArg::Token => Self::Token,
+            CredentialArg::ApiKey => Self::ApiKey,
+            CredentialArg::Jwt => Self::Jwt,
         }
     }
 }

@@ -18,10 +18,10 @@ pub(super) fn manager(caller: &AuthenticatedPrincipal) -> Manager<'_> {
     let Evaluation { grant, identity, .. } = &*caller.evaluation;
     let by = match &caller.credential {
         AuthenticatedCredential::Session(_) => ManagerCredential::Session,
-        AuthenticatedCredential::ApiKey(restricted) => ManagerCredential::Key(&restricted.key),
+        AuthenticatedCredential::ApiKey(restricted) => ManagerCredential::ApiKey(&restricted.key),
         AuthenticatedCredential::Jwt(bearer) => {
             let restrictions = Restrictions { role: grant.role.clone(), teams: Some(grant.teams.clone()), paths: Vec::new() };
-            ManagerCredential::Token { expires: bearer.expires(), restrictions }
+            ManagerCredential::Jwt { expires: bearer.expires(), restrictions }
         }
     };
     Manager { user: &identity.user, role: grant.role.as_ref(), by }

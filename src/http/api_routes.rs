@@ -20,7 +20,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         api_keys::json::all(),
         api_keys::json::one(),
         api_keys::json::rotate(),
-        app_keys::trusted_redirects::all(),
+        app_keys::consents::all(),
         sessions::json::all(),
         sessions::json::one(),
         sign_in_methods::json::all(),

@@ -1,7 +1,7 @@
 //! API keys of applications: `/sso/key/generate`, where an application obtains a key through the browser or with a credential.
 
+pub(super) mod consents;
 mod provenance;
-pub(super) mod trusted_redirects;
 
 use std::{sync::Arc, time::Duration};
 
@@ -167,7 +167,7 @@ impl AppKeyRequest<'_> {
         }
         let response = self.issue_key(wanted, &principal).await;
         if response.status().is_success() || response.status().is_redirection() {
-            self.remember(wanted, &principal).await;
+            self.store_consent(wanted, &principal).await;
         }
         response
     }
@@ -291,7 +291,7 @@ impl AppKeyRequest<'_> {
         }
     }
 
-    /// Remembered consent applies only to https redirects, whose hosts the operator has listed. On the user's own machine any
+    /// An app consent applies only to https redirects, whose hosts the operator has listed. On the user's own machine any
     /// program may receive the redirect. It also requires a click of the user in the application, since any page can lead a
     /// browser here.
     async fn consent(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) -> Result<ConsentState, String> {
@@ -299,14 +299,14 @@ impl AppKeyRequest<'_> {
         let by_click = self.request.headers().get("sec-fetch-user").is_some_and(|value| value == "?1");
         let continues = by_click && provenance::is_from_application(self.request, self.services, wanted);
         let Some(redirect) = https_redirect(wanted).filter(|_| continues) else { return Ok(asked) };
-        let trusted =
-            self.services.users.trusted(&principal.evaluation.identity.user).await.map_err(|error| error.to_string())?;
-        Ok(if trusted.iter().any(|known| known == redirect) { ConsentState::GivenBefore } else { asked })
+        let consents =
+            self.services.users.app_consents(&principal.evaluation.identity.user).await.map_err(|error| error.to_string())?;
+        Ok(if consents.iter().any(|known| known == redirect) { ConsentState::GivenBefore } else { asked })
     }
 
-    async fn remember(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) {
+    async fn store_consent(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) {
         let Some(redirect) = https_redirect(wanted) else { return };
-        if let Err(error) = self.services.users.trust(&principal.evaluation.identity.user, redirect).await {
+        if let Err(error) = self.services.users.add_app_consent(&principal.evaluation.identity.user, redirect).await {
             tracing::warn!(%error, "app consent not stored");
         }
     }

@@ -36,7 +36,7 @@ label!(
 );
 label!(
     /// The kind of credential that a check presented.
-    CredentialLabel { None => "none", Session => "session", Key => "key", Header => "header" }
+    CredentialLabel { None => "none", Session => "session", ApiKey => "key", Header => "header" }
 );
 label!(
     /// The kind of object looked up in the principal cache.

@@ -23,8 +23,8 @@ pub struct KeysPage {
     pub next_href: Option<String>,
     /// The sign-in URL if creating a key needs a fresh sign-in; `None` if the sign-in is fresh.
     pub sign_in_href: Option<String>,
-    /// Redirect URIs that get keys without another consent.
-    pub trusted: Vec<String>,
+    /// The redirect URIs of the applications that get keys without asking again.
+    pub app_consents: Vec<String>,
     /// The form that creates a key, with the values of a refused one.
     pub form: KeyForm,
     /// The grace periods that the form offers to rotate a key.

@@ -59,7 +59,7 @@ pub(super) struct Maps {
 #[derive(Clone)]
 enum CachedCredential {
     Session(Arc<CachedSession>),
-    Key(KeyId),
+    ApiKey(KeyId),
 }
 
 /// The user of an issuer and subject, if they have signed in.
@@ -104,7 +104,7 @@ impl Cache {
 
     /// The key of a secret, or of its own id, with its owner.
     pub(super) fn key(&self, shard: Shard, digest: &Digest) -> Option<CachedValue<UserKey>> {
-        let CachedCredential::Key(id) = self.maps.credentials.get(digest)? else { return None };
+        let CachedCredential::ApiKey(id) = self.maps.credentials.get(digest)? else { return None };
         let key = self.maps.keys.get(&id)?;
         let user = self.maps.users.get(&key.key.user)?;
         self.cached(shard, [key.read, user.read], Some(UserKey { key, user }))
@@ -255,7 +255,7 @@ impl Maps {
         let Some(UserKey { key, user }) = found else { return self.insert_unknown(digest, read.at) };
         self.insert_user(user);
         self.keys.insert(key.key.id, Arc::clone(key));
-        self.insert_credential(digest, CachedCredential::Key(key.key.id));
+        self.insert_credential(digest, CachedCredential::ApiKey(key.key.id));
     }
 
     pub(super) fn insert_identity(&self, digest: Digest, user: Option<Arc<str>>, read: ReadTime) {

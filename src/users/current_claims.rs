@@ -46,13 +46,13 @@ impl ClaimsMaxAge {
     pub fn of(&self, credential: CredentialKind, identity: &IdentityClaims) -> Duration {
         let usual = match credential {
             CredentialKind::Session => self.sessions,
-            CredentialKind::Key | CredentialKind::Token => self.keys,
+            CredentialKind::ApiKey | CredentialKind::Jwt => self.keys,
         };
         let has_bound = identity.is_refreshable || identity.has_refresh_bound;
         match (self.refreshes.get(&identity.provider).filter(|_| has_bound), credential) {
             (Some(refresh), _) => usual.min(refresh.max_age),
             (None, CredentialKind::Session) => self.providers.get(&identity.provider).map_or(usual, |own| usual.min(*own)),
-            (None, CredentialKind::Key | CredentialKind::Token) => usual,
+            (None, CredentialKind::ApiKey | CredentialKind::Jwt) => usual,
         }
     }
 
@@ -107,7 +107,7 @@ impl ClaimsMaxAge {
 
     /// An identity that is older than this grants nothing to any credential.
     pub fn longest(&self, identity: &IdentityClaims) -> Duration {
-        self.of(CredentialKind::Session, identity).max(self.of(CredentialKind::Key, identity))
+        self.of(CredentialKind::Session, identity).max(self.of(CredentialKind::ApiKey, identity))
     }
 }
 

@@ -25,9 +25,9 @@ pub struct User {
     /// The time of the latest login. At that time a provider still knew the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_in: Option<Timestamp>,
-    /// Redirect targets that the user allowed to receive keys without another confirmation; the latest last.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub trusted_redirects: Vec<String>,
+    /// The redirect URIs of the applications that get keys without asking the user again; the latest last.
+    #[serde(rename = "trusted_redirects", default, skip_serializing_if = "Vec::is_empty")]
+    pub app_consents: Vec<String>,
     /// True if an administrator disabled the user. Sessions, keys and tokens of a disabled user are refused. See
     /// [`User::is_disabled`].
     #[serde(default)]
@@ -109,7 +109,7 @@ impl User {
             identities: Vec::new(),
             pinned: None,
             signed_in: None,
-            trusted_redirects: Vec::new(),
+            app_consents: Vec::new(),
             disabled: false,
             provisioned: None,
             session_generation: Generation::random(),

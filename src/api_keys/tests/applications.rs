@@ -81,7 +81,7 @@ async fn a_key_created_with_a_token_never_exceeds_it_and_a_token_manages_no_key(
     let by_user = fixture.create(&KeyParameters { application: Some("app".into()), ..KeyParameters::default() }).await.key;
     let restrictions = Restrictions { role: Some(Role::new("team")), teams: Some(vec![Team::new("a")]), paths: Vec::new() };
     let expires = fixture.clock.now() + Duration::from_secs(600);
-    let by_token = Manager { by: ManagerCredential::Token { expires, restrictions: restrictions.clone() }, ..by_session() };
+    let by_token = Manager { by: ManagerCredential::Jwt { expires, restrictions: restrictions.clone() }, ..by_session() };
     let parameters = KeyParameters { application: Some("app".into()), duration: duration("1d"), ..KeyParameters::default() };
     let (made, ended) = fixture.create_for_application(&by_token, &parameters).await;
     assert_eq!((made.key.expires, &made.key.restrictions[..], ended.len()), (expires, &[restrictions][..], 0));
@@ -106,7 +106,7 @@ async fn a_key_or_token_never_uses_up_the_owners_maximum_with_application_keys()
     let fixture = Fixture::with(|settings| settings.max_per_user = 30).await;
     let own = fixture.create(&KeyParameters::default()).await.key;
     let expires = fixture.clock.now() + Duration::from_secs(3600);
-    let by_token = Manager { by: ManagerCredential::Token { expires, restrictions: Restrictions::default() }, ..by_session() };
+    let by_token = Manager { by: ManagerCredential::Jwt { expires, restrictions: Restrictions::default() }, ..by_session() };
     for manager in [by(&own), by_token] {
         for number in 0..MAX_KEYS_PER_APPLICATION + 3 {
             fixture.clock.advance(REPLACEABLE_AFTER);

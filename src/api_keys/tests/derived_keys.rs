@@ -96,7 +96,7 @@ fn org_admin() -> Manager<'static> {
 }
 
 fn by_admin_key(key: &ApiKey) -> Manager<'_> {
-    Manager { by: ManagerCredential::Key(key), ..org_admin() }
+    Manager { by: ManagerCredential::ApiKey(key), ..org_admin() }
 }
 
 #[tokio::test]

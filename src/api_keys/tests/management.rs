@@ -78,7 +78,7 @@ async fn an_administrators_key_does_not_obtain_secrets_of_other_users_keys() {
         .await
         .unwrap()
         .key;
-    let by_key = Manager { by: ManagerCredential::Key(&key), ..administrator() };
+    let by_key = Manager { by: ManagerCredential::ApiKey(&key), ..administrator() };
     assert!(matches!(fixture.keys.rotate(&by_key, own.id, &KeyRotation::default()).await, Err(KeysError::NotFound)));
     let made = fixture.keys.create(&by_key, &for_user("alice")).await.unwrap();
     assert_eq!(made.key.ancestors, [key.id], "it ends with the administrator's key, in any shard");

@@ -71,7 +71,7 @@ async fn an_administrators_key_acts_with_its_own_role_also_on_keys_of_its_owner(
         ..KeyParameters::default()
     };
     let limited = fixture.keys.create(&administrator(), &limited).await.unwrap().key;
-    let by_limited = Manager { user: "carol", role: Some(role("org_admin")), by: ManagerCredential::Key(&limited) };
+    let by_limited = Manager { user: "carol", role: Some(role("org_admin")), by: ManagerCredential::ApiKey(&limited) };
     for error in fixture.try_all(&by_limited, &of_erin).await {
         assert!(is_denied(&error), "{error:?}");
     }
@@ -86,7 +86,7 @@ async fn a_key_that_was_created_for_a_user_gives_no_power_over_them_after_a_prom
     fixture.put_user_with_role("dora", "org_admin").await;
     fixture.put_user_with_role("erin", "internal_user").await;
     let own = fixture.key_of("dora").await;
-    let by_key = Manager { by: ManagerCredential::Key(&own), ..org_admin() };
+    let by_key = Manager { by: ManagerCredential::ApiKey(&own), ..org_admin() };
     let managing = KeyParameters { manage_keys: true, ..for_user("erin") };
     let derived = fixture.keys.create(&by_key, &managing).await.unwrap().key;
     assert_eq!((derived.created_by.as_deref(), &derived.holder_roles[..]), (Some("dora"), &[Role::new("org_admin")][..]));
@@ -100,7 +100,7 @@ async fn a_key_that_was_created_for_a_user_gives_no_power_over_them_after_a_prom
     assert!(derived.is_held_below(&RoleMap::default(), role("proxy_admin")));
     assert!(!derived.is_held_below(&RoleMap::default(), role("org_admin")));
     // The check therefore grants the key no role.
-    let holder = Manager { user: "erin", role: None, by: ManagerCredential::Key(&derived) };
+    let holder = Manager { user: "erin", role: None, by: ManagerCredential::ApiKey(&derived) };
     for error in fixture.try_all(&holder, &derived).await {
         assert!(matches!(error, Some(KeysError::NoRole)), "{error:?}");
     }

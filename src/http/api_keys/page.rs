@@ -65,7 +65,7 @@ async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services
             page.rotate(&form).await
         }
         Some("narrow") => page.restrict(&form).await,
-        Some("forget") => page.forget_redirect(&form).await,
+        Some("forget") => page.remove_app_consent(&form).await,
         Some("revoke") => page.revoke(&form).await,
         _ => return Err(page.0.foreign_form()),
     };
@@ -97,11 +97,11 @@ impl KeysRequest<'_> {
     ) -> Result<HttpResponse, KeysError> {
         let Services { keys, users, checker, .. } = self.0.services;
         let listed = keys.list(&self.manager(), None, after, PAGE_SIZE).await?;
-        let trusted = users.trusted(self.0.user()).await?;
+        let app_consents = users.app_consents(self.0.user()).await?;
         let view = KeysPage {
             frame: self.0.frame(),
             sign_in_href: self.0.fresh_sign_in_href(),
-            trusted,
+            app_consents,
             keys: listed.keys.iter().map(|key| line(key, checker)).collect(),
             made: state.created,
             problem: state.problem,
@@ -236,10 +236,10 @@ impl KeysRequest<'_> {
     }
 
     /// Keys go to this application only after the user has agreed again.
-    async fn forget_redirect(&self, form: &FormFields) -> Result<HttpResponse, KeysError> {
+    async fn remove_app_consent(&self, form: &FormFields) -> Result<HttpResponse, KeysError> {
         if let Some(redirect_uri) = form.one("redirect_uri") {
             let user = self.0.user();
-            self.0.services.users.distrust(user, redirect_uri).await?;
+            self.0.services.users.remove_app_consent(user, redirect_uri).await?;
             tracing::info!(user, "app consent removed");
         }
         Ok(self.0.back())

@@ -1,6 +1,6 @@
 //! Detects whether the application itself led the browser to its request for a key.
 //!
-//! Any page can link to such a request. A remembered consent therefore applies only if the `Referer` names the redirect's origin.
+//! Any page can link to such a request. An app consent therefore applies only if the `Referer` names the redirect's origin.
 //! During a sign-in the `Referer` is lost. A request that has to sign in first therefore carries a mark in its return target: a
 //! token that is bound to the request and to the browser, so that no other page can know it.
 

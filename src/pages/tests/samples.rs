@@ -76,7 +76,7 @@ pub fn keys_page() -> KeysPage {
         problem: None,
         next_href: maybe(),
         sign_in_href: None,
-        trusted: vec![hostile()],
+        app_consents: vec![hostile()],
         grace_periods: lifetimes(),
         form: KeyForm {
             name: hostile(),

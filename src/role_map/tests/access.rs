@@ -27,9 +27,9 @@ fn grant(role: &str, teams: &[&str]) -> Grant {
 #[rstest]
 #[case::role("GET", "/ui/x", "proxy_admin", CredentialKind::Session, Ok(true))]
 #[case::other_role("GET", "/ui/x", "team", CredentialKind::Session, Ok(false))]
-#[case::other_credential("GET", "/ui/x", "proxy_admin", CredentialKind::Key, Ok(false))]
+#[case::other_credential("GET", "/ui/x", "proxy_admin", CredentialKind::ApiKey, Ok(false))]
 #[case::other_method("POST", "/ui/x", "team", CredentialKind::Session, Ok(true))]
-#[case::team("POST", "/v1/x", "customer", CredentialKind::Key, Ok(false))]
+#[case::team("POST", "/v1/x", "customer", CredentialKind::ApiKey, Ok(false))]
 #[case::nobody("GET", "/internal/x", "proxy_admin", CredentialKind::Session, Ok(false))]
 fn a_section_is_compiled(
     #[case] method: &str,
@@ -56,7 +56,7 @@ fn the_matching_rule_defines_credential_places_and_access() {
     assert!(select("/health/live").is_open_to_anyone());
     assert!(!select("/v1/x").is_open_to_anyone());
     assert_eq!(select("/internal").rule_for_nobody().map(RuleName::as_str), Some("access[1]"));
-    assert!(select("/v1/x").authorize(&grant("customer", &["research"]), CredentialKind::Token).is_ok());
+    assert!(select("/v1/x").authorize(&grant("customer", &["research"]), CredentialKind::Jwt).is_ok());
 }
 
 #[test]

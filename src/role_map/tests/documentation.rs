@@ -98,7 +98,7 @@ impl Reader {
         assert_eq!(map.check_configured(&providers(&configured)), Ok(()), "{place}");
         let identities = [identity(provider, claims)];
         let (grant, by) = match words.get("who").map(String::as_str) {
-            Some("workload") => (map.evaluate_workload(&identities), CredentialKind::Token),
+            Some("workload") => (map.evaluate_workload(&identities), CredentialKind::Jwt),
             None => (map.evaluate(&identities), CredentialKind::Session),
             Some(other) => panic!("{place}: unknown principal {other}"),
         };

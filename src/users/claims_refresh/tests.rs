@@ -106,7 +106,7 @@ impl Fixture {
     /// The claims of the user grant nothing to any credential.
     async fn assert_overdue(&self, open: &TestSession) {
         let user = self.user(open).await.value;
-        for credential in [CredentialKind::Session, CredentialKind::Key] {
+        for credential in [CredentialKind::Session, CredentialKind::ApiKey] {
             assert!(self.users.claims_for(&user, credential).identities.is_empty(), "{credential:?}");
         }
     }
@@ -150,7 +150,7 @@ async fn the_presented_session_comes_first_and_any_other_serves() {
     fixture.users.forget_refresh(&fixture.user(&one).await, &known).await.unwrap();
     let known = fixture.identity_of(&one, "corp").await;
     assert!(!known.is_refreshable && !fixture.users.is_refresh_due(&known));
-    assert_eq!(fixture.users.max_age().of(CredentialKind::Key, &known), DAY * 30, "keys go by their own bound again");
+    assert_eq!(fixture.users.max_age().of(CredentialKind::ApiKey, &known), DAY * 30, "keys go by their own bound again");
 }
 
 #[tokio::test]
@@ -165,8 +165,8 @@ async fn losing_the_token_of_overdue_claims_restores_nothing_until_the_next_sign
     fixture.assert_overdue(&open).await;
     let again = fixture.sign_in("corp", None).await;
     let user = fixture.user(&again).await.value;
-    assert_eq!(fixture.users.claims_for(&user, CredentialKind::Key).identities.len(), 1);
-    assert_eq!(fixture.users.max_age().of(CredentialKind::Key, &user.identities[0]), DAY * 30);
+    assert_eq!(fixture.users.claims_for(&user, CredentialKind::ApiKey).identities.len(), 1);
+    assert_eq!(fixture.users.max_age().of(CredentialKind::ApiKey, &user.identities[0]), DAY * 30);
 }
 
 #[tokio::test]
@@ -383,10 +383,10 @@ async fn a_refused_offline_token_suspends_the_identity_until_the_next_sign_in() 
     assert_eq!((fixture.is_live(&one).await, fixture.is_live(&other).await), (false, false));
     assert_eq!(fixture.stored_token(&one, leased.place).await, None);
     let suspended = fixture.user(&one).await.value;
-    assert!(fixture.users.claims_for(&suspended, CredentialKind::Key).identities.is_empty());
+    assert!(fixture.users.claims_for(&suspended, CredentialKind::ApiKey).identities.is_empty());
     let again = fixture.sign_in("partner", None).await;
     let known = fixture.user(&again).await.value;
-    assert_eq!(fixture.users.claims_for(&known, CredentialKind::Key).identities.len(), 1);
+    assert_eq!(fixture.users.claims_for(&known, CredentialKind::ApiKey).identities.len(), 1);
 }
 
 #[tokio::test]

@@ -78,8 +78,8 @@ fn bounded(corp: Duration) -> ClaimsMaxAge {
 #[rstest]
 #[case::session_of_the_provider(CredentialKind::Session, HOUR, Some("viewer"))]
 #[case::session_before_the_bound(CredentialKind::Session, HOUR - Duration::from_secs(1), Some("admin"))]
-#[case::key(CredentialKind::Key, HOUR * 719, Some("admin"))]
-#[case::token(CredentialKind::Token, HOUR * 719, Some("admin"))]
+#[case::key(CredentialKind::ApiKey, HOUR * 719, Some("admin"))]
+#[case::token(CredentialKind::Jwt, HOUR * 719, Some("admin"))]
 fn a_provider_bounds_the_age_of_its_claims_for_sessions_only(
     #[case] credential: CredentialKind,
     #[case] age: Duration,
@@ -101,7 +101,7 @@ fn an_identity_with_a_refresh_token_goes_by_the_maximum_age_of_refreshes() {
     let now = SystemClock.now();
     let plain = at(identity("corp", "admin"), now);
     let refreshable = IdentityClaims { is_refreshable: true, ..plain.clone() };
-    for (credential, without) in [(CredentialKind::Session, HOUR), (CredentialKind::Key, HOUR * 720)] {
+    for (credential, without) in [(CredentialKind::Session, HOUR), (CredentialKind::ApiKey, HOUR * 720)] {
         assert_eq!(max_age.of(credential, &plain), without, "{credential:?}");
         assert_eq!(max_age.of(credential, &refreshable), HOUR * 2, "{credential:?}");
     }

@@ -115,14 +115,14 @@ async fn sign_in_with(pod: &Pod, provider: &str, idp: &Idp, user: TestUser) -> S
 
 enum Credential<'a> {
     Session(&'a str),
-    Token(&'a str),
+    Jwt(&'a str),
 }
 
 impl Credential<'_> {
     async fn role(&self, pod: &Pod) -> String {
         role(&match self {
             Self::Session(session) => check_session(pod, session).await,
-            Self::Token(token) => check_token(pod, token).await,
+            Self::Jwt(token) => check_token(pod, token).await,
         })
     }
 }
@@ -224,14 +224,14 @@ async fn a_token_keeps_no_pinned_role_of_an_expired_identity() {
     let expect = async |expected: &str, credential: Credential<'_>| {
         until_everywhere(&fleet.pods, expected, PATIENCE, async |pod| credential.role(pod).await.starts_with(expected)).await;
     };
-    expect("proxy_admin research", Credential::Token(&token)).await;
+    expect("proxy_admin research", Credential::Jwt(&token)).await;
     fleet.change_user(&user, |user| age_identity(user, "corp", 31 * DAY)).await;
-    expect("internal_user_viewer ", Credential::Token(&token)).await;
+    expect("internal_user_viewer ", Credential::Jwt(&token)).await;
     expect("internal_user_viewer ", Credential::Session(&session)).await;
     sign_in_with(fleet.pod(1), "partner", fleet.partner_idp(), CAROL).await;
-    expect("internal_user_viewer ", Credential::Token(&token)).await;
+    expect("internal_user_viewer ", Credential::Jwt(&token)).await;
     sign_in_with(fleet.pod(1), "corp", fleet.idp(), ALICE).await;
-    expect("proxy_admin research", Credential::Token(&token)).await;
+    expect("proxy_admin research", Credential::Jwt(&token)).await;
     expect("proxy_admin research", Credential::Session(&session)).await;
 }
 

@@ -197,8 +197,8 @@ impl SharedLoad {
         while !self.is_stopped() {
             for (kind, credential) in [
                 (Kind::Forged, Credential::Session(URL_SAFE_NO_PAD.encode(random_bytes::<49>()))),
-                (Kind::Forged, Credential::Key("sk-1234".to_owned())),
-                (Kind::UnknownKey, Credential::Key(unknown_key())),
+                (Kind::Forged, Credential::ApiKey("sk-1234".to_owned())),
+                (Kind::UnknownKey, Credential::ApiKey(unknown_key())),
             ] {
                 ticks.tick().await;
                 let began = Instant::now();

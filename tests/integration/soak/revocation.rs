@@ -100,7 +100,7 @@ impl Race<'_> {
 
     async fn revoke_a_key(&self, owner: &str, round: usize, by: &Pod) -> MeasuredDelays {
         let ApiKey { key, id, .. } = create_key(&self.fleet.pods[round / 3 % 3], Auth::Session(owner), json!({})).await;
-        self.measure(&Credential::Key(key), by, async || {
+        self.measure(&Credential::ApiKey(key), by, async || {
             assert_eq!(revoke_key(by, Auth::Session(owner), &id).await.status(), 200);
         })
         .await

@@ -67,7 +67,7 @@ impl Fleet {
         let visitor = Visitor::new(self.nginx().info(), &ledger);
         let cookie = visitor.sign_in(&name_of(number)).await.expect("nothing is broken yet");
         let created_key = create_key(&self.pods[number % self.pods.len()], Auth::Session(&cookie), json!({})).await;
-        CachedUser { name: name_of(number), session: Credential::Session(cookie), key: Credential::Key(created_key.key) }
+        CachedUser { name: name_of(number), session: Credential::Session(cookie), key: Credential::ApiKey(created_key.key) }
     }
 
     /// Checks every user on every pod, also after its cache was flushed.

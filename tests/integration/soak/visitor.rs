@@ -21,7 +21,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone)]
 pub enum Credential {
     Session(String),
-    Key(String),
+    ApiKey(String),
 }
 
 pub struct Visitor<'a> {
@@ -49,7 +49,7 @@ impl Credential {
     pub fn header(&self) -> (&'static str, String) {
         match self {
             Self::Session(cookie) => ("cookie", format!("{SESSION}={cookie}")),
-            Self::Key(key) => ("authorization", format!("Bearer {key}")),
+            Self::ApiKey(key) => ("authorization", format!("Bearer {key}")),
         }
     }
 

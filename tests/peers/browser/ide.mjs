@@ -1,4 +1,4 @@
-// A user authorizes applications: programs that listen on loopback, an editor with its own URL scheme, and a remembered web
+// A user authorizes applications: programs that listen on loopback, an editor with its own URL scheme, and a web
 // application. Pages of other origins fail to create keys.
 //
 //   node ide.mjs <base-url> <user> <password> <artifacts-dir>
