@@ -31,9 +31,9 @@ impl KeyRingFleet {
         let key = create_key(fleet.pod(0), ada.auth(), json!({})).await.key;
         let disabled = post(fleet.pod(0), admin.auth(), &format!("/vestibule/api/people/{}/disable", bob.id), json!({})).await;
         assert_eq!(disabled.status(), 200, "{disabled:?}");
-        let site = Self { fleet, admin, key, bob };
-        site.assert_key_status(200).await;
-        site
+        let fixture = Self { fleet, admin, key, bob };
+        fixture.assert_key_status(200).await;
+        fixture
     }
 
     /// Replaces the key ring and waits until every pod has read it.
@@ -73,45 +73,45 @@ impl KeyRingFleet {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_re_encryption_the_old_key_can_be_removed_and_only_sessions_end() {
-    let site = KeyRingFleet::new().await;
-    let (old, new) = (site.old_key(), random_key());
-    site.ring(&[&new, &old]).await;
-    assert_eq!(site.fleet.passing(&site.admin.cookie).await, 3, "a rotation ends no session");
+    let fixture = KeyRingFleet::new().await;
+    let (old, new) = (fixture.old_key(), random_key());
+    fixture.ring(&[&new, &old]).await;
+    assert_eq!(fixture.fleet.passing(&fixture.admin.cookie).await, 3, "a rotation ends no session");
 
-    let (done, output, complaints) = site.re_encrypt();
+    let (done, output, complaints) = fixture.re_encrypt();
     assert!(done && complaints.is_empty() && !output.starts_with("re-encrypted: 0;"), "{output}{complaints}");
-    let (done, output, _) = site.re_encrypt();
+    let (done, output, _) = fixture.re_encrypt();
     assert!(done && output.starts_with("re-encrypted: 0; "), "the second run has nothing to do: {output}");
 
     // No request was sent since; pods encrypt with the old key for three more minutes.
-    site.ring(&[&new]).await;
-    site.assert_key_status(200).await;
-    assert_eq!(sign_in_with_json(site.fleet.pod(0), "ada@example.com", PASSWORD, &[]).await.status(), 200);
-    site.assert_bob_is_disabled().await;
-    assert_eq!(site.fleet.passing(&site.admin.cookie).await, 0, "session tokens are bound to the old key");
+    fixture.ring(&[&new]).await;
+    fixture.assert_key_status(200).await;
+    assert_eq!(sign_in_with_json(fixture.fleet.pod(0), "ada@example.com", PASSWORD, &[]).await.status(), 200);
+    fixture.assert_bob_is_disabled().await;
+    assert_eq!(fixture.fleet.passing(&fixture.admin.cookie).await, 0, "session tokens are bound to the old key");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_re_encryption_records_of_a_removed_key_are_errors_with_their_cause_until_the_key_is_restored() {
-    let site = KeyRingFleet::new().await;
-    let (old, new) = (site.old_key(), random_key());
-    site.ring(&[&new, &old]).await;
-    site.ring(&[&new]).await;
+    let fixture = KeyRingFleet::new().await;
+    let (old, new) = (fixture.old_key(), random_key());
+    fixture.ring(&[&new, &old]).await;
+    fixture.ring(&[&new]).await;
 
-    site.assert_key_status(503).await;
+    fixture.assert_key_status(503).await;
     for email in ["ada@example.com", "bob@example.com"] {
-        let reply = sign_in_with_json(site.fleet.pod(1), email, PASSWORD, &[]).await;
+        let reply = sign_in_with_json(fixture.fleet.pod(1), email, PASSWORD, &[]).await;
         assert!(reply.status() >= 500, "never \"not found\": {reply:?}");
     }
-    let log = site.fleet.pod(1).log();
+    let log = fixture.fleet.pod(1).log();
     assert!(log.contains(UNKNOWN_KEY), "{log}");
-    let (done, _, complaints) = site.re_encrypt();
+    let (done, _, complaints) = fixture.re_encrypt();
     assert!(
         !done && complaints.contains(UNKNOWN_KEY) && complaints.contains("keep the old keys in the key ring"),
         "{complaints}"
     );
 
-    site.ring(&[&new, &old]).await;
-    site.assert_key_status(200).await;
-    site.assert_bob_is_disabled().await;
+    fixture.ring(&[&new, &old]).await;
+    fixture.assert_key_status(200).await;
+    fixture.assert_bob_is_disabled().await;
 }

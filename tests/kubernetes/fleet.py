@@ -119,8 +119,8 @@ class Fleet:
             "VESTIBULE_GATEWAY_SECRET": self.gateway_secret,
             "VESTIBULE_ALLOW_SERVICE_WORKERS": "",
         }
-        site = re.sub(r"\$\{(VESTIBULE_\w+)\}", lambda found: values[found[1]], TEMPLATE.read_text())
-        self.namespace.secret(name, **self.authority.issue(HOST), **{"nginx.conf": NGINX, "vestibule.conf": site})
+        configuration = re.sub(r"\$\{(VESTIBULE_\w+)\}", lambda found: values[found[1]], TEMPLATE.read_text())
+        self.namespace.secret(name, **self.authority.issue(HOST), **{"nginx.conf": NGINX, "vestibule.conf": configuration})
         arguments = ["-c", "/etc/gateway/nginx.conf", "-e", "stderr"]
         container = pods.container("nginx", images.image("nginx"), arguments, ports=[8443],
                                    mounts={"files": "/etc/gateway", "tmp": "/tmp"}, ready={"tcpSocket": {"port": 8443}})

@@ -25,9 +25,9 @@ const PATH: &str = "/sso/backchannel-logout";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Sends a valid token with these claims.
-async fn log_out(site: &ScriptedFleet, pod: usize, claims: Value) -> (u16, String) {
-    let token = site.token(json!({"claims": claims})).await;
-    answer(send(site.fleet.pod(pod), PATH, &token).await).await
+async fn log_out(fixture: &ScriptedFleet, pod: usize, claims: Value) -> (u16, String) {
+    let token = fixture.token(json!({"claims": claims})).await;
+    answer(send(fixture.fleet.pod(pod), PATH, &token).await).await
 }
 
 async fn send(pod: &Pod, path: &str, token: &str) -> Response {
@@ -90,33 +90,33 @@ async fn a_provider_that_names_only_the_subject_ends_all_its_sessions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_accepted_once_and_a_new_one_for_an_ended_session_again() {
-    let site = ScriptedFleet::start().await;
-    let one = site.sign_in(json!({"sub": "ada", "sid": "s1"})).await;
-    let other = site.sign_in(json!({"sub": "ada", "sid": "s2"})).await;
-    site.warm(&one).await;
-    let token = site.token(json!({"claims": {"sid": "s1"}})).await;
+    let fixture = ScriptedFleet::start().await;
+    let one = fixture.sign_in(json!({"sub": "ada", "sid": "s1"})).await;
+    let other = fixture.sign_in(json!({"sub": "ada", "sid": "s2"})).await;
+    fixture.warm(&one).await;
+    let token = fixture.token(json!({"claims": {"sid": "s1"}})).await;
     let since = Instant::now();
-    assert_eq!(answer(send(site.fleet.pod(1), PATH, &token).await).await, (200, String::new()));
-    site.assert_ended_everywhere(&one, since).await;
-    assert!(site.is_live(&other).await);
-    for pod in &site.fleet.pods {
+    assert_eq!(answer(send(fixture.fleet.pod(1), PATH, &token).await).await, (200, String::new()));
+    fixture.assert_ended_everywhere(&one, since).await;
+    assert!(fixture.is_live(&other).await);
+    for pod in &fixture.fleet.pods {
         assert_eq!(answer(send(pod, PATH, &token).await).await, (400, "invalid_request".to_owned()), "a replay");
     }
-    assert_eq!(log_out(&site, 2, json!({"sid": "s1"})).await.0, 200, "the session has ended");
-    assert_eq!(log_out(&site, 2, json!({"sid": "unknown"})).await.0, 200);
-    assert_eq!(log_out(&site, 2, json!({"sub": "unknown"})).await.0, 200);
+    assert_eq!(log_out(&fixture, 2, json!({"sid": "s1"})).await.0, 200, "the session has ended");
+    assert_eq!(log_out(&fixture, 2, json!({"sid": "unknown"})).await.0, 200);
+    assert_eq!(log_out(&fixture, 2, json!({"sub": "unknown"})).await.0, 200);
     let since = Instant::now();
-    assert_eq!(log_out(&site, 0, json!({"sub": "ada"})).await.0, 200);
-    site.assert_ended_everywhere(&other, since).await;
+    assert_eq!(log_out(&fixture, 0, json!({"sub": "ada"})).await.0, 200);
+    fixture.assert_ended_everywhere(&other, since).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_path_or_the_issuer_chooses_the_provider() {
     let partner = FaultyIdp::start().await;
     let section = ProviderSection { id: "partner".to_owned(), ..ProviderSection::corp(partner.issuer(), random_key()) };
-    let site = ScriptedFleet::start_with(|builder| builder.provider(section)).await;
-    let pod = site.fleet.pod(0);
-    let own = async || site.token(json!({"claims": {"sid": "s1"}})).await;
+    let fixture = ScriptedFleet::start_with(|builder| builder.provider(section)).await;
+    let pod = fixture.fleet.pod(0);
+    let own = async || fixture.token(json!({"claims": {"sid": "s1"}})).await;
     assert_eq!(answer(send(pod, &format!("{PATH}/corp"), &own().await).await).await.0, 200);
     assert_eq!(answer(send(pod, PATH, &own().await).await).await.0, 200);
     let of_partner = partner.logout_token("", &json!({"claims": {"sid": "s1"}})).await;
@@ -129,15 +129,15 @@ async fn the_path_or_the_issuer_chooses_the_provider() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_end_while_redis_is_out_of_memory() {
-    let site = ScriptedFleet::start_with(|builder| builder.standalone()).await;
-    let session = site.sign_in(json!({"sub": "ada", "sid": "s1"})).await;
-    site.warm(&session).await;
-    let redis = &site.fleet.redis().node;
+    let fixture = ScriptedFleet::start_with(|builder| builder.standalone()).await;
+    let session = fixture.sign_in(json!({"sub": "ada", "sid": "s1"})).await;
+    fixture.warm(&session).await;
+    let redis = &fixture.fleet.redis().node;
     redis.call(&["CONFIG", "SET", "maxmemory", "1"]).await;
-    let token = site.token(json!({"claims": {"sid": "s1", "sub": "ada"}})).await;
-    assert_eq!(answer(send(site.fleet.pod(0), PATH, &token).await).await, (200, String::new()));
-    assert_eq!(site.fleet.status(0, &session).await, 401);
-    assert_eq!(answer(send(site.fleet.pod(0), PATH, &token).await).await.0, 400, "a replay");
+    let token = fixture.token(json!({"claims": {"sid": "s1", "sub": "ada"}})).await;
+    assert_eq!(answer(send(fixture.fleet.pod(0), PATH, &token).await).await, (200, String::new()));
+    assert_eq!(fixture.fleet.status(0, &session).await, 401);
+    assert_eq!(answer(send(fixture.fleet.pod(0), PATH, &token).await).await.0, 400, "a replay");
     redis.call(&["CONFIG", "SET", "maxmemory", "0"]).await;
 }
 
@@ -145,15 +145,15 @@ async fn sessions_end_while_redis_is_out_of_memory() {
 async fn a_token_that_cannot_be_handled_now_is_accepted_later() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
-    let site = ScriptedFleet::start_with(|builder| builder.store_at(proxy.url())).await;
-    let session = site.sign_in(json!({"sub": "ada", "sid": "s1"})).await;
-    let token = site.token(json!({"claims": {"sid": "s1"}})).await;
+    let fixture = ScriptedFleet::start_with(|builder| builder.store_at(proxy.url())).await;
+    let session = fixture.sign_in(json!({"sub": "ada", "sid": "s1"})).await;
+    let token = fixture.token(json!({"claims": {"sid": "s1"}})).await;
     proxy.refuse();
-    let response = send(site.fleet.pod(0), PATH, &token).await;
+    let response = send(fixture.fleet.pod(0), PATH, &token).await;
     assert!(response.headers().contains_key("retry-after"));
     assert_eq!(answer(response).await.0, 503);
     proxy.resume();
-    let accepted = async || (answer(send(site.fleet.pod(0), PATH, &token).await).await.0 == 200).then_some(());
+    let accepted = async || (answer(send(fixture.fleet.pod(0), PATH, &token).await).await.0 == 200).then_some(());
     wait::until("the token to be accepted", PATIENCE, accepted).await;
-    assert_eq!(site.fleet.status(0, &session).await, 401);
+    assert_eq!(fixture.fleet.status(0, &session).await, 401);
 }

@@ -34,7 +34,7 @@ pub struct Load {
 }
 
 struct SharedLoad {
-    site: Arc<GatewayInfo>,
+    gateway: Arc<GatewayInfo>,
     ledger: Arc<Ledger>,
     cached_users: Arc<[CachedUser]>,
     /// Login flows that were started, and that were completed.
@@ -49,7 +49,7 @@ impl Load {
     /// Runs until [`Load::end`].
     pub fn start(fleet: &Fleet, ledger: &Arc<Ledger>, cached_users: &Arc<[CachedUser]>) -> Self {
         let shared = Arc::new(SharedLoad {
-            site: Arc::clone(fleet.nginx().info()),
+            gateway: Arc::clone(fleet.nginx().info()),
             ledger: Arc::clone(ledger),
             cached_users: Arc::clone(cached_users),
             begun: AtomicUsize::new(0),
@@ -99,7 +99,7 @@ impl SharedLoad {
     }
 
     async fn run_visit(&self, number: usize) {
-        let visitor = Visitor::new(&self.site, &self.ledger);
+        let visitor = Visitor::new(&self.gateway, &self.ledger);
         let Some(cookie) = visitor.sign_in(&name_of(number)).await else { return };
         let signed_in = Instant::now();
         self.check_new_session(&http_client(), Kind::Newcomer, &cookie, &name_of(number), signed_in).await;
@@ -140,7 +140,7 @@ impl SharedLoad {
         written: Option<Instant>,
     ) -> bool {
         let began = Instant::now();
-        let outcome = match (ask(http, &self.site, credential).await, credential, written) {
+        let outcome = match (ask(http, &self.gateway, credential).await, credential, written) {
             (UpstreamResult::Allowed(username), ..) if username == name => Outcome::Right,
             (UpstreamResult::Allowed(username), ..) => Outcome::Wrong(format!("{name} was taken for {username:?}")),
             (UpstreamResult::Refused(503, message), ..) => Outcome::Unavailable(message),
@@ -177,7 +177,7 @@ impl SharedLoad {
     /// Returns true if the answer is certain.
     async fn check_ended(&self, http: &reqwest::Client, cookie: &str, at: Instant) -> bool {
         let began = Instant::now();
-        let outcome = match ask(http, &self.site, &Credential::Session(cookie.to_owned())).await {
+        let outcome = match ask(http, &self.gateway, &Credential::Session(cookie.to_owned())).await {
             UpstreamResult::Refused(401, message) => Outcome::Refused(message),
             UpstreamResult::Refused(503, message) => Outcome::Unavailable(message),
             UpstreamResult::Allowed(_) => {
@@ -202,7 +202,7 @@ impl SharedLoad {
             ] {
                 ticks.tick().await;
                 let began = Instant::now();
-                let outcome = match ask(&http, &self.site, &credential).await {
+                let outcome = match ask(&http, &self.gateway, &credential).await {
                     UpstreamResult::Refused(401, message) => Outcome::Refused(message),
                     UpstreamResult::Refused(503, message) => Outcome::Unavailable(message),
                     UpstreamResult::Refused(_, message) => Outcome::Wrong(message),

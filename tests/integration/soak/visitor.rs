@@ -26,7 +26,7 @@ pub enum Credential {
 
 pub struct Visitor<'a> {
     pub agent: Agent,
-    site: &'a GatewayInfo,
+    gateway: &'a GatewayInfo,
     ledger: &'a Ledger,
 }
 
@@ -64,9 +64,9 @@ impl Credential {
 }
 
 /// A request of a program to the upstream through nginx.
-pub async fn ask(http: &reqwest::Client, site: &GatewayInfo, credential: &Credential) -> UpstreamResult {
+pub async fn ask(http: &reqwest::Client, gateway: &GatewayInfo, credential: &Credential) -> UpstreamResult {
     let (name, value) = credential.header();
-    let request = http.get(format!("{}/v1/models", site.origin)).header(name, value).header("accept", "application/json");
+    let request = http.get(format!("{}/v1/models", gateway.origin)).header(name, value).header("accept", "application/json");
     let received = async {
         let answer = request.send().await?;
         Ok::<_, reqwest::Error>((answer.status().as_u16(), answer.text().await?))
@@ -91,8 +91,8 @@ fn in_brief(status: u16, body: &str) -> String {
 }
 
 impl<'a> Visitor<'a> {
-    pub fn new(site: &'a GatewayInfo, ledger: &'a Ledger) -> Self {
-        Self { agent: Agent::at_next_address(), site, ledger }
+    pub fn new(gateway: &'a GatewayInfo, ledger: &'a Ledger) -> Self {
+        Self { agent: Agent::at_next_address(), gateway, ledger }
     }
 
     /// Runs a complete login flow; returns the session cookie, or `None` if the login has failed.
@@ -100,7 +100,7 @@ impl<'a> Visitor<'a> {
         let began = Instant::now();
         while began.elapsed() < ATTEMPT_TIMEOUT {
             let back = self.until_callback(name).await;
-            let Some(callback) = back.location().filter(|to| to.as_str().starts_with(&self.site.origin)) else {
+            let Some(callback) = back.location().filter(|to| to.as_str().starts_with(&self.gateway.origin)) else {
                 self.wrong(Kind::Login, &back);
                 return None;
             };
@@ -109,7 +109,7 @@ impl<'a> Visitor<'a> {
                 self.ledger.note(Kind::Login, began, Outcome::Right);
                 return Some(cookie.value);
             }
-            if opened.undisturbed && !self.site.was_cut_behind_nginx(&callback) {
+            if opened.undisturbed && !self.gateway.was_cut_behind_nginx(&callback) {
                 self.wrong(Kind::Login, &opened.page);
                 return None;
             }
@@ -122,17 +122,17 @@ impl<'a> Visitor<'a> {
 
     /// The redirect from the provider to the callback, or the page on which the flow ended earlier.
     pub async fn until_callback(&self, name: &str) -> Page {
-        let begin = format!("{}/sso/login?provider=corp&rd=%2Fui%2F", self.site.origin);
+        let begin = format!("{}/sso/login?provider=corp&rd=%2Fui%2F", self.gateway.origin);
         let page = self.open(Kind::Login, &begin).await.page;
         let Some(mut question) = page.location() else { return page };
         question.query_pairs_mut().append_pair("login_hint", name);
         let page = self.agent.get(question.as_str()).await;
-        self.agent.follow_until(page, |to| to.as_str().starts_with(&self.site.origin)).await
+        self.agent.follow_until(page, |to| to.as_str().starts_with(&self.gateway.origin)).await
     }
 
     /// Ends the session of this browser; returns true if that was confirmed.
     pub async fn sign_out(&self) -> bool {
-        let (began, address) = (Instant::now(), format!("{}/sso/logout", self.site.origin));
+        let (began, address) = (Instant::now(), format!("{}/sso/logout", self.gateway.origin));
         while began.elapsed() < ATTEMPT_TIMEOUT {
             let page = self.open(Kind::Logout, &address).await.page;
             let Some(form) = page.forms().into_iter().next() else {

@@ -19,7 +19,7 @@ pub use sign_in::Browser;
 
 use super::cpu_turns::Turn;
 use super::idp::Idp;
-use super::nginx::{CheckUrl, Nginx, PodPorts, Site};
+use super::nginx::{CheckUrl, Nginx, NginxOptions, PodPorts};
 use super::pod::{Pod, PodOptions, until_everywhere};
 use super::ports;
 use super::redis::{Cluster, Standalone};
@@ -142,21 +142,21 @@ impl Fleet {
     /// Starts another nginx in front of the pods, with other hosts.
     pub async fn nginx_of(&self, hosts: &[&str], upstream: u16) -> Nginx {
         let (port, pods, check_url) = (ports::free(), &self.pod_ports()[..], CheckUrl::NamesHost);
-        Nginx::start(Site { port, hosts, pods, upstream, service_workers: "", check_url }).await
+        Nginx::start(NginxOptions { port, hosts, pods, upstream, service_workers: "", check_url }).await
     }
 
     /// Starts another nginx in front of the pods, whose check URL names a route of the role map.
     pub async fn nginx_with_route(&self, route: &'static str) -> Nginx {
         let (pods, upstream) = (&self.pod_ports()[..], self.upstream().port());
         let (port, check_url) = (ports::free(), CheckUrl::NamesRoute(route));
-        Nginx::start(Site { port, hosts: &["localhost"], pods, upstream, service_workers: "", check_url }).await
+        Nginx::start(NginxOptions { port, hosts: &["localhost"], pods, upstream, service_workers: "", check_url }).await
     }
 
     /// Starts another nginx in front of the pods, with this value of `VESTIBULE_ALLOW_SERVICE_WORKERS`.
     pub async fn nginx_with_service_workers(&self, service_workers: &str) -> Nginx {
         let (pods, upstream) = (&self.pod_ports()[..], self.upstream().port());
         let (port, check_url) = (ports::free(), CheckUrl::NamesHost);
-        Nginx::start(Site { port, hosts: &["localhost"], pods, upstream, service_workers, check_url }).await
+        Nginx::start(NginxOptions { port, hosts: &["localhost"], pods, upstream, service_workers, check_url }).await
     }
 
     pub fn pod_ports(&self) -> Vec<PodPorts> {

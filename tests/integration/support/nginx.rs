@@ -35,7 +35,7 @@ pub struct Nginx {
 }
 
 /// The template's variables.
-pub struct Site<'a> {
+pub struct NginxOptions<'a> {
     pub port: u16,
     /// The protected hosts. The first one is `VESTIBULE_SERVER_NAME`.
     pub hosts: &'a [&'a str],
@@ -60,14 +60,14 @@ pub enum CheckUrl {
 
 impl Nginx {
     /// Starts nginx with the template; it distributes requests over the pods and protects the upstream.
-    pub async fn start(site: Site<'_>) -> Self {
-        Self::start_with(site.port, &site.render()).await
+    pub async fn start(options: NginxOptions<'_>) -> Self {
+        Self::start_with(options.port, &options.render()).await
     }
 
     /// Starts nginx with the contents of its `http` block.
-    pub async fn start_with(port: u16, site: &str) -> Self {
+    pub async fn start_with(port: u16, http_block: &str) -> Self {
         let scratch = Scratch::new("nginx");
-        scratch.write("vestibule.conf", site);
+        scratch.write("vestibule.conf", http_block);
         let main = scratch.write("nginx.conf", &main_config(scratch.path()));
         let mut command = Command::new(peer_file(".venv/peer-nginx"));
         command.arg("-p").arg(scratch.path()).arg("-c").arg(main).args(["-e", "stderr"]);
@@ -100,7 +100,7 @@ impl Nginx {
     }
 }
 
-impl Site<'_> {
+impl NginxOptions<'_> {
     fn render(&self) -> String {
         let template = std::fs::read_to_string(repository(TEMPLATE)).expect("the template is there");
         let (common, host) = template.split_once(PROTECTED_HOST).expect("the template has a server for the protected host");

@@ -35,32 +35,32 @@ fn faults() -> Vec<(&'static str, Value)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_faulty_token_is_refused_by_every_pod_and_ends_no_session() {
-    let site = ScriptedFleet::start().await;
-    let session = site.sign_in(json!({"sub": "ada", "sid": "s1"})).await;
+    let fixture = ScriptedFleet::start().await;
+    let session = fixture.sign_in(json!({"sub": "ada", "sid": "s1"})).await;
     for (number, (name, mut fault)) in faults().into_iter().enumerate() {
         let mut claims = json!({"sub": "ada", "sid": "s1"});
         let changed = fault["claims"].as_object().cloned().unwrap_or_default();
         claims.as_object_mut().expect("an object").extend(changed);
         fault["claims"] = claims;
-        let token = site.token(fault).await;
-        let answer = answer(send(site.fleet.pod(number), PATH, &token).await).await;
+        let token = fixture.token(fault).await;
+        let answer = answer(send(fixture.fleet.pod(number), PATH, &token).await).await;
         assert_eq!(answer, (400, "invalid_request".to_owned()), "{name}");
-        assert!(site.is_live(&session).await, "{name}");
+        assert!(fixture.is_live(&session).await, "{name}");
     }
-    let refused = site.fleet.metric("vestibule_backchannel_logouts_total", &["outcome=\"refused\""]).await;
+    let refused = fixture.fleet.metric("vestibule_backchannel_logouts_total", &["outcome=\"refused\""]).await;
     assert_eq!(refused, faults().len() as f64);
     // None of the refusals is a reason to refuse the next token.
-    assert_eq!(log_out(&site, 0, json!({"sub": "ada", "sid": "s1"})).await.0, 200);
-    assert_eq!(site.fleet.status(0, &session).await, 401);
-    let logged = site.fleet.pods.iter().map(|pod| pod.log()).collect::<String>();
+    assert_eq!(log_out(&fixture, 0, json!({"sub": "ada", "sid": "s1"})).await.0, 200);
+    assert_eq!(fixture.fleet.status(0, &session).await, 401);
+    let logged = fixture.fleet.pods.iter().map(|pod| pod.log()).collect::<String>();
     assert!(logged.contains("backchannel logout refused") && !logged.contains("eyJ"), "no token is logged");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_requests_are_refused_as_json() {
-    let site = ScriptedFleet::start_with(|builder| builder).await;
-    let pod = site.fleet.pod(0);
-    let token = site.token(json!({"claims": {"sid": "s1"}})).await;
+    let fixture = ScriptedFleet::start_with(|builder| builder).await;
+    let pod = fixture.fleet.pod(0);
+    let token = fixture.token(json!({"claims": {"sid": "s1"}})).await;
     let long = "x".repeat(20_000);
     let forms: [(&[(&str, &str)], u16); 6] = [
         (&[], 400),
@@ -86,10 +86,10 @@ async fn other_requests_are_refused_as_json() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_above_the_limit_get_429_with_retry_after() {
     let limits = "trusted_proxies: [127.0.0.0/8]\nrate_limits: {backchannel_logouts: 2}\n";
-    let site = ScriptedFleet::start_with(|builder| builder.yaml(limits)).await;
+    let fixture = ScriptedFleet::start_with(|builder| builder.yaml(limits)).await;
     let from = async |address: &str| {
-        let token = site.token(json!({"claims": {"sid": "s1"}})).await;
-        let request = http_client().post(site.fleet.pod(0).public(PATH)).header("x-forwarded-for", address);
+        let token = fixture.token(json!({"claims": {"sid": "s1"}})).await;
+        let request = http_client().post(fixture.fleet.pod(0).public(PATH)).header("x-forwarded-for", address);
         request.form(&[("logout_token", token)]).send().await.expect("the pod answers")
     };
     for _ in 0..2 {

@@ -10,15 +10,15 @@ use crate::support::ports;
 /// Starts a server for each host, each with its own Ingress and `auth-url`.
 pub async fn start(hosts: &[&str], fleet: &Fleet) -> Nginx {
     let port = ports::free();
-    let mut site = "upstream check {\n".to_owned();
+    let mut config = "upstream check {\n".to_owned();
     for (_, check) in fleet.pod_ports() {
-        writeln!(site, "    server 127.0.0.1:{check};").expect("writing to a String can't fail");
+        writeln!(config, "    server 127.0.0.1:{check};").expect("writing to a String can't fail");
     }
-    site += "}\n";
+    config += "}\n";
     // The controller's default server answers 404.
-    site += &format!("server {{ listen 127.0.0.1:{port} default_server; server_name _; return 404; }}\n");
-    hosts.iter().for_each(|host| site += &server(port, host, fleet.upstream().port()));
-    Nginx::start_with(port, &site).await
+    config += &format!("server {{ listen 127.0.0.1:{port} default_server; server_name _; return 404; }}\n");
+    hosts.iter().for_each(|host| config += &server(port, host, fleet.upstream().port()));
+    Nginx::start_with(port, &config).await
 }
 
 /// `X-Served-Host` is for the tests: it tells which server forwarded a request.

@@ -8,7 +8,7 @@ use super::super::auth_request::GATEWAY_SECRET;
 use super::super::cpu_turns::wait_for_turn;
 use super::super::idp::{Idp, IdpOptions, client};
 use super::super::local_accounts::LOCAL_ACCOUNTS;
-use super::super::nginx::{CheckUrl, Nginx, Site};
+use super::super::nginx::{CheckUrl, Nginx, NginxOptions};
 use super::super::pod::{Pod, PodOptions, ProviderSection, key_ring, random_key};
 use super::super::upstream::Upstream;
 use super::super::{http_client, ports};
@@ -180,8 +180,9 @@ impl<'a> FleetBuilder<'a> {
         };
         if let (Some(port), Some(upstream)) = (self.nginx, &fleet.upstream) {
             let (hosts, pods) = (&["localhost"][..], &fleet.pod_ports()[..]);
-            let site = Site { port, hosts, pods, upstream: upstream.port(), service_workers: "", check_url: self.check_url };
-            fleet.nginx = Some(Nginx::start(site).await);
+            let options =
+                NginxOptions { port, hosts, pods, upstream: upstream.port(), service_workers: "", check_url: self.check_url };
+            fleet.nginx = Some(Nginx::start(options).await);
         }
         fleet.wait_for_providers().await;
         fleet
