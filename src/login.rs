@@ -136,7 +136,7 @@ impl BeginError {
 /// A failed login.
 #[derive(Debug)]
 pub struct LoginFailure {
-    pub why: FailureReason,
+    pub reason: FailureReason,
     /// The target for another attempt, if known.
     pub again: Option<ReturnTarget>,
     pub provider: Arc<Provider>,
@@ -233,9 +233,9 @@ impl Login {
         if let Some(counted) = count(&outcome) {
             self.metrics.login(provider.id(), counted);
         }
-        outcome.map_err(|(why, again)| {
-            why.log(provider.id());
-            LoginFailure { why, again, provider: Arc::clone(provider) }
+        outcome.map_err(|(reason, again)| {
+            reason.log(provider.id());
+            LoginFailure { reason, again, provider: Arc::clone(provider) }
         })
     }
 
@@ -261,7 +261,7 @@ impl Login {
             taken => taken.map_err(|error| self.not_taken(error, presented))?,
         };
         let outcome = self.take_in(provider, callback, browser, &taken).await;
-        let outcome = outcome.map_err(|why| (why, Some(taken.continuation.retry_target().clone())))?;
+        let outcome = outcome.map_err(|reason| (reason, Some(taken.continuation.retry_target().clone())))?;
         Ok(FinishedLogin { outcome, continuation: taken.continuation })
     }
 
@@ -427,7 +427,7 @@ fn count(outcome: &Result<FinishedLogin, (FailureReason, Option<ReturnTarget>)>)
     match outcome {
         Ok(FinishedLogin { outcome: LoginEffect::Repeated | LoginEffect::InteractionNeeded, .. }) => None,
         Ok(_) => Some(LoginOutcome::Success),
-        Err((why, _)) => Some(why.outcome()),
+        Err((reason, _)) => Some(reason.outcome()),
     }
 }
 

@@ -68,7 +68,7 @@ impl Metrics {
             scim_requests: scim::requests(&mut registrar),
             key_ring_created: registrar.gauges(
                 "key_ring_created_timestamp_seconds",
-                "Unix time at which the primary key of the key ring was made; absent if the ring doesn't record it.",
+                "Unix time at which the primary key of the key ring was created; absent if the ring doesn't record it.",
                 &[],
             ),
             assertions_signed: registrar.counter(
@@ -77,7 +77,7 @@ impl Metrics {
             ),
             rate_limited: registrar.counters(
                 "rate_limited_total",
-                "Requests answered with 429, because their client address made too many of this kind.",
+                "Requests answered with 429, because their client address exceeded the limit of this activity.",
                 &["activity"],
             ),
             panics: registrar.counter("panics_total", "Requests that ended in a panic, answered with 500."),

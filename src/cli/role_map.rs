@@ -251,12 +251,12 @@ impl fmt::Display for ExplainOutput {
         write_entries(f, "dropped team", &self.grant.dropped_teams, ": no header can carry it, or there were too many")?;
         write_entries(f, "outranked", &self.grant.outranked, "")?;
         for warning in &self.grant.warnings {
-            writeln!(f, "warning: {}{}: {}", warning.rule, at(Some(warning.line)), warning.why)?;
+            writeln!(f, "warning: {}{}: {}", warning.rule, at(Some(warning.line)), warning.reason)?;
         }
         let misses = &self.grant.near_misses;
         for miss in misses.iter().take(MAX_NEAR_MISSES) {
             let effect = miss.role.as_ref().map_or_else(|| "name teams".to_owned(), |role| format!("give {role}"));
-            writeln!(f, "near miss: {} would {effect}{}: {}", miss.rule, at(Some(miss.line)), miss.why)?;
+            writeln!(f, "near miss: {} would {effect}{}: {}", miss.rule, at(Some(miss.line)), miss.reason)?;
         }
         if misses.len() > MAX_NEAR_MISSES {
             writeln!(f, "near misses: {} more, which --json lists", misses.len() - MAX_NEAR_MISSES)?;

@@ -435,8 +435,8 @@ fn check_issuer(section: &mut Section<'_>, issuer: &str, earlier: &mut EarlierIs
 /// Reports every field that belongs to the other kind.
 fn reject(section: &mut Section<'_>, foreign: &[(&'static str, &str)]) -> Option<()> {
     let given: Vec<_> = foreign.iter().filter(|(name, _)| section.is_given(name)).collect();
-    for (name, why) in &given {
-        section.complain(name, *why);
+    for (name, reason) in &given {
+        section.complain(name, *reason);
     }
     given.is_empty().then_some(())
 }

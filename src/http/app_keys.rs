@@ -125,7 +125,7 @@ impl AppKeyRequest<'_> {
             credential => match self.services.checker.authenticate(credential).await {
                 // A derived key has no more rights than its parent and is revoked with it, so no consent is needed.
                 Ok(principal) => self.issue_key(wanted, &principal).await,
-                Err(AuthenticationError::Unauthenticated(why)) => unauthorized(why),
+                Err(AuthenticationError::Unauthenticated(failure)) => unauthorized(failure),
                 Err(AuthenticationError::Unavailable(cause)) => unavailable(wanted, &cause.to_string()),
             },
         }
@@ -387,8 +387,8 @@ fn refuse_request(wrong: RequestError) -> HttpResponse {
     error::json(StatusCode::BAD_REQUEST, code, &wrong.to_string())
 }
 
-fn unauthorized(why: AuthenticationFailure) -> HttpResponse {
-    error::challenged("invalid_token", why.description(), error::CHALLENGE_INVALID)
+fn unauthorized(failure: AuthenticationFailure) -> HttpResponse {
+    error::challenged("invalid_token", failure.description(), error::CHALLENGE_INVALID)
 }
 
 /// Middleware that adds the headers of this endpoint to every response, also to those of other middleware.

@@ -165,7 +165,7 @@ impl<'a> PageRequest<'a> {
         FormId { purpose: self.place.href(), bound_to: &self.session_token }
     }
 
-    /// The id of the session that the request was made with.
+    /// The id of the session that the request was sent with.
     pub fn session(&self) -> Digest {
         Digest::of(self.session_token.as_bytes())
     }

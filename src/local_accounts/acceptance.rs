@@ -76,7 +76,7 @@ pub enum AcceptanceError {
 impl Accounts {
     /// Creates a token for the link of an open invitation, without a change in the store.
     pub async fn onboarding_token(&self, link: &str) -> Result<OnboardingToken, AcceptanceError> {
-        let opened = self.open(link).await.inspect_err(|why| match why {
+        let opened = self.open(link).await.inspect_err(|error| match error {
             AcceptanceError::Store(cause) => tracing::error!(error = %cause, suppressed = tracing::field::Empty, "invitation lookup failed"),
             refused => tracing::info!(reason = refused.reason(), error = %refused, suppressed = tracing::field::Empty, "invitation link refused"),
         });
@@ -107,8 +107,8 @@ impl Accounts {
             Err(_) => LoginOutcome::Refused,
         };
         self.metrics.login(LOCAL, counted);
-        outcome.inspect_err(|why| {
-            tracing::warn!(reason = why.reason(), error = %why, suppressed = tracing::field::Empty, "invitation acceptance failed");
+        outcome.inspect_err(|error| {
+            tracing::warn!(reason = error.reason(), %error, suppressed = tracing::field::Empty, "invitation acceptance failed");
         })
     }
 

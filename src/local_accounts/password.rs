@@ -115,9 +115,9 @@ mod tests {
     #[case::common("password1234", "it is too easy to guess")]
     #[case::own_name("ada@example.com", "it is too easy to guess")]
     #[case::long(&"a long one ".repeat(12), "it has more than 128 bytes")]
-    fn the_reason_of_a_rejection_is_reported(#[case] password: &str, #[case] why: &str) {
+    fn the_reason_of_a_rejection_is_reported(#[case] password: &str, #[case] reason: &str) {
         let rules = PasswordRules { min_length: 12 };
-        assert_eq!(rules.check(password, &["ada@example.com"]).unwrap_err().to_string(), why);
+        assert_eq!(rules.check(password, &["ada@example.com"]).unwrap_err().to_string(), reason);
     }
 
     /// zxcvbn alone accepts most of these.

@@ -11,8 +11,8 @@ pub struct ErrorPage {
     pub frame: Frame,
     pub status: u16,
     pub title: String,
-    pub what_happened: String,
-    pub what_next: String,
+    pub explanation: String,
+    pub next_step: String,
     /// A quotation of another party, marked as such.
     pub quote: Option<Quote>,
     /// The first one stands out.

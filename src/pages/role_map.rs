@@ -112,7 +112,7 @@ pub struct NearMissRow {
     pub line: u64,
     /// The role that it would grant; `None` for a rule that grants teams.
     pub role: Option<String>,
-    pub why: String,
+    pub reason: String,
 }
 
 /// A rule that reads a list as one value.
@@ -120,7 +120,7 @@ pub struct NearMissRow {
 pub struct ListWarningRow {
     pub rule: String,
     pub line: u64,
-    pub why: String,
+    pub reason: String,
 }
 
 /// The decision about a request.
@@ -128,13 +128,13 @@ pub struct ListWarningRow {
 pub struct RequestExplanation {
     pub allowed: bool,
     pub reason: String,
-    pub readings: Vec<InterpretationRow>,
+    pub interpretations: Vec<InterpretationRow>,
 }
 
 /// A path interpretation, and the access rule that matches it.
 #[derive(Debug, Clone)]
 pub struct InterpretationRow {
-    pub how: String,
+    pub derivation: String,
     pub path: String,
     pub rule: Option<String>,
 }

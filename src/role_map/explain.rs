@@ -55,7 +55,8 @@ pub struct NearMiss {
     pub line: u64,
     /// The role that the rule would grant; `None` for a rule that names teams.
     pub role: Option<Role>,
-    pub why: String,
+    #[serde(rename = "why")]
+    pub reason: String,
     #[serde(skip)]
     distance: Distance,
 }
@@ -160,8 +161,8 @@ impl RoleMap {
 
 /// Returns the near miss with the smallest distance among the identities.
 fn near_miss(origin: &RuleOrigin, role: Option<&Role>, reasons: impl Iterator<Item = (Distance, String)>) -> Option<NearMiss> {
-    let (distance, why) = reasons.min_by_key(|(distance, _)| *distance)?;
-    Some(NearMiss { rule: origin.name.clone(), line: origin.line, role: role.cloned(), why, distance })
+    let (distance, reason) = reasons.min_by_key(|(distance, _)| *distance)?;
+    Some(NearMiss { rule: origin.name.clone(), line: origin.line, role: role.cloned(), reason, distance })
 }
 
 fn rule_grant(name: &str, origin: &RuleOrigin) -> RuleGrant {
@@ -181,8 +182,8 @@ fn explain_mismatch(provider: Option<&str>, conditions: &[Condition], identity: 
     if matched == 0 {
         return reason;
     }
-    let why = reason.map_or_else(|| format!("the claim {} is absent", first.selector.claim), |(_, why)| why);
-    Some((Distance::SomeConditions, format!("{matched} of its {all} conditions match, but {why}")))
+    let reason = reason.map_or_else(|| format!("the claim {} is absent", first.selector.claim), |(_, reason)| reason);
+    Some((Distance::SomeConditions, format!("{matched} of its {all} conditions match, but {reason}")))
 }
 
 /// Explains why a rule names no team; `None` if it and the identity have nothing in common.

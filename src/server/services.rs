@@ -269,10 +269,10 @@ async fn wait_for(store: &dyn Store, redis: Option<&RedisStore>) {
         if is_ready && permissions == RedisPermissions::Complete {
             return;
         }
-        let why = store.sequences().await.into_iter().find_map(Result::err);
-        let why = why
+        let cause = store.sequences().await.into_iter().find_map(Result::err);
+        let cause = cause
             .map_or_else(|| "the invalidation channel cannot be subscribed to".to_owned(), |unavailable| unavailable.to_string());
-        tracing::error!(error = why, "waiting for the store; pod not ready");
+        tracing::error!(error = cause, "waiting for the store; pod not ready");
         if is_ready {
             tokio::time::sleep(WAITING_LOG_INTERVAL).await;
         }

@@ -242,8 +242,8 @@ fn read_fields(section: &mut Section<'_>) -> [Option<ClaimPath>; 3] {
 /// Reports every field that belongs to the other protocol.
 fn reject(section: &mut Section<'_>, foreign: &[(&'static str, &str)]) -> Option<()> {
     let given: Vec<_> = foreign.iter().filter(|(name, _)| section.is_given(name)).collect();
-    for (name, why) in &given {
-        section.complain(name, *why);
+    for (name, reason) in &given {
+        section.complain(name, *reason);
     }
     given.is_empty().then_some(())
 }

@@ -173,6 +173,6 @@ fn check_grant(explanation: &Explanation, role: Option<&str>, teams: &[String]) 
     compare("warnings", explanation.warnings.len(), 0)
 }
 
-fn compare<T: PartialEq + Debug>(what: &str, found: T, expected: T) -> Result<(), String> {
-    if found == expected { Ok(()) } else { Err(format!("{what}: {found:?} instead of {expected:?}")) }
+fn compare<T: PartialEq + Debug>(field: &str, found: T, expected: T) -> Result<(), String> {
+    if found == expected { Ok(()) } else { Err(format!("{field}: {found:?} instead of {expected:?}")) }
 }

@@ -81,7 +81,7 @@ impl ApiError {
     /// The stable token for the `reason` field of log events.
     pub(super) fn reason(&self) -> &'static str {
         match self {
-            Self::Authentication(AuthenticationError::Unauthenticated(why)) => why.reason(),
+            Self::Authentication(AuthenticationError::Unauthenticated(failure)) => failure.reason(),
             Self::Authentication(AuthenticationError::Unavailable(_)) => "store_unavailable",
             Self::ForeignOrigin => "foreign_origin",
             Self::SessionWrite => "session_not_allowed",
@@ -122,7 +122,7 @@ impl ApiError {
     /// Returns the cause for the log. It contains no secret.
     pub(super) fn cause(&self) -> String {
         match self {
-            Self::Authentication(AuthenticationError::Unauthenticated(why)) => format!("{why:?}"),
+            Self::Authentication(AuthenticationError::Unauthenticated(failure)) => format!("{failure:?}"),
             Self::Authentication(AuthenticationError::Unavailable(cause)) => cause.to_string(),
             other => other.to_string(),
         }

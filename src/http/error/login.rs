@@ -83,8 +83,8 @@ impl From<&LoginFailure> for Failure {
     fn from(failed: &LoginFailure) -> Self {
         let target = failed.again.clone().unwrap_or_else(ReturnTarget::root);
         let again = login_href(&target, Some(failed.provider.id()));
-        let failure = Self::from(&failed.why).with("provider", failed.provider.name());
-        match &failed.why {
+        let failure = Self::from(&failed.reason).with("provider", failed.provider.name());
+        match &failed.reason {
             FailureReason::Denied { error, description } => {
                 failure.quote(failed.provider.name(), description.as_deref().unwrap_or(error)).action("action-start-again", again)
             }
@@ -106,9 +106,9 @@ impl From<&LoginFailure> for Failure {
 
 /// A reason without words for programs is one that only the user can act on.
 impl From<&FailureReason> for Failure {
-    fn from(why: &FailureReason) -> Self {
+    fn from(reason: &FailureReason) -> Self {
         let unconfirmed = || Self::new(StatusCode::BAD_GATEWAY, "server_error", "The sign-in could not be confirmed.");
-        match why {
+        match reason {
             FailureReason::Unknown => Self::bad_request("The sign-in has expired. Start again.").page("error-expired"),
             FailureReason::EndedAtProvider => {
                 Self::bad_request("The identity provider ended its session. Start again.").page("error-ended-at-provider")

@@ -128,13 +128,13 @@ fn explained(response: ExplanationResponse, services: &Services) -> GrantExplana
                 rule: miss.rule.to_string(),
                 line: miss.line,
                 role: miss.role.map(|role| role.to_string()),
-                why: miss.why,
+                reason: miss.reason,
             })
             .collect(),
         warnings: grant
             .warnings
             .into_iter()
-            .map(|warning| ListWarningRow { rule: warning.rule.to_string(), line: warning.line, why: warning.why })
+            .map(|warning| ListWarningRow { rule: warning.rule.to_string(), line: warning.line, reason: warning.reason })
             .collect(),
         missing_sources: grant.missing_sources.iter().map(ToString::to_string).collect(),
         ignored_claims,
@@ -142,10 +142,10 @@ fn explained(response: ExplanationResponse, services: &Services) -> GrantExplana
         access: access.map(|access| RequestExplanation {
             allowed: access.allowed,
             reason: access.reason,
-            readings: access
+            interpretations: access
                 .interpretations
                 .into_iter()
-                .map(|reading| InterpretationRow { how: reading.derivation, path: reading.path, rule: reading.rule })
+                .map(|one| InterpretationRow { derivation: one.derivation, path: one.path, rule: one.rule })
                 .collect(),
         }),
     }

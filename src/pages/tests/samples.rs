@@ -222,8 +222,8 @@ pub fn role_map() -> RoleMapPage {
 
 pub fn explained(rule: Option<GrantRule>, line: Option<u64>) -> GrantExplanation {
     let team = || vec![TeamGrant { team: hostile(), rule: GrantRule::Named(hostile()), line }];
-    let miss = |role| NearMissRow { rule: hostile(), line: 1, role, why: hostile() };
-    let reading = |rule| InterpretationRow { how: hostile(), path: hostile(), rule };
+    let miss = |role| NearMissRow { rule: hostile(), line: 1, role, reason: hostile() };
+    let interpretation = |rule| InterpretationRow { derivation: hostile(), path: hostile(), rule };
     GrantExplanation {
         is_cut: false,
         identities: [true, false].map(|has_expired| IdentityRow { identity: identity(maybe(), None), has_expired }).into(),
@@ -236,14 +236,14 @@ pub fn explained(rule: Option<GrantRule>, line: Option<u64>) -> GrantExplanation
         dropped_teams: team(),
         outranked: vec![OutrankedRole { role: hostile(), rule: GrantRule::Invitation, line: None }],
         near_misses: vec![miss(maybe()), miss(None)],
-        warnings: vec![ListWarningRow { rule: hostile(), line: 3, why: hostile() }],
+        warnings: vec![ListWarningRow { rule: hostile(), line: 3, reason: hostile() }],
         missing_sources: vec![hostile(), hostile()],
         ignored_claims: vec![hostile(), hostile()],
         first_login_only: true,
         access: Some(RequestExplanation {
             allowed: line.is_some(),
             reason: hostile(),
-            readings: vec![reading(maybe()), reading(None)],
+            interpretations: vec![interpretation(maybe()), interpretation(None)],
         }),
     }
 }
@@ -251,5 +251,5 @@ pub fn explained(rule: Option<GrantRule>, line: Option<u64>) -> GrantExplanation
 /// A problem whose message, placeholder and advice contain hostile text.
 pub fn problem() -> Problem {
     let advice = text::Text::of("methods-unlinked").with("provider", hostile());
-    Problem::of("explain-problem-claims").with("why", hostile()).advice(vec![advice])
+    Problem::of("explain-problem-claims").with("reason", hostile()).advice(vec![advice])
 }

@@ -13,7 +13,8 @@ use crate::role_map::{RoleMap, RuleOrigin};
 pub struct ListWarning {
     pub rule: RuleName,
     pub line: u64,
-    pub why: String,
+    #[serde(rename = "why")]
+    pub reason: String,
 }
 
 impl RoleMap {
@@ -29,7 +30,7 @@ impl RoleMap {
         });
         let warnings = rules.chain(teams).filter_map(|(origin, condition, identity)| warn(origin, condition, identity));
         let mut warnings: Vec<_> = warnings.collect();
-        warnings.sort_by(|a, b| (a.line, &a.why).cmp(&(b.line, &b.why)));
+        warnings.sort_by(|a, b| (a.line, &a.reason).cmp(&(b.line, &b.reason)));
         warnings.dedup();
         warnings
     }
@@ -46,12 +47,12 @@ fn warn(origin: &RuleOrigin, condition: &Condition, identity: &IdentityClaims) -
         // An entry of a list may be a name with blanks.
         (split != Split::Space || is_single_text(condition, identity)).then_some((value, split))
     })?;
-    let why = format!(
+    let reason = format!(
         "{} has {value:?}, which looks like a list, and {pattern} has a wildcard, which can match a part of any entry; set `split: {}`",
         selector.claim,
         split.as_str()
     );
-    Some(ListWarning { rule: origin.name.clone(), line: origin.line, why })
+    Some(ListWarning { rule: origin.name.clone(), line: origin.line, reason })
 }
 
 /// True if the claim is one string in a source that the condition reads.

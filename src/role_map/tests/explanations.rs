@@ -24,9 +24,9 @@ fn explain(id_token: Value) -> Explanation {
     RoleMap::parse(DOCUMENT).unwrap().explain(&[identity_of("corp", id_token)])
 }
 
-fn why(explanation: &Explanation, rule: &str) -> String {
+fn miss_reason(explanation: &Explanation, rule: &str) -> String {
     let miss = explanation.near_misses.iter().find(|miss| miss.rule.as_str() == rule);
-    miss.map(|miss| miss.why.clone()).unwrap_or_default()
+    miss.map(|miss| miss.reason.clone()).unwrap_or_default()
 }
 
 #[rstest]
@@ -41,7 +41,7 @@ fn why(explanation: &Explanation, rule: &str) -> String {
 #[case::nothing_in_common(json!({"groups": "staff"}), "rules[5]", "")]
 fn a_near_miss_is_explained(#[case] id_token: Value, #[case] rule: &str, #[case] expected: &str) {
     let explanation = explain(id_token);
-    assert_eq!(why(&explanation, rule), expected, "{explanation:?}");
+    assert_eq!(miss_reason(&explanation, rule), expected, "{explanation:?}");
 }
 
 #[test]
@@ -49,7 +49,10 @@ fn a_value_in_another_source_is_a_near_miss() {
     let mut identity = identity_of("corp", json!({"level": 9}));
     identity.access_token = Some(Claims::new());
     let explanation = RoleMap::parse(DOCUMENT).unwrap().explain(&[identity]);
-    assert_eq!(why(&explanation, "rules[3]"), "level matches \"9\", but not in the access_token, which it names as its source");
+    assert_eq!(
+        miss_reason(&explanation, "rules[3]"),
+        "level matches \"9\", but not in the access_token, which it names as its source"
+    );
 }
 
 #[test]
@@ -81,7 +84,7 @@ fn near_misses_are_sorted_by_distance_and_exclude_matching_rules() {
 #[case::named("{claim: g, match: a}", "")]
 fn a_team_rule_without_a_team_is_explained(#[case] rule: &str, #[case] expected: &str) {
     let map = RoleMap::parse(&format!("version: 1\nteams: [{rule}]")).unwrap();
-    assert_eq!(why(&map.explain(&[identity_of("corp", json!({"g": ["a", "B"]}))]), "teams[0]"), expected);
+    assert_eq!(miss_reason(&map.explain(&[identity_of("corp", json!({"g": ["a", "B"]}))]), "teams[0]"), expected);
 }
 
 #[test]
@@ -101,7 +104,7 @@ fn a_value_that_a_capture_or_a_map_does_not_name_is_explained() {
         ("CN=blue,OU=Groups,DC=x", "and its `map` lists none of them"),
     ] {
         let explanation = map.explain(&[identity_of("corp", json!({"g": value}))]);
-        assert!(why(&explanation, "teams[0]").ends_with(expected), "{explanation:?}");
+        assert!(miss_reason(&explanation, "teams[0]").ends_with(expected), "{explanation:?}");
     }
 }
 
@@ -115,7 +118,7 @@ fn a_value_that_a_capture_or_a_map_does_not_name_is_explained() {
 fn a_wildcard_on_a_value_that_looks_like_a_list_is_a_warning(#[case] id_token: Value, #[case] rule: &str, #[case] split: &str) {
     let warnings = explain(id_token).warnings;
     let warning = warnings.iter().find(|warning| warning.rule.as_str() == rule).unwrap();
-    assert!(warning.why.ends_with(&format!("set `split: {split}`")), "{warning:?}");
+    assert!(warning.reason.ends_with(&format!("set `split: {split}`")), "{warning:?}");
     assert!(warnings.iter().all(|warning| warning.rule.as_str() != "rules[0]"), "an exact pattern matches no part");
 }
 

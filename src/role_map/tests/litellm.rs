@@ -50,7 +50,7 @@ fn a_mapping_that_nearly_matches_is_explained(#[case] roles: Value, #[case] plac
     let explanation = RoleMap::parse(DOCUMENT).unwrap().explain(&[with_roles(roles, json!([]))]);
     let name = format!("litellm_jwtauth.jwt_litellm_role_map[{place}]");
     let miss = explanation.near_misses.iter().find(|miss| miss.rule.as_str() == name);
-    assert_eq!(miss.map_or("", |miss| miss.why.as_str()), expected, "{explanation:?}");
+    assert_eq!(miss.map_or("", |miss| miss.reason.as_str()), expected, "{explanation:?}");
 }
 
 #[test]

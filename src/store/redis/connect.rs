@@ -178,8 +178,8 @@ async fn keep_connected(connection: Connection, current: Arc<ArcSwap<Client>>) {
         let client = Client::clone(&current.load());
         // On shutdown this task is aborted first, so every end of the client calls for a new one.
         let ended = client.connect().await.map_err(|error| error.to_string());
-        let why = ended.and_then(|ended| ended.map_err(|error| error.to_string())).err();
-        tracing::warn!(error = why, "redis client ended; starting another client");
+        let cause = ended.and_then(|ended| ended.map_err(|error| error.to_string())).err();
+        tracing::warn!(error = cause, "redis client ended; starting another client");
         // Replaced before the pause, since commands to the old client would time out.
         match connection.client(EVENTS_KEPT) {
             Ok(another) => current.store(Arc::new(another)),

@@ -243,7 +243,7 @@ async fn a_pod_killed_while_it_creates_or_revokes_keys_leaves_no_partial_record(
         let deletes = ids.iter().map(|id| (Method::DELETE, format!("{KEYS}/{id}"))).collect();
         kill_pod_at_key_count(&mut fleet, &redis, &session, deletes, |remaining| remaining < kept).await;
         println!("round {round}: {kept} of 8 created, {} left", complete_keys(&redis.node.dump().await));
-        assert!(kept > 0, "no key was made before the pod died");
+        assert!(kept > 0, "no key was created before the pod died");
         for id in listed_ids(&fleet.pods[1], Auth::Session(&session)).await {
             assert_eq!(revoke_key(&fleet.pods[1], Auth::Session(&session), &id).await.status(), 200);
         }

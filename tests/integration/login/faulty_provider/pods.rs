@@ -91,12 +91,12 @@ fn faulty_logins() -> Vec<Value> {
 }
 
 /// Three pods whose provider returns odd and faulty answers on request.
-struct OddFleet {
+struct FaultyProviderFleet {
     fleet: Fleet,
     idp: FaultyIdp,
 }
 
-impl OddFleet {
+impl FaultyProviderFleet {
     async fn start() -> Self {
         let idp = FaultyIdp::start().await;
         let provider = ProviderSection::corp(idp.issuer(), random_key());
@@ -136,7 +136,7 @@ impl OddFleet {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn odd_answers_sign_in_and_faulty_ones_do_not_when_each_request_reaches_another_pod() {
-    let fleet = OddFleet::start().await;
+    let fleet = FaultyProviderFleet::start().await;
     let (odd, faulty) = (odd_logins(), faulty_logins());
     stream::iter(odd.iter().enumerate())
         .for_each_concurrent(AT_ONCE, async |(number, fault)| fleet.assert_signs_in(number, fault).await)
