@@ -64,7 +64,7 @@ class Layer:
             self.add_libraries(source)
 
     def add_within(self, source, path, libraries):
-        """What a link in a folder leads to is packed in its place, unless it is its neighbour."""
+        """Replaces a link in a folder with its target, unless both are in the same folder."""
         if not os.path.exists(source):
             return
         if os.path.islink(source) and "/" not in os.readlink(source):

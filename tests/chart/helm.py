@@ -15,7 +15,7 @@ CI = sorted((CHART / "ci").glob("*-values.yaml"))
 RELEASE, NAMESPACE, KUBERNETES = "door", "llm", "1.34.0"
 
 
-class Refused(Exception):
+class HelmError(Exception):
     """Helm failed; the message is its output."""
 
 
@@ -31,7 +31,7 @@ def run(*arguments, kubeconfig=os.devnull):
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
     done = subprocess.run([binary(), *map(str, arguments)], capture_output=True, text=True, env=environment)
     if done.returncode != 0:
-        raise Refused(done.stdout + done.stderr)
+        raise HelmError(done.stdout + done.stderr)
     return done.stdout
 
 

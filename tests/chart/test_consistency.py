@@ -19,7 +19,7 @@ def resolved(node):
 
 
 def leaves(node, path=""):
-    """The paths of all fields. `[]` stands for list items."""
+    """The paths of all fields. `[]` is an item of a list."""
     if path == "roleMap.document":
         return {path}
     node = resolved(node)
@@ -42,7 +42,7 @@ def documented_fields():
     return fields
 
 
-class Generated(unittest.TestCase):
+class GeneratedFiles(unittest.TestCase):
     HINT = "is not what the chart makes; run `make chart`"
 
     def test_the_readme_is_up_to_date(self):

@@ -3,7 +3,7 @@
 
 HERE="$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 HOME_DIR="${CLUSTER_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/vestibule-cluster}"
-BIN="$HOME_DIR/bin"         # what build.sh has built
+BIN="$HOME_DIR/bin"         # programs that build.sh has built
 IMAGES="$HOME_DIR/images"   # archives that up.sh imports
 RUN="$HOME_DIR/run"         # state of the running cluster: logs, pids, data
 CONF="$RUN/conf"

@@ -90,7 +90,7 @@ class Traefik:
             answers = [self.fleet.driver.ask(f"{PUBLIC_URL}/sso/session", routes={PUBLIC_URL: place}) for place in places]
         except AssertionError as error:
             # Traefik uses a generated certificate until it has read the Secret.
-            raise kube.Failed(str(error)) from error
+            raise kube.KubectlError(str(error)) from error
         return answers and all(answer["status"] == 401 for answer in answers)
 
     def close(self):

@@ -25,7 +25,7 @@ LEFT_OUT = {"__pycache__", "ensurepip", "idlelib", "lib2to3", "site-packages", "
             "tkinter", "turtledemo", "pydoc_data"}
 
 
-class Missing(Exception):
+class MissingFileError(Exception):
     """A program that an image needs is not installed on this machine."""
 
 
@@ -62,7 +62,7 @@ def values(name):
 def program(name):
     found = shutil.which(name)
     if found is None:
-        raise Missing(f"{name} is not on this machine")
+        raise MissingFileError(f"{name} is not on this machine")
     return os.path.realpath(found)
 
 
@@ -78,7 +78,7 @@ def node():
 def nginx():
     binary = PEERS / ".venv/peer-nginx"
     if not binary.exists():
-        raise Missing(f"{binary} is not there; run `make peers`")
+        raise MissingFileError(f"{binary} is not there; run `make peers`")
     return ["--libs", f"{binary.resolve()}:/usr/sbin/nginx", "--", "/usr/sbin/nginx"]
 
 
@@ -147,7 +147,7 @@ def product():
     """Vestibule's own image, built by deploy/image/build.sh."""
     out = Path(os.environ.get("VESTIBULE_IMAGE", TARGET / "vestibule-image.tar"))
     if not out.exists():
-        raise Missing(f"{out} is not there; `make image` makes it, and VESTIBULE_IMAGE names another")
+        raise MissingFileError(f"{out} is not there; `make image` makes it, and VESTIBULE_IMAGE names another")
     return out
 
 

@@ -17,7 +17,7 @@ PATIENCE = 180
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
-class Failed(Exception):
+class KubectlError(Exception):
     """A kubectl command failed; the message is its output."""
 
 
@@ -42,7 +42,7 @@ def command(*arguments):
 def run(*arguments, stdin=None):
     done = subprocess.run(command(*arguments), input=stdin, capture_output=True, text=True)
     if done.returncode != 0:
-        raise Failed(f"kubectl {' '.join(map(str, arguments))}\n{done.stdout}{done.stderr}".strip())
+        raise KubectlError(f"kubectl {' '.join(map(str, arguments))}\n{done.stdout}{done.stderr}".strip())
     return done.stdout
 
 
@@ -54,7 +54,7 @@ def until(what, ready, patience=PATIENCE, every=0.3):
             last = ready()
             if last:
                 return last
-        except Failed as error:
+        except KubectlError as error:
             last = error
         if time.monotonic() > deadline:
             raise AssertionError(f"not in {patience} s: {what}; the last was {last!r}")
@@ -137,7 +137,7 @@ class Namespace:
     def attempt(self, *arguments):
         try:
             return self.run(*arguments)
-        except Failed as error:
+        except KubectlError as error:
             return "" if "--previous" in arguments else str(error)
 
 

@@ -114,7 +114,7 @@ class Controller:
         made = cls.fleet.driver.ask(f"{PUBLIC_URL}/vestibule/api/keys", method="POST", headers=headers, body="{}",
                                     routes={PUBLIC_URL: cls.release.way["gateway"]})
         if made["status"] != 201:
-            raise AssertionError(f"no key was made: {made}")
+            raise AssertionError(f"no key was created: {made}")
         return json.loads(made["body"])["key"]
 
     def question(self, path, person=None, method="GET", **headers):

@@ -52,7 +52,7 @@ class Install(Case):
         pod = self.door.pods()[0]["metadata"]["name"]
         self.assertIn("vestibule", self.namespace.run("exec", pod, "--", "/usr/bin/vestibule", "--version"))
         for shell in ("sh", "/bin/sh", "/bin/bash", "/busybox/sh"):
-            with self.assertRaises(kube.Failed):
+            with self.assertRaises(kube.KubectlError):
                 self.namespace.run("exec", pod, "--", shell, "-c", "exit 0")
 
     def test_an_upgrade_keeps_an_edited_role_map_and_restarts_no_pod(self):

@@ -91,7 +91,7 @@ class Logs:
         return f'"exitCode": {CRASHED}' in self.states.read()
 
 
-class BesideLiteLlm(Case):
+class LiteLlmDeployment(Case):
     def setUp(self):
         self.door = litellm()
 

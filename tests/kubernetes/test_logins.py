@@ -1,4 +1,4 @@
-"""Logins of which each request reaches a different pod."""
+"""Logins whose requests reach different pods."""
 
 import unittest
 

@@ -27,7 +27,7 @@ class Rollouts(LoadCase):
         before = self.door.names()
 
         def fail():
-            with self.assertRaises(helm.Refused) as refused:
+            with self.assertRaises(helm.HelmError) as refused:
                 self.door.upgrade("--atomic", "--timeout", "12s", image={"tag": "there-is-none"})
             self.assertIn("rolled back due to atomic", str(refused.exception))
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Iterator, NamedTuple
 
+import comments
 import modules
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,6 +20,7 @@ FORBIDDEN_START = re.compile(r"(?:what|whether|who|whoever|whose|whom|where|whic
 MAX_COLUMNS = 120
 MAX_LINES = 500
 RUST = ("src/*.rs", "tests/*.rs", "benches/*.rs", "examples/*.rs")
+CODE = (*RUST, "*.py", "*.sh", "*.mjs", "*.js", ".ci/*", "Makefile")
 
 # Words that end the name of a type or a file and name no thing. Words in "ed" and "able" are found by their ending.
 NOT_A_NOUN = frozenset(
@@ -54,36 +56,6 @@ def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def comment_blocks(text: str) -> Iterator[tuple[int, str]]:
-    """Rust comments, adjacent lines joined, without code examples. A list item begins a new block."""
-    block: list[str] = []
-    start, fenced, in_block_comment = 0, False, False
-    for number, line in enumerate([*text.splitlines(), ""], 1):
-        match = re.match(r"\s*//[/!]? ?(.*)$", line)
-        content = match.group(1) if match else None
-        if in_block_comment or re.match(r"\s*/\*", line):
-            in_block_comment = "*/" not in line
-            content = re.sub(r"^\s*/?\*+!?|\*/.*$", "", line).strip()
-        if content is not None and content.startswith("```"):
-            fenced = not fenced
-            content = ""
-        item = re.match(r"\s*(?:[-*]|\d+\.) ", content or "")
-        if block and (item or not content or fenced):
-            yield start, " ".join(block)
-            block = []
-        if content and not fenced:
-            if not block:
-                start = number
-            block.append((content[item.end() :] if item else content).strip())
-            continue
-        if content is None:
-            fenced = False
-    trailing = re.compile(r"[;,{}()\]]\s+// (.+)$")
-    for number, line in enumerate(text.splitlines(), 1):
-        if match := trailing.search(line):
-            yield number, match.group(1)
-
-
 def sentences(text: str) -> list[str]:
     text = re.sub(r"\b(e\.g|i\.e|etc|cf|vs)\.", r"\1", text)
     return [part.strip(" *_-") for part in re.split(r"(?<=[.!?])[\s\"')]+(?=[\"'(`*\[]?[A-Z0-9`])", text) if part.strip(" *_-")]
@@ -96,8 +68,8 @@ def is_bad_start(sentence: str) -> bool:
 def check_comments() -> tuple[list[Violation], int]:
     """Violations and the number of sentences in the comments of the code."""
     violations, total = [], 0
-    for path in tracked(*RUST):
-        for line, block in comment_blocks(path.read_text()):
+    for path in tracked(*CODE):
+        for line, block in comments.of_file(path):
             for sentence in sentences(block):
                 total += 1
                 if is_bad_start(sentence):
@@ -108,10 +80,9 @@ def check_comments() -> tuple[list[Violation], int]:
 def check_words_of_code(terms: list[Term]) -> list[Violation]:
     """Glossary terms in the comments of the code and in the names of functions and tests."""
     violations = []
-    for path in tracked(*RUST):
-        text = path.read_text()
-        names = [(text.count("\n", 0, match.start()) + 1, match[1].replace("_", " ")) for match in re.finditer(r"\bfn (\w+)", text)]
-        for line, words in [*((line, without_code(block)) for line, block in comment_blocks(text)), *names]:
+    for path in tracked(*CODE):
+        texts = [(line, without_code(block)) for line, block in comments.of_file(path)]
+        for line, words in [*texts, *comments.names_of_functions(path)]:
             for term in terms:
                 if term.is_for_code and (match := term.pattern.search(words)):
                     violations.append(Violation(f"{relative(path)}:{line}", f'"{match.group(0)}": write {term.instead}'))
@@ -133,12 +104,12 @@ def names_no_thing(name: str) -> bool:
 
 def check_types() -> tuple[list[Violation], int]:
     """Type names that are participles, adjectives, pronouns or prepositions, and the number of types."""
-    declaration = re.compile(r"^\s*(?:pub(?:\([^)]*\))? )?(?:struct|enum|trait|type) ([A-Z]\w*)", re.MULTILINE)
+    declaration = re.compile(r"^\s*(?:pub(?:\([^)]*\))? |export )?(?:struct|enum|trait|type|class) ([A-Z]\w*)", re.MULTILINE)
     violations, total = [], 0
-    for path in tracked(*RUST):
+    for path in tracked(*CODE):
         text = path.read_text()
         for match in declaration.finditer(text):
-            # Associated types carry the names of other people's traits.
+            # Associated types have the names that foreign traits give them.
             if re.match(r"\s+type ", match.group(0)):
                 continue
             total += 1
@@ -154,7 +125,7 @@ def is_noun_file(path: Path) -> bool:
 
 def check_file_names() -> tuple[list[Violation], int]:
     """Files of code whose names are participles, adjectives, pronouns or prepositions, and the number of files."""
-    files = tracked(*RUST, "*.py", "*.sh", "*.mjs")
+    files = tracked(*CODE)
     return [Violation(relative(path), path.stem) for path in files if not is_noun_file(path)], len(files)
 
 
@@ -171,7 +142,7 @@ def repeated_types(files: dict[str, str]) -> list[Violation]:
 
 def check_lengths() -> list[Violation]:
     """Files of code that are too long for one job."""
-    lengths = [(relative(path), path.read_text().count("\n")) for path in tracked(*RUST)]
+    lengths = [(relative(path), path.read_text().count("\n")) for path in tracked(*CODE)]
     return [Violation(name, f"{length} lines") for name, length in lengths if length > MAX_LINES]
 
 
@@ -288,7 +259,7 @@ def report(title: str, violations: list[Violation]) -> None:
 
 
 def main() -> int:
-    comments, sentence_count = check_comments()
+    sentence_starts, sentence_count = check_comments()
     types, type_count = check_types()
     file_names, file_count = check_file_names()
     terms = load_glossary()
@@ -296,7 +267,7 @@ def main() -> int:
     repeated = repeated_types(modules.sources())
     imports, summary = modules.check()
     rules = [
-        ("sentences in comments that begin with What, Whether, Who, Where or Which:", comments),
+        ("sentences in comments that begin with What, Whether, Who, Where or Which:", sentence_starts),
         ("types that are named by a participle, an adjective or a pronoun:", types),
         ("files that are named by a participle, an adjective or a pronoun:", file_names),
         ("types with one name in several files:", repeated),
@@ -309,7 +280,7 @@ def main() -> int:
     for title, violations in rules:
         if violations:
             report(title, violations)
-    print(f"language: {len(comments)} of {sentence_count} comment sentences ({len(comments) / sentence_count:.1%}), {len(types)} of "
+    print(f"language: {len(sentence_starts)} of {sentence_count} comment sentences ({len(sentence_starts) / sentence_count:.1%}), {len(types)} of "
           f"{type_count} types ({len(types) / type_count:.1%}), {len(file_names)} of {file_count} file names, {len(repeated)} type "
           f"names in several files, {len(words)} words in code, {len(prose)} places in prose, {len(wrapping)} long Markdown lines, {len(lengths)} long files")
     print(summary)

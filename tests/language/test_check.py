@@ -4,6 +4,7 @@ import unittest
 from pathlib import Path
 
 import check
+import comments
 
 
 class Sentences(unittest.TestCase):
@@ -19,18 +20,30 @@ class Sentences(unittest.TestCase):
 
     def test_comments_are_joined_and_code_is_left_out(self):
         source = "/// A sentence that\n/// goes on.\n///\n/// ```\n/// What code\n/// ```\nfn x() {} // why it is here\nlet url = \"http://x\";\n"
-        self.assertEqual(list(check.comment_blocks(source)), [(1, "A sentence that goes on."), (7, "why it is here")])
+        self.assertEqual(list(comments.of_braces(source)), [(1, "A sentence that goes on."), (7, "why it is here")])
 
     def test_list_items_block_comments_and_lower_case_are_read(self):
         source = (
             "/// Two forms:\n/// - whether it is set\n///   or not\n/// - Which one\n\n"
             "/* What a block says\n * goes on. */\n\n//Where it has no space\n"
         )
-        blocks = [text for _, text in check.comment_blocks(source)]
+        blocks = [text for _, text in comments.of_braces(source)]
         self.assertEqual(
             blocks, ["Two forms:", "whether it is set or not", "Which one", "What a block says goes on.", "Where it has no space"],
         )
         self.assertTrue(all(check.is_bad_start(text) for text in blocks[1:]))
+
+    def test_comments_and_docstrings_of_python_and_shell_are_read(self):
+        source = '"""A module.\n\nWhat it has."""\nX = "# no comment"  # a trailing one\n# Two\n# lines.\ndef f():\n    """Whether so."""\n'
+        self.assertEqual(
+            sorted(comments.of_python(source)),
+            [(1, "A module."), (1, "What it has."), (4, "a trailing one"), (5, "Two lines."), (8, "Whether so.")],
+        )
+        source = "#!/bin/sh\n# One\n# block.\n#\n# Another.\nx=${#y}  # the first\nz=1  # the second\nhelp: ## of a target\n"
+        self.assertEqual(
+            sorted(comments.of_shell(source)),
+            [(2, "One block."), (5, "Another."), (6, "the first"), (7, "the second"), (8, "of a target")],
+        )
 
 
 class Types(unittest.TestCase):

@@ -1,4 +1,4 @@
-// Users with a password link an identity of a real provider to their account, sign in with it, and unlink it.
+// Users of local accounts link an identity of a real provider, sign in with it, and unlink it.
 //
 //   node linking.mjs <base-url> <check-url> <provider's-name> <administrator> <password> <user> <password> mouse|no-script|phone|keyboard <artifacts-dir>
 //
