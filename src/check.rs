@@ -11,6 +11,7 @@ mod evaluation;
 mod overdue_claims;
 mod own_credentials;
 mod query;
+mod upstream_request;
 
 pub use crate::access::CheckRequest;
 pub use credential::{Credential, CredentialError, CredentialParser, CredentialText, ParsedCredential, cookies, cookies_without};
@@ -20,6 +21,7 @@ pub use decision::{
 pub use evaluation::Evaluator;
 pub use own_credentials::{OwnCredentials, has_own_name};
 pub use query::{CheckQuery, CheckQueryError, Echo, RouteRestrictions};
+pub use upstream_request::UpstreamRequest;
 
 use std::sync::Arc;
 

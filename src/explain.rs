@@ -4,8 +4,7 @@ use serde::Serialize;
 
 use crate::{
     access::{AccessRules, Caller, CheckRequest, PathMatch, UpstreamCredentialSetting},
-    check::gateway::nginx,
-    check::{self, Permission, RouteRestrictions},
+    check::{self, Permission, RouteRestrictions, gateway},
     json::Value,
     oidc::without_token_claims,
     principal::{Claims, CredentialKind, Grant, IdentityClaims, Source},
@@ -49,8 +48,8 @@ pub struct AccessRequest<'a> {
 
 /// Explains the decision about a request of a principal with this grant. An error if the URL or the method is invalid.
 pub fn explain_access(map: &RoleMap, grant: &Grant, request: &AccessRequest<'_>) -> Result<AccessExplanation, String> {
-    let (url, method) = ([request.url.as_bytes()], [request.method.as_bytes()]);
-    let original = nginx::parse_original(url.into_iter(), method.into_iter()).map_err(|error| describe_error(&error))?;
+    let original =
+        gateway::parse_url(request.url.as_bytes(), request.method.as_bytes()).map_err(|error| describe_error(&error))?;
     let restrictions = RouteRestrictions { route: request.route.map(str::to_owned), ..RouteRestrictions::default() };
     let decision = check::authorize(map, &original, &restrictions, grant, request.credential);
     let reason = match &decision {
@@ -90,7 +89,7 @@ pub fn parse_identity(claims: Claims, provider: String, plain: Source) -> Result
 }
 
 /// The user of an explanation enters a URL and a method, not the headers of a gateway.
-fn describe_error(error: &nginx::OriginalRequestError) -> String {
+fn describe_error(error: &gateway::OriginalRequestError) -> String {
     error.to_string().replace("X-Original-URL", "the URL").replace("X-Original-Method", "the method")
 }
 

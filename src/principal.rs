@@ -130,6 +130,18 @@ pub struct IdentityHeaders {
     pub key: String,
 }
 
+impl IdentityHeaders {
+    /// The identity of an anonymous caller.
+    pub const ANONYMOUS: Self = Self {
+        user: String::new(),
+        email: String::new(),
+        preferred_username: String::new(),
+        groups: String::new(),
+        role: String::new(),
+        key: String::new(),
+    };
+}
+
 /// The evaluation of a user's claims by one version of the role map, and the values derived from it.
 #[derive(Debug)]
 pub struct Evaluation {

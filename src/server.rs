@@ -177,7 +177,8 @@ impl Listeners<'_> {
         let Parts { services, gateways, .. } = parts;
         let (checker, metrics) = (Arc::clone(&services.checker), Arc::clone(&services.metrics));
         let (hosts, gateways, clock) = (self.config.protected_hosts.clone(), gateways.clone(), Arc::clone(clock));
-        let service = CheckService::new(checker, hosts, gateways, metrics, clock, drain.clone());
+        let site = Arc::clone(&services.site);
+        let service = CheckService::new(checker, site, hosts, gateways, metrics, clock, drain.clone());
         let routes = http::check::check(Data::new(service));
         self.serve(self.config.listen.check, self.config.connections.workers, move |app| routes.clone()(app))
     }

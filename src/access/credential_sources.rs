@@ -27,6 +27,10 @@ impl CredentialSource {
         Self::Session,
     ];
 
+    /// The headers that hold an API key or a token.
+    pub const HEADERS: [Self; 6] =
+        [Self::Authorization, Self::XApiKey, Self::XLitellmApiKey, Self::ApiKey, Self::XGoogApiKey, Self::OcpApimSubscriptionKey];
+
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|source| source.as_str() == name)
     }

@@ -13,17 +13,6 @@ use crate::{
     users::SessionToken,
 };
 
-/// The headers that hold an API key or a token. In the first two, a scheme may precede it: LiteLLM accepts its own header with and
-/// without one.
-const HEADERS: [CredentialSource; 6] = [
-    CredentialSource::Authorization,
-    CredentialSource::XLitellmApiKey,
-    CredentialSource::XApiKey,
-    CredentialSource::ApiKey,
-    CredentialSource::XGoogApiKey,
-    CredentialSource::OcpApimSubscriptionKey,
-];
-
 /// A credential that is well formed. It need not exist in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential<'a> {
@@ -151,7 +140,7 @@ impl<'a> CredentialText<'a> {
         I: Iterator<Item = &'a [u8]>,
     {
         let mut found = UniqueValue::None;
-        for source in HEADERS.into_iter().filter(|source| sources.contains(*source)) {
+        for source in CredentialSource::HEADERS.into_iter().filter(|source| sources.contains(*source)) {
             for credential in values(source).filter_map(|value| credential_of(source, value)) {
                 found.add(parse_text(credential)?)?;
             }
@@ -192,7 +181,8 @@ impl<'a> UniqueValue<'a> {
     }
 }
 
-/// Returns the credential in a header's value. `None` if it is empty, or of a scheme that is not ours.
+/// Returns the credential in a header's value. `None` if it is empty, or of a scheme that is not ours. LiteLLM accepts its own
+/// header with and without a scheme.
 fn credential_of(source: CredentialSource, value: &[u8]) -> Option<&[u8]> {
     let value = value.trim_ascii();
     let credential = match source {

@@ -55,6 +55,8 @@ pub enum CheckQueryError {
     Plus,
     #[error("the check's URL has an invalid percent-encoding")]
     Encoding,
+    #[error("the check's URL has the client's query; end the URL of Caddy's `uri` with a question mark")]
+    OfClient,
 }
 
 impl CheckQueryError {
@@ -69,6 +71,7 @@ impl CheckQueryError {
             Self::Echo => "invalid_echo",
             Self::Plus => "plus_sign",
             Self::Encoding => "invalid_percent_encoding",
+            Self::OfClient => "query_of_client",
         }
     }
 }

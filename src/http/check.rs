@@ -1,9 +1,12 @@
-//! `/auth/nginx`: answers the auth requests of nginx and ingress-nginx.
+//! Answers the auth requests of gateways: `/auth/nginx`, `/auth/traefik`, `/auth/caddy`, `/auth/envoy/{host}/…`,
+//! `/auth/haproxy` and `/auth/apisix`.
 //!
 //! This is the hot path: no middleware, no log line unless something is wrong, and no store command for cached entries.
 
 mod allow_response;
+mod denial;
 mod refusal;
+mod sign_in;
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, task::Poll, time::Duration};
 
@@ -11,42 +14,44 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         StatusCode,
-        header::{HeaderName, HeaderValue},
+        header::{self, HeaderName},
     },
     web::{self, Data, ServiceConfig},
 };
 
 use futures::FutureExt;
-use url::form_urlencoded;
 
 use allow_response::{ClientHeaders, allow};
+use denial::RelayedDenial;
 use refusal::Refusal;
 
-use super::{RETURN_PARAMETER, connections::BusyConnection, credential_headers, drain::Drain, error, request_id::RequestId};
+use super::{Site, connections::BusyConnection, credential_headers, drain::Drain, error, request_id::RequestId};
 use crate::{
-    access::CredentialSources,
-    check::gateway::{nginx, secret::GatewayAuthentication},
-    check::{CheckQuery, CheckRequest, Checker, Decision, RuleDenial, UnavailableCause},
+    check::gateway::{CheckUrl, Dialect, GatewayHeader, connection, secret::GatewayAuthentication},
+    check::{CheckQuery, CheckRequest, Checker, Decision, RuleDenial, UnavailableCause, UpstreamRequest},
     clock::Clock,
-    metrics::{CheckOutcome, CredentialLabel, GatewayLabel, Metrics},
+    metrics::{CheckOutcome, CredentialLabel, Metrics},
     origin::ProtectedHosts,
-    principal::IdentityHeaders,
 };
 
 /// A check that takes longer is answered with 503. With the documented configuration nginx waits for 5 s and then avoids the
 /// pod. A slow store would thus make all pods unavailable, also for checks that need no store.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The length limit of the sign-in URL, since nginx limits the size of response headers.
-const LONGEST_SIGN_IN: usize = 2048;
-const ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
-const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 const GATEWAY_SECRET: HeaderName = HeaderName::from_static("x-vestibule-gateway-secret");
-const SIGN_IN: HeaderName = HeaderName::from_static("x-vestibule-sign-in");
+
+// Constants, since a name in text form is parsed and copied for each request.
+const ORIGINAL_URL: HeaderName = HeaderName::from_static(GatewayHeader::OriginalUrl.as_str());
+const ORIGINAL_METHOD: HeaderName = HeaderName::from_static(GatewayHeader::OriginalMethod.as_str());
+const FORWARDED_METHOD: HeaderName = HeaderName::from_static(GatewayHeader::ForwardedMethod.as_str());
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static(GatewayHeader::ForwardedProto.as_str());
+const FORWARDED_HOST: HeaderName = HeaderName::from_static(GatewayHeader::ForwardedHost.as_str());
+const FORWARDED_URI: HeaderName = HeaderName::from_static(GatewayHeader::ForwardedUri.as_str());
 
 /// The services of the check listener.
 pub struct CheckService {
     checker: Arc<Checker>,
+    site: Arc<Site>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     drain: Drain,
@@ -55,23 +60,29 @@ pub struct CheckService {
     gateways: GatewayAuthentication,
 }
 
-/// Routes of the check listener. Every method and every suffix of the path is accepted, since gateways differ.
+/// Routes of the check listener. Every method and every suffix of the path is accepted, since gateways differ. The router would
+/// decode the path, which is the client's, so there is only one route.
 pub fn check(service: Data<CheckService>) -> impl FnOnce(&mut ServiceConfig) + Clone {
     move |app| {
-        app.app_data(service);
-        // Two resources, since two patterns in one resource are a regular expression for each request.
-        app.service(web::resource("/auth/nginx").to(answer));
-        app.service(web::resource("/auth/nginx/{suffix:.*}").to(answer));
-        app.default_service(web::to(refuse_unknown_path));
+        app.app_data(service).default_service(web::to(answer));
     }
 }
 
-/// Answers a check. A panic becomes a 500, on which nginx refuses the request.
 async fn answer(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {
+    let _busy = BusyConnection::mark(&request);
+    let uri = request.uri();
+    match CheckUrl::find(uri.path(), uri.query(), uri.authority().map(|authority| authority.as_str())) {
+        Some(url) => answer_check(&request, &service, url).await,
+        None => service.refuse(&request, None, &Refusal::UnknownPath).1,
+    }
+}
+
+/// Answers a check. A panic becomes a 500, on which gateways refuse the request.
+async fn answer_check(request: &HttpRequest, service: &CheckService, url: CheckUrl<'_>) -> HttpResponse {
     let began = service.clock.monotonic();
-    let (in_flight, _busy) = (service.drain.enter(), BusyConnection::mark(&request));
+    let in_flight = service.drain.enter();
     let mut label = CredentialLabel::None;
-    let answered = AssertUnwindSafe(evaluate(&request, &service, &mut label)).catch_unwind().await;
+    let answered = AssertUnwindSafe(evaluate(request, service, url, &mut label)).catch_unwind().await;
     let (outcome, mut response) = answered.unwrap_or_else(|_| {
         service.metrics.panics.inc();
         (
@@ -81,14 +92,19 @@ async fn answer(request: HttpRequest, service: Data<CheckService>) -> HttpRespon
     });
     in_flight.close_if_draining(&mut response);
     let took = service.clock.monotonic().saturating_duration_since(began);
-    service.metrics.check(GatewayLabel::Nginx, outcome, label, took);
+    service.metrics.check(url.dialect.label(), outcome, label, took);
     response
 }
 
-async fn evaluate(request: &HttpRequest, service: &CheckService, label: &mut CredentialLabel) -> (CheckOutcome, HttpResponse) {
-    let (original, query) = match service.parse(request) {
+async fn evaluate(
+    request: &HttpRequest,
+    service: &CheckService,
+    url: CheckUrl<'_>,
+    label: &mut CredentialLabel,
+) -> (CheckOutcome, HttpResponse) {
+    let (original, query) = match service.parse(request, url) {
         Ok(parsed) => parsed,
-        Err(refusal) => return service.refuse(request, &refusal),
+        Err(refusal) => return service.refuse(request, Some(url.dialect), &refusal),
     };
     let find = |places| {
         let found = service.checker.credentials().parse(places, |place| credential_headers::values(request.headers(), place));
@@ -98,11 +114,12 @@ async fn evaluate(request: &HttpRequest, service: &CheckService, label: &mut Cre
     let decision = with_timeout(service.checker.decide(&original, &query.restrictions, find)).await;
     log_decision(&decision, RequestId::find(request.headers()));
     let client = ClientHeaders { headers: request.headers(), own: service.checker.credentials().own(), echo: query.echo };
-    let (outcome, mut response) = respond(&decision, &client);
-    if outcome == CheckOutcome::Unauthenticated {
-        add_sign_in_url(&mut response, &original);
-    }
-    (outcome, response)
+    let response = match UpstreamRequest::of(&decision, |source| client.has_own_credential(source)) {
+        Some(upstream) => allow(url.dialect, &upstream, &client),
+        None if url.dialect == Dialect::Nginx => denial::for_nginx(&decision, &original),
+        None => RelayedDenial::new(&service.site, request.headers()).respond(&decision, &original),
+    };
+    (outcome_of(&decision), response)
 }
 
 /// Applies the timeout. Most decisions are ready at once and need no timer.
@@ -153,62 +170,46 @@ fn log_decision(decision: &Decision, request_id: Option<&str>) {
     }
 }
 
-/// Returns the response to nginx, which understands 2xx, 401 and 403 and answers every other status with 500.
-fn respond(decision: &Decision, client: &ClientHeaders<'_>) -> (CheckOutcome, HttpResponse) {
-    let text = decision.description();
+fn outcome_of(decision: &Decision) -> CheckOutcome {
     match decision {
-        Decision::Allow { evaluation, read, identity_encoding, upstream_headers } => {
-            let identity = evaluation.identity_headers(*identity_encoding);
-            (CheckOutcome::Allowed, allow(identity, *read, upstream_headers, client))
-        }
-        Decision::AllowAnyone { upstream_headers } => {
-            (CheckOutcome::Allowed, allow(&IdentityHeaders::default(), CredentialSources::NONE, upstream_headers, client))
-        }
-        Decision::Unauthenticated(failure) => (CheckOutcome::Unauthenticated, error::authentication_error(*failure)),
-        Decision::Forbidden { .. } | Decision::DeniedForAll(_) => {
-            (CheckOutcome::Forbidden, error::json(StatusCode::FORBIDDEN, "access_denied", text))
-        }
-        Decision::Unavailable(cause) => (CheckOutcome::Unavailable, error::unavailable(text, cause.retry_after())),
-        Decision::RoleMapNotLoaded => (CheckOutcome::Unavailable, error::unavailable(text, None)),
+        Decision::Allow { .. } | Decision::AllowAnyone { .. } => CheckOutcome::Allowed,
+        Decision::Unauthenticated(_) => CheckOutcome::Unauthenticated,
+        Decision::Forbidden { .. } | Decision::DeniedForAll(_) => CheckOutcome::Forbidden,
+        Decision::Unavailable(_) | Decision::RoleMapNotLoaded => CheckOutcome::Unavailable,
     }
 }
 
-/// Adds the URL for the browser's sign-in, which returns to the original URL. Plain nginx uses it, since it can't escape a URL
-/// for a query. ingress-nginx builds its own.
-fn add_sign_in_url(response: &mut HttpResponse, original: &CheckRequest<'_>) {
-    let whole = original.query.map_or_else(|| original.path.to_owned(), |query| format!("{}?{query}", original.path));
-    let targets = [Some(whole.as_str()), Some(original.path), None].into_iter();
-    // A target that is too long is left out as a whole and not truncated.
-    let mut urls = targets.map(sign_in_url).filter(|url| url.len() <= LONGEST_SIGN_IN);
-    if let Some(value) = urls.next().and_then(|url| HeaderValue::try_from(url).ok()) {
-        response.headers_mut().insert(SIGN_IN, value);
+const fn name_of(header: GatewayHeader) -> HeaderName {
+    match header {
+        GatewayHeader::OriginalUrl => ORIGINAL_URL,
+        GatewayHeader::OriginalMethod => ORIGINAL_METHOD,
+        GatewayHeader::ForwardedMethod => FORWARDED_METHOD,
+        GatewayHeader::ForwardedProto => FORWARDED_PROTO,
+        GatewayHeader::ForwardedHost => FORWARDED_HOST,
+        GatewayHeader::ForwardedUri => FORWARDED_URI,
+        GatewayHeader::Host => header::HOST,
     }
-}
-
-fn sign_in_url(target: Option<&str>) -> String {
-    let Some(target) = target else { return "/sso/login".to_owned() };
-    let query: String = form_urlencoded::Serializer::new(String::new()).append_pair(RETURN_PARAMETER, target).finish();
-    format!("/sso/login?{query}")
 }
 
 impl CheckService {
     pub fn new(
         checker: Arc<Checker>,
+        site: Arc<Site>,
         hosts: ProtectedHosts,
         gateways: GatewayAuthentication,
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
         drain: Drain,
     ) -> Self {
-        Self { checker, metrics, clock, drain, hosts, gateways }
+        Self { checker, site, metrics, clock, drain, hosts, gateways }
     }
 
     /// Verifies the gateway, parses what it says about the request, and requires that this is for the gateway's host.
-    fn parse<'a>(&self, request: &'a HttpRequest) -> Result<(CheckRequest<'a>, CheckQuery<'a>), Refusal> {
+    fn parse<'a>(&self, request: &'a HttpRequest, url: CheckUrl<'a>) -> Result<(CheckRequest<'a>, CheckQuery<'a>), Refusal> {
         let values = |name: HeaderName| request.headers().get_all(name).map(|value| value.as_bytes());
         self.gateways.verify(values(GATEWAY_SECRET))?;
-        let original = nginx::parse_original(values(ORIGINAL_URL), values(ORIGINAL_METHOD))?;
-        let query = CheckQuery::parse(request.query_string())?;
+        connection::verify(values(header::CONNECTION))?;
+        let (original, query) = url.parse_request(request.method().as_str(), |header| values(name_of(header)))?;
         match &query.host {
             Some(named) if !named.matches(original.host) => Err(Refusal::OtherHost),
             None if !self.hosts.contains(original.host) => Err(Refusal::UnprotectedHost),
@@ -217,38 +218,13 @@ impl CheckService {
     }
 
     /// Refuses an auth request without a decision. The answer does not say why, since the gateway passes it to the client.
-    fn refuse(&self, request: &HttpRequest, refusal: &Refusal) -> (CheckOutcome, HttpResponse) {
+    fn refuse(&self, request: &HttpRequest, dialect: Option<Dialect>, refusal: &Refusal) -> (CheckOutcome, HttpResponse) {
         self.metrics.check_refused(refusal.label());
-        refusal.log(RequestId::find(request.headers()));
-        (CheckOutcome::Malformed, error::json(StatusCode::FORBIDDEN, "invalid_request", "The auth request is malformed."))
-    }
-}
-
-async fn refuse_unknown_path(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {
-    let _busy = BusyConnection::mark(&request);
-    service.refuse(&request, &Refusal::UnknownPath).1
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sign_in_url_for(path: &str, query: Option<&str>) -> String {
-        let mut response = HttpResponse::Unauthorized().finish();
-        add_sign_in_url(&mut response, &CheckRequest { method: "GET", scheme: "http", host: "a", path, query });
-        response.headers().get(SIGN_IN).unwrap().to_str().unwrap().to_owned()
-    }
-
-    #[test]
-    fn the_sign_in_url_contains_the_whole_escaped_target() {
-        assert_eq!(sign_in_url_for("/a", None), "/sso/login?rd=%2Fa");
-        assert_eq!(sign_in_url_for("/a%2Fb", Some("x=1&y=%26")), "/sso/login?rd=%2Fa%252Fb%3Fx%3D1%26y%3D%2526");
-    }
-
-    #[test]
-    fn a_long_query_or_path_is_left_out_as_a_whole() {
-        let long = "a".repeat(LONGEST_SIGN_IN);
-        assert_eq!(sign_in_url_for("/a", Some(&long)), "/sso/login?rd=%2Fa");
-        assert_eq!(sign_in_url_for(&format!("/{long}"), None), "/sso/login");
+        refusal.log(dialect, RequestId::find(request.headers()));
+        let response = match dialect {
+            None | Some(Dialect::Nginx) => error::malformed_auth_request().json(),
+            Some(_) => RelayedDenial::new(&self.site, request.headers()).refuse(),
+        };
+        (CheckOutcome::Malformed, response)
     }
 }

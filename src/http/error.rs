@@ -4,6 +4,7 @@
 
 mod accounts;
 mod api_keys;
+mod check;
 mod login;
 mod password_strength;
 mod requests;
@@ -13,6 +14,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub(super) use check::malformed_auth_request;
 pub(super) use requests::{
     administrators_only, foreign_form, internal, navigation_required, no_local_accounts, no_page, not_found, other_browser,
     reject_malformed_query, reject_slow_body, sign_in_again, unknown_provider,

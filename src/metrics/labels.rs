@@ -18,7 +18,14 @@ macro_rules! label {
 
 label!(
     /// The dialect of a check request.
-    GatewayLabel { Nginx => "nginx" }
+    GatewayLabel {
+        Nginx => "nginx",
+        Traefik => "traefik",
+        Caddy => "caddy",
+        Envoy => "envoy",
+        Haproxy => "haproxy",
+        Apisix => "apisix",
+    }
 );
 label!(
     /// The answer to a check.

@@ -49,7 +49,7 @@ impl<'a> Authority<'a> {
     }
 
     /// Parses a text that is nothing but a host and an optional port.
-    fn parse(text: &'a str) -> Result<Self, AuthorityError> {
+    pub fn parse(text: &'a str) -> Result<Self, AuthorityError> {
         match Self::split(text)? {
             (authority, "") => authority.require_port().map(|()| authority),
             (Self { port: None, .. }, _) => Err(AuthorityError::Host),

@@ -541,6 +541,26 @@ error-no-role-title = You have no access yet
 error-no-role-happened = You signed in at { $provider }, but your account has no role here.
 error-no-role-next = Ask { $contact } to grant you a role, then sign in again.
 
+error-no-access-title = You have no access yet
+error-no-access-happened = You are signed in, but your account has no role here.
+error-no-access-next = Ask { $contact } to grant you a role, then sign in again.
+
+error-claims-expired-title = Sign in again
+error-claims-expired-happened = Your roles come from a sign-in that is too long ago, so they have expired.
+error-claims-expired-next = Sign in with the account that grants you access.
+
+error-page-forbidden-title = Access denied
+error-page-forbidden-happened = You are signed in, but your account may not open this page.
+error-page-forbidden-next = If you need this page, ask { $contact } for access.
+
+error-page-closed-title = Access denied
+error-page-closed-happened = The access rules of this site close this page to everyone.
+error-page-closed-next = Check the address. If you need this page, ask { $contact }.
+
+error-request-refused-title = Request refused
+error-request-refused-happened = The address is malformed, or this server does not serve its host.
+error-request-refused-next = Check the address. If it is correct, tell your administrator the request ID below.
+
 error-disabled-title = Your account is disabled
 error-disabled-happened = You can't use this account until it is enabled again.
 error-disabled-next = Ask { $contact } to enable it.

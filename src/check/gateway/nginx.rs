@@ -1,140 +1,73 @@
 //! Parses the auth requests of nginx and ingress-nginx. The original request is in `X-Original-URL` and
 //! `X-Original-Method`, which nginx sets itself. Allocates nothing.
 
-use std::str;
-
+use super::original_request::{
+    Fault,
+    GatewayHeader::{self, OriginalMethod, OriginalUrl},
+    OriginalRequestError, RequestPart,
+};
 use crate::access::CheckRequest;
-use crate::origin::{Authority, AuthorityError};
+use crate::origin::Authority;
 
-/// The two headers do not describe one request. Answered with 403: a request that nginx parses differently from us would be
-/// authorized for another path than the one it reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OriginalRequestError {
-    #[error("X-Original-URL is missing")]
-    UrlMissing,
-    #[error("X-Original-URL is repeated")]
-    UrlRepeated,
-    #[error("X-Original-URL has a byte that is not allowed in a request target")]
-    UrlByte,
-    #[error("X-Original-URL does not begin with http:// or https://")]
-    Scheme,
-    #[error("X-Original-URL has no valid host")]
-    Host,
-    #[error("X-Original-URL has a port that is not a number up to 65535")]
-    Port,
-    #[error("X-Original-URL has no path after its host")]
-    Path,
-    #[error("X-Original-Method is missing")]
-    MethodMissing,
-    #[error("X-Original-Method is repeated")]
-    MethodRepeated,
-    #[error("X-Original-Method is not a method")]
-    Method,
+const URL: RequestPart = RequestPart::Header(OriginalUrl);
+const METHOD: RequestPart = RequestPart::Header(OriginalMethod);
+
+/// Parses the original request. `values` returns all values of a header.
+pub(super) fn parse<'a, I>(mut values: impl FnMut(GatewayHeader) -> I) -> Result<CheckRequest<'a>, OriginalRequestError>
+where
+    I: Iterator<Item = &'a [u8]>,
+{
+    let url = OriginalUrl.require_one(values(OriginalUrl))?;
+    let method = OriginalMethod.require_one(values(OriginalMethod))?;
+    parse_url(url, method)
 }
 
-impl OriginalRequestError {
-    /// The stable token for the `reason` field of log events.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::UrlMissing => "original_url_missing",
-            Self::UrlRepeated => "original_url_repeated",
-            Self::UrlByte => "original_url_invalid_byte",
-            Self::Scheme => "original_url_invalid_scheme",
-            Self::Host => "original_url_invalid_host",
-            Self::Port => "original_url_invalid_port",
-            Self::Path => "original_url_path_missing",
-            Self::MethodMissing => "original_method_missing",
-            Self::MethodRepeated => "original_method_repeated",
-            Self::Method => "original_method_invalid",
-        }
-    }
-}
-
-const MAX_METHOD_LENGTH: usize = 32;
-
-/// Parses the original request from all values of `X-Original-URL` and of `X-Original-Method`.
-pub fn parse_original<'a>(
-    urls: impl Iterator<Item = &'a [u8]>,
-    methods: impl Iterator<Item = &'a [u8]>,
-) -> Result<CheckRequest<'a>, OriginalRequestError> {
-    let url = require_one(urls, OriginalRequestError::UrlMissing, OriginalRequestError::UrlRepeated)?;
-    let method = require_one(methods, OriginalRequestError::MethodMissing, OriginalRequestError::MethodRepeated)?;
-    let method = parse_method(method)?;
-    let (scheme, rest) = split_scheme(require_plain_ascii(url)?)?;
+/// Parses the values of the two headers.
+pub fn parse_url<'a>(url: &'a [u8], method: &'a [u8]) -> Result<CheckRequest<'a>, OriginalRequestError> {
+    let method = METHOD.parse_method(method)?;
+    let (scheme, rest) = split_scheme(URL.require_plain_ascii(url)?)?;
     let (authority, target) = split_authority(rest)?;
-    authority.require_port()?;
-    let (path, query) = match target.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (target, None),
-    };
+    authority.require_port().map_err(|error| URL.fails(error.into()))?;
+    let (path, query) = URL.split_target(target)?;
     Ok(CheckRequest { method, scheme, host: authority.host, path, query })
-}
-
-impl From<AuthorityError> for OriginalRequestError {
-    fn from(error: AuthorityError) -> Self {
-        match error {
-            AuthorityError::Host => Self::Host,
-            AuthorityError::Port => Self::Port,
-        }
-    }
-}
-
-fn require_one<'a>(
-    mut values: impl Iterator<Item = &'a [u8]>,
-    missing: OriginalRequestError,
-    repeated: OriginalRequestError,
-) -> Result<&'a [u8], OriginalRequestError> {
-    let value = values.next().ok_or(missing)?;
-    match values.next() {
-        None => Ok(value),
-        Some(_) => Err(repeated),
-    }
-}
-
-/// A token of RFC 9110, section 5.6.2. Methods are case-sensitive, so `get` is a method other than `GET`.
-fn parse_method(method: &[u8]) -> Result<&str, OriginalRequestError> {
-    let is_token = (1..=MAX_METHOD_LENGTH).contains(&method.len())
-        && method.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte));
-    let text = str::from_utf8(method).ok().filter(|_| is_token);
-    text.ok_or(OriginalRequestError::Method)
-}
-
-/// Refuses bytes beyond ASCII and `#`. nginx forwards both unchanged, and truncates its own path at the `#`. Servers interpret
-/// them differently.
-fn require_plain_ascii(url: &[u8]) -> Result<&str, OriginalRequestError> {
-    let is_plain = url.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');
-    let text = str::from_utf8(url).ok().filter(|_| is_plain);
-    text.ok_or(OriginalRequestError::UrlByte)
 }
 
 /// nginx writes the scheme in lower case. Any other spelling does not come from nginx.
 fn split_scheme(url: &str) -> Result<(&str, &str), OriginalRequestError> {
-    let (scheme, rest) = url.split_once("://").ok_or(OriginalRequestError::Scheme)?;
+    let (scheme, rest) = url.split_once("://").ok_or(URL.fails(Fault::Scheme))?;
     match scheme {
         "http" | "https" => Ok((scheme, rest)),
-        _ => Err(OriginalRequestError::Scheme),
+        _ => Err(URL.fails(Fault::Scheme)),
     }
 }
 
 /// The rest must begin with a slash, so that no part of the client's `Host` is taken for the beginning of the path.
 fn split_authority(rest: &str) -> Result<(Authority<'_>, &str), OriginalRequestError> {
-    let (authority, target) = Authority::split(rest)?;
+    let (authority, target) = Authority::split(rest).map_err(|error| URL.fails(error.into()))?;
     match (target.starts_with('/'), authority.port) {
         (true, _) => Ok((authority, target)),
-        (false, Some(_)) if !target.is_empty() => Err(OriginalRequestError::Port),
-        (false, None) if !target.is_empty() && !target.starts_with('?') => Err(OriginalRequestError::Host),
-        (false, _) => Err(OriginalRequestError::Path),
+        (false, Some(_)) if !target.is_empty() => Err(URL.fails(Fault::Port)),
+        (false, None) if !target.is_empty() && !target.starts_with('?') => Err(URL.fails(Fault::Host)),
+        (false, _) => Err(URL.fails(Fault::Path)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::OriginalRequestError::*;
+    use super::Fault::*;
     use super::*;
     use proptest::prelude::*;
 
-    fn parse(url: &[u8]) -> Result<CheckRequest<'_>, OriginalRequestError> {
-        parse_original([url].into_iter(), [&b"GET"[..]].into_iter())
+    fn parse_url(url: &[u8]) -> Result<CheckRequest<'_>, OriginalRequestError> {
+        parse_both(&[url], &[b"GET"])
+    }
+
+    fn parse_both<'a>(urls: &[&'a [u8]], methods: &[&'a [u8]]) -> Result<CheckRequest<'a>, OriginalRequestError> {
+        parse(|header| match header {
+            OriginalUrl => urls.iter().copied(),
+            OriginalMethod => methods.iter().copied(),
+            other => panic!("{other:?} belongs to another dialect"),
+        })
     }
 
     type Accepted = (&'static str, [&'static str; 3], Option<&'static str>);
@@ -170,7 +103,7 @@ mod tests {
         ("http://a/x,http://a/y", ["http", "a", "/x,http://a/y"], None),
     ];
 
-    const REFUSED: &[(&[u8], OriginalRequestError)] = &[
+    const REFUSED: &[(&[u8], Fault)] = &[
         (b"", Scheme),
         (b"/", Scheme),
         (b"/x", Scheme),
@@ -228,27 +161,27 @@ mod tests {
         (b"http://a?/x", Path),
         (b"http://a?x", Path),
         (b"http://[::1]", Path),
-        (b"http://a/x#y", UrlByte),
-        (b"http://a#/x", UrlByte),
-        (b"http://a/x y", UrlByte),
-        (b"http://a/x ", UrlByte),
-        (b" http://a/x", UrlByte),
-        (b"http://a/x\t", UrlByte),
-        (b"http://a/x\r\nX-Role: admin", UrlByte),
-        (b"http://a/x\0", UrlByte),
-        (b"http://a/x\x7f", UrlByte),
-        (b"http://a/x, http://a/y", UrlByte),
-        (b"http://a/\xff", UrlByte),
-        (b"http://a/caf\xc3\xa9", UrlByte),
-        (b"http://\xc3\xbc/x", UrlByte),
-        (b"http://a\x00.b/x", UrlByte),
+        (b"http://a/x#y", Byte),
+        (b"http://a#/x", Byte),
+        (b"http://a/x y", Byte),
+        (b"http://a/x ", Byte),
+        (b" http://a/x", Byte),
+        (b"http://a/x\t", Byte),
+        (b"http://a/x\r\nX-Role: admin", Byte),
+        (b"http://a/x\0", Byte),
+        (b"http://a/x\x7f", Byte),
+        (b"http://a/x, http://a/y", Byte),
+        (b"http://a/\xff", Byte),
+        (b"http://a/caf\xc3\xa9", Byte),
+        (b"http://\xc3\xbc/x", Byte),
+        (b"http://a\x00.b/x", Byte),
     ];
 
     #[test]
     fn a_valid_url_is_split_into_its_parts() {
         for (url, [scheme, host, path], query) in ACCEPTED {
             let expected = CheckRequest { method: "GET", scheme, host, path, query: *query };
-            assert_eq!(parse(url.as_bytes()), Ok(expected), "{url}");
+            assert_eq!(parse_url(url.as_bytes()), Ok(expected), "{url}");
         }
     }
 
@@ -256,7 +189,7 @@ mod tests {
     fn an_invalid_url_is_refused() {
         for (url, expected) in REFUSED {
             let shown = String::from_utf8_lossy(url);
-            assert_eq!(parse(url), Err(*expected), "{shown:?}");
+            assert_eq!(parse_url(url), Err(URL.fails(*expected)), "{shown:?}");
         }
     }
 
@@ -265,26 +198,24 @@ mod tests {
         const URL: &[u8] = b"http://a/";
         const GET: &[u8] = b"GET";
         type Values = &'static [&'static [u8]];
-        let table: &[(Values, Values, OriginalRequestError)] = &[
-            (&[], &[GET], UrlMissing),
-            (&[URL, URL], &[GET], UrlRepeated),
-            (&[URL, b"http://b/"], &[GET], UrlRepeated),
-            (&[URL, b""], &[GET], UrlRepeated),
-            (&[URL], &[], MethodMissing),
-            (&[URL], &[GET, GET], MethodRepeated),
-            (&[URL], &[GET, b""], MethodRepeated),
-            (&[], &[], UrlMissing),
+        let table: &[(Values, Values, GatewayHeader, Fault)] = &[
+            (&[], &[GET], OriginalUrl, Missing),
+            (&[URL, URL], &[GET], OriginalUrl, Repeated),
+            (&[URL, b"http://b/"], &[GET], OriginalUrl, Repeated),
+            (&[URL, b""], &[GET], OriginalUrl, Repeated),
+            (&[URL], &[], OriginalMethod, Missing),
+            (&[URL], &[GET, GET], OriginalMethod, Repeated),
+            (&[URL], &[GET, b""], OriginalMethod, Repeated),
+            (&[], &[], OriginalUrl, Missing),
         ];
-        for (urls, methods, expected) in table {
-            let parsed = parse_original(urls.iter().copied(), methods.iter().copied());
-            assert_eq!(parsed, Err(*expected));
+        for (urls, methods, header, fault) in table {
+            assert_eq!(parse_both(urls, methods), Err(header.fails(*fault)));
         }
     }
 
     #[test]
     fn a_method_is_a_token() {
-        let longest = "A".repeat(MAX_METHOD_LENGTH);
-        let too_long = "A".repeat(MAX_METHOD_LENGTH + 1);
+        let (longest, too_long) = ("A".repeat(32), "A".repeat(33));
         let table = [
             ("GET", true),
             ("get", true),
@@ -304,9 +235,8 @@ mod tests {
             ("G\u{c9}T", false),
         ];
         for (method, accepted) in table {
-            let url: &[u8] = b"http://a/";
-            let parsed = parse_original([url].into_iter(), [method.as_bytes()].into_iter());
-            let expected = if accepted { Ok(method) } else { Err(Method) };
+            let parsed = parse_both(&[b"http://a/"], &[method.as_bytes()]);
+            let expected = if accepted { Ok(method) } else { Err(METHOD.fails(Method)) };
             assert_eq!(parsed.map(|request| request.method), expected);
         }
     }
@@ -316,14 +246,14 @@ mod tests {
 
         #[test]
         fn no_bytes_panic(url in any::<Vec<u8>>(), method in any::<Vec<u8>>()) {
-            let _ = parse_original([&url[..]].into_iter(), [&method[..]].into_iter());
+            let _ = parse_both(&[&url], &[&method]);
         }
 
         #[test]
         fn an_accepted_url_consists_of_its_parts(
             url in "https?:?/{1,3}[a.\\[\\]:0-9@_-]{0,8}(:[0-9]{0,6})?[/?#a%\\\\. ]{0,8}",
         ) {
-            if let Ok(request) = parse(url.as_bytes()) {
+            if let Ok(request) = parse_url(url.as_bytes()) {
                 let CheckRequest { scheme, host, path, query, .. } = request;
                 let start = format!("{scheme}://{host}");
                 let query = query.map(|query| format!("?{query}")).unwrap_or_default();
@@ -340,7 +270,7 @@ mod tests {
         #[test]
         fn a_standard_parser_finds_the_same_host(host in "[g-z]{1,3}[a-z0-9.:@_-]{0,9}") {
             let text = format!("http://{host}/x");
-            if let (Ok(request), Ok(standard)) = (parse(text.as_bytes()), url::Url::parse(&text)) {
+            if let (Ok(request), Ok(standard)) = (parse_url(text.as_bytes()), url::Url::parse(&text)) {
                 let standard_host = standard.host_str().map(|host| host.strip_suffix('.').unwrap_or(host));
                 prop_assert_eq!(standard_host, Some(request.host));
                 prop_assert_eq!(standard.path(), request.path);

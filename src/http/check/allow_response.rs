@@ -1,4 +1,4 @@
-//! The response to an allowed check: the identity, and the credentials that the upstream receives.
+//! The response to an allowed check: the identity, and the credentials that the upstream receives, as each gateway needs them.
 
 use actix_web::{
     HttpResponse, HttpResponseBuilder,
@@ -8,9 +8,9 @@ use actix_web::{
 use super::super::credential_headers::{self, header_of};
 use crate::{
     access::{CredentialSource, CredentialSources},
-    check::{Echo, OwnCredentials},
-    principal::IdentityHeaders,
-    upstream::{Authorization, CredentialValue, UpstreamHeaders},
+    check::gateway::Dialect,
+    check::{Echo, OwnCredentials, UpstreamRequest},
+    upstream::{Authorization, CredentialValue},
 };
 
 const UNTOUCHED: HeaderName = HeaderName::from_static("x-vestibule-untouched");
@@ -24,6 +24,13 @@ const GROUPS: HeaderName = HeaderName::from_static("x-auth-request-groups");
 const ROLE: HeaderName = HeaderName::from_static("x-auth-request-role");
 const KEY: HeaderName = HeaderName::from_static("x-auth-request-key");
 
+/// Names the headers that Envoy removes from the request after it has set those of the answer.
+const ENVOY_REMOVED: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
+/// Headers of a client that no upstream may receive: credentials for proxies, those of the check, and those by which some
+/// frameworks route in place of the path that the check authorized.
+const NEVER_FORWARDED: &str = "proxy-authorization, x-vestibule-gateway-secret, x-vestibule-untouched, x-vestibule-removed, \
+                               x-original-url, x-original-method, x-rewrite-url";
+
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 const COOKIE: HeaderValue = HeaderValue::from_static("cookie");
 
@@ -35,104 +42,124 @@ pub(super) struct ClientHeaders<'a> {
     pub echo: Echo,
 }
 
-/// Sets every identity and credential header. Without one, the gateway would forward the client's own header.
-pub(super) fn allow(
-    identity: &IdentityHeaders,
-    read: CredentialSources,
-    sent: &UpstreamHeaders,
-    client: &ClientHeaders<'_>,
-) -> HttpResponse {
+/// Sets every identity header. Without one, the gateway would forward the client's own header.
+pub(super) fn allow(dialect: Dialect, upstream: &UpstreamRequest<'_>, client: &ClientHeaders<'_>) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     for (name, value) in [
-        (USER, &identity.user),
-        (EMAIL, &identity.email),
-        (PREFERRED_USERNAME, &identity.preferred_username),
-        (GROUPS, &identity.groups),
-        (ROLE, &identity.role),
-        (KEY, &identity.key),
+        (USER, &upstream.identity.user),
+        (EMAIL, &upstream.identity.email),
+        (PREFERRED_USERNAME, &upstream.identity.preferred_username),
+        (GROUPS, &upstream.identity.groups),
+        (ROLE, &upstream.identity.role),
+        (KEY, &upstream.identity.key),
     ] {
         // Identities contain only valid header values. An empty value is the safe fallback.
         let value = HeaderValue::from_bytes(value.as_bytes()).unwrap_or(EMPTY);
         response.insert_header((name, value));
     }
-    let assertion = sent.assertion.as_ref().map_or("", |assertion| &assertion.jwt);
-    response.insert_header((ASSERTION, HeaderValue::from_str(assertion).unwrap_or(EMPTY)));
-    match &sent.authorization {
-        Authorization::Remove => _ = response.insert_header((header::AUTHORIZATION, EMPTY)),
-        Authorization::Value(value) => {
-            response.insert_header((header::AUTHORIZATION, HeaderValue::from_str(value).unwrap_or(EMPTY)));
-        }
-        Authorization::Passthrough if client.has_own_credential(CredentialSource::Authorization) => {
-            response.insert_header((header::AUTHORIZATION, EMPTY));
-        }
-        Authorization::Passthrough => {}
-    }
-    for CredentialValue { header, value } in &sent.others {
-        let value = value.as_deref().and_then(|value| HeaderValue::from_str(value).ok()).unwrap_or(EMPTY);
-        response.insert_header((header.as_str(), value));
-    }
-    let passthrough = PassthroughHeaders { read, sent, client };
-    if let Some(names) = passthrough.names() {
-        response.insert_header((UNTOUCHED, names));
-    }
-    match client.echo {
-        Echo::Enabled => client.echo(&passthrough, &mut response),
-        // The gateway removes our cookies by name, and without this header it would pass other spellings.
-        Echo::Disabled if client.own.has_unusual_cookie(client.cookies()) => _ = response.insert_header((REMOVED, COOKIE)),
-        Echo::Disabled => {}
+    response.insert_header((ASSERTION, header_value(upstream.assertion())));
+    match dialect {
+        Dialect::Nginx => add_for_nginx(&mut response, upstream, client),
+        Dialect::Envoy => add_for_envoy(&mut response, upstream, client),
+        Dialect::Traefik | Dialect::Caddy | Dialect::Haproxy | Dialect::Apisix => add_copied(&mut response, upstream, client),
     }
     response.finish()
 }
 
-impl ClientHeaders<'_> {
-    fn echo(&self, passthrough: &PassthroughHeaders<'_>, response: &mut HttpResponseBuilder) {
-        for source in passthrough.selected() {
-            let name = header_of(source);
-            let value = if self.has_own_credential(source) { EMPTY } else { self.single_value(&name) };
-            response.insert_header((name, value));
+/// nginx forwards no empty header. Its template keeps the client's headers that are named as untouched.
+fn add_for_nginx(response: &mut HttpResponseBuilder, upstream: &UpstreamRequest<'_>, client: &ClientHeaders<'_>) {
+    match &upstream.sent.authorization {
+        Authorization::Value(value) => _ = response.insert_header((header::AUTHORIZATION, header_value(value))),
+        Authorization::Passthrough if upstream.kept.contains(CredentialSource::Authorization) => {}
+        Authorization::Passthrough | Authorization::Remove => _ = response.insert_header((header::AUTHORIZATION, EMPTY)),
+    }
+    for CredentialValue { header, value } in &upstream.sent.others {
+        response.insert_header((header.as_str(), value.as_deref().map_or(EMPTY, header_value)));
+    }
+    if let Some(names) = untouched(upstream.kept) {
+        response.insert_header((UNTOUCHED, names));
+    }
+    match client.echo {
+        Echo::Enabled => {
+            for source in CredentialSource::HEADERS {
+                if upstream.kept.contains(source) {
+                    response.insert_header((header_of(source), client.single_value(&header_of(source))));
+                } else if upstream.withheld.contains(source) {
+                    response.insert_header((header_of(source), EMPTY));
+                }
+            }
+            response.insert_header((header::COOKIE, client.other_cookies()));
         }
-        let kept = self.own.other_cookies(self.cookies());
-        response.insert_header((header::COOKIE, HeaderValue::from_bytes(&kept).unwrap_or(EMPTY)));
+        // The gateway removes our cookies by name, and without this header it would pass other spellings.
+        Echo::Disabled if client.own.has_unusual_cookie(client.cookies()) => _ = response.insert_header((REMOVED, COOKIE)),
+        Echo::Disabled => {}
+    }
+}
+
+/// These gateways set the listed headers of the answer, and remove a listed header that the answer does not have. They would
+/// forward an empty header.
+fn add_copied(response: &mut HttpResponseBuilder, upstream: &UpstreamRequest<'_>, client: &ClientHeaders<'_>) {
+    for (name, value) in upstream.credentials() {
+        response.insert_header((name, header_value(value)));
+    }
+    if client.echo == Echo::Disabled {
+        return;
+    }
+    let kept = CredentialSource::HEADERS.into_iter().filter(|source| upstream.kept.contains(*source)).map(header_of);
+    let values = kept.map(|name| (client.single_value(&name), name)).chain([(client.other_cookies(), header::COOKIE)]);
+    for (value, name) in values.filter(|(value, _)| !value.is_empty()) {
+        response.insert_header((name, value));
+    }
+}
+
+/// Envoy sets the headers of the answer, and removes those that it names. It forwards the client's other headers.
+fn add_for_envoy(response: &mut HttpResponseBuilder, upstream: &UpstreamRequest<'_>, client: &ClientHeaders<'_>) {
+    for (name, value) in upstream.credentials() {
+        response.insert_header((name, header_value(value)));
+    }
+    let cookies = client.other_cookies();
+    let mut removed = NEVER_FORWARDED.to_owned();
+    // Envoy may not send the cookies to the check. Ours would then reach the upstream.
+    let cookie = cookies.is_empty().then_some(header::COOKIE);
+    let cookie = cookie.as_ref().map(HeaderName::as_str);
+    for name in upstream.removed_credentials().chain(cookie) {
+        removed.push_str(", ");
+        removed.push_str(name);
+    }
+    if cookie.is_none() {
+        response.insert_header((header::COOKIE, cookies));
+    }
+    response.insert_header((ENVOY_REMOVED, header_value(&removed)));
+}
+
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(EMPTY)
+}
+
+fn untouched(kept: CredentialSources) -> Option<HeaderValue> {
+    let kept = CredentialSource::HEADERS.into_iter().filter(|source| kept.contains(*source));
+    let names: Vec<_> = kept.map(CredentialSource::as_str).collect();
+    if names.is_empty() { None } else { HeaderValue::try_from(names.join(",")).ok() }
+}
+
+impl ClientHeaders<'_> {
+    /// True if a value of the source's header contains a credential of Vestibule, which the upstream never receives.
+    pub fn has_own_credential(&self, source: CredentialSource) -> bool {
+        credential_headers::values(self.headers, source).any(|value| self.own.are_in(value))
+    }
+
+    /// Returns the client's cookies without ours, as one header.
+    fn other_cookies(&self) -> HeaderValue {
+        HeaderValue::from_bytes(&self.own.other_cookies(self.cookies())).unwrap_or(EMPTY)
     }
 
     fn cookies(&self) -> impl Iterator<Item = &[u8]> {
         self.headers.get_all(header::COOKIE).map(HeaderValue::as_bytes)
     }
 
-    /// True if a value of the source's header contains a credential of Vestibule, which the upstream never receives.
-    fn has_own_credential(&self, source: CredentialSource) -> bool {
-        credential_headers::values(self.headers, source).any(|value| self.own.are_in(value))
-    }
-
     /// Returns the value of a header. Several different values are ambiguous and count as none.
     fn single_value(&self, name: &HeaderName) -> HeaderValue {
         let mut values = self.headers.get_all(name);
         values.next().filter(|first| values.all(|other| other == *first)).cloned().unwrap_or(EMPTY)
-    }
-}
-
-/// The credential headers that the upstream receives as the client sent them. It receives no others.
-struct PassthroughHeaders<'a> {
-    read: CredentialSources,
-    sent: &'a UpstreamHeaders,
-    client: &'a ClientHeaders<'a>,
-}
-
-impl PassthroughHeaders<'_> {
-    /// The headers that the rules select. Those with a credential of Vestibule are not passed on.
-    fn selected(&self) -> impl Iterator<Item = CredentialSource> {
-        let is_passthrough = move |place: &CredentialSource| match place {
-            CredentialSource::Session => false,
-            CredentialSource::Authorization => self.sent.authorization == Authorization::Passthrough,
-            // The upstream's own credential replaces the client's.
-            other => !self.read.contains(*other) && self.sent.others.iter().all(|sent| sent.header != *other),
-        };
-        CredentialSource::ALL.into_iter().filter(is_passthrough)
-    }
-
-    fn names(&self) -> Option<HeaderValue> {
-        let passed = self.selected().filter(|source| !self.client.has_own_credential(*source));
-        let names: Vec<_> = passed.map(CredentialSource::as_str).collect();
-        if names.is_empty() { None } else { HeaderValue::try_from(names.join(",")).ok() }
     }
 }

@@ -1,8 +1,10 @@
 //! Auth requests that are refused without a decision: reasons, metric labels and log events.
 
+use std::borrow::Cow;
+
 use crate::{
     check::CheckQueryError,
-    check::gateway::{nginx::OriginalRequestError, secret::GatewaySecretError},
+    check::gateway::{AuthRequestError, Dialect, connection::ConnectionError, secret::GatewaySecretError},
     metrics::RefusalLabel,
 };
 
@@ -11,16 +13,16 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
     #[error(transparent)]
-    Original(#[from] OriginalRequestError),
+    AuthRequest(#[from] AuthRequestError),
     #[error(transparent)]
-    Query(#[from] CheckQueryError),
+    Connection(#[from] ConnectionError),
     #[error("the request is for another host than the check's URL names")]
     OtherHost,
     #[error("the check's URL names no host, and the request's host is neither that of public_url nor of origins")]
     UnprotectedHost,
     #[error(transparent)]
     GatewaySecret(#[from] GatewaySecretError),
-    #[error("no gateway family has its path; /auth/nginx is the one of nginx")]
+    #[error("no gateway family has its path, such as /auth/nginx, /auth/traefik or /auth/envoy/llm.example.com")]
     UnknownPath,
 }
 
@@ -28,36 +30,51 @@ impl Refusal {
     pub(super) fn label(self) -> RefusalLabel {
         match self {
             Self::OtherHost | Self::UnprotectedHost => RefusalLabel::Host,
-            Self::Query(CheckQueryError::HostRepeated | CheckQueryError::Host(_)) => RefusalLabel::Host,
+            Self::AuthRequest(AuthRequestError::Query(CheckQueryError::HostRepeated | CheckQueryError::Host(_))) => {
+                RefusalLabel::Host
+            }
             Self::GatewaySecret(_) => RefusalLabel::GatewaySecret,
-            Self::Original(_) | Self::Query(_) | Self::UnknownPath => RefusalLabel::Malformed,
+            Self::AuthRequest(_) | Self::Connection(_) | Self::UnknownPath => RefusalLabel::Malformed,
         }
     }
 
     /// The stable token for the `reason` field of log events.
-    fn reason(self) -> &'static str {
+    fn reason(self) -> Cow<'static, str> {
         match self {
-            Self::Original(error) => error.reason(),
-            Self::Query(error) => error.reason(),
+            Self::AuthRequest(AuthRequestError::Original(error)) => return error.reason().into(),
+            Self::AuthRequest(AuthRequestError::Query(error)) => error.reason(),
+            Self::Connection(error) => error.reason(),
             Self::OtherHost => "host_not_named",
             Self::UnprotectedHost => "host_not_configured",
             Self::GatewaySecret(error) => error.reason(),
             Self::UnknownPath => "unknown_gateway_path",
         }
+        .into()
     }
 
-    pub(super) fn log(self, request_id: Option<&str>) {
-        let (reason, error) = (self.reason(), self);
+    /// `dialect` is `None` if the path names none.
+    pub(super) fn log(self, dialect: Option<Dialect>, request_id: Option<&str>) {
+        let (reason, error, gateway) = (&*self.reason(), self, dialect.map(Dialect::as_str));
         match self.label() {
-            RefusalLabel::Malformed => tracing::warn!(
+            RefusalLabel::Malformed if matches!(dialect, None | Some(Dialect::Nginx)) => tracing::warn!(
                 request_id,
+                gateway,
                 reason,
                 %error,
                 suppressed = tracing::field::Empty,
                 "malformed auth request; check the gateway's X-Original-* headers"
             ),
+            RefusalLabel::Malformed => tracing::warn!(
+                request_id,
+                gateway,
+                reason,
+                %error,
+                suppressed = tracing::field::Empty,
+                "malformed auth request; check the gateway's configuration"
+            ),
             RefusalLabel::Host => tracing::warn!(
                 request_id,
+                gateway,
                 reason,
                 %error,
                 suppressed = tracing::field::Empty,
@@ -65,6 +82,7 @@ impl Refusal {
             ),
             RefusalLabel::GatewaySecret => tracing::warn!(
                 request_id,
+                gateway,
                 reason,
                 %error,
                 suppressed = tracing::field::Empty,
@@ -77,17 +95,23 @@ impl Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::origin::AuthorityError;
+    use crate::{
+        check::gateway::{Fault, OriginalRequestError, RequestPart},
+        origin::AuthorityError,
+    };
 
     #[test]
     fn refusals_are_counted_by_their_reason() {
+        let query = |error: CheckQueryError| Refusal::AuthRequest(error.into());
+        let original = OriginalRequestError { part: RequestPart::Target, fault: Fault::Host };
         for (refusal, expected) in [
             (Refusal::OtherHost, RefusalLabel::Host),
             (Refusal::UnprotectedHost, RefusalLabel::Host),
-            (Refusal::Query(CheckQueryError::HostRepeated), RefusalLabel::Host),
-            (Refusal::Query(CheckQueryError::Host(AuthorityError::Host)), RefusalLabel::Host),
-            (Refusal::Query(CheckQueryError::Plus), RefusalLabel::Malformed),
-            (Refusal::Original(OriginalRequestError::Host), RefusalLabel::Malformed),
+            (query(CheckQueryError::HostRepeated), RefusalLabel::Host),
+            (query(CheckQueryError::Host(AuthorityError::Host)), RefusalLabel::Host),
+            (query(CheckQueryError::Plus), RefusalLabel::Malformed),
+            (Refusal::AuthRequest(original.into()), RefusalLabel::Malformed),
+            (Refusal::Connection(ConnectionError), RefusalLabel::Malformed),
             (Refusal::UnknownPath, RefusalLabel::Malformed),
             (Refusal::GatewaySecret(GatewaySecretError::Missing), RefusalLabel::GatewaySecret),
         ] {

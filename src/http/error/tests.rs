@@ -9,6 +9,7 @@ use super::*;
 use crate::{
     administration::AdministrationError,
     api_keys::KeysError,
+    check::{Decision, DenialReason, RuleDenial, UnavailableCause},
     client_address::rate_limits::RateLimitError,
     http::{
         form_token::FormTokenError,
@@ -17,7 +18,7 @@ use crate::{
     },
     local_accounts::{AcceptanceError, InvitationError, PasswordChangeError, PasswordLoginError, PasswordRejection},
     login::FailureReason,
-    principal::Source,
+    principal::{CredentialKind, Source},
     return_target::ReturnTargetError,
     store,
     users::{LoginRefusal, PolicyDenial},
@@ -40,6 +41,16 @@ fn administration_failures() -> Vec<Failure> {
         AdministrationError::Store(unavailable()),
     ];
     errors.iter().map(Failure::from).collect()
+}
+
+fn check_failures() -> Vec<Failure> {
+    let reasons = [DenialReason::NoRole, DenialReason::ExpiredClaims, DenialReason::KeyRestriction];
+    let forbidden =
+        reasons.map(|reason| Decision::Forbidden { user: String::new(), credential: CredentialKind::Session, reason });
+    let closed = Decision::DeniedForAll(RuleDenial::UnknownRoute);
+    let unavailable = [Decision::RoleMapNotLoaded, Decision::Unavailable(UnavailableCause::Timeout)];
+    let decisions = forbidden.into_iter().chain([closed]).chain(unavailable);
+    decisions.map(|decision| Failure::of_denied_check(&decision)).chain([malformed_auth_request()]).collect()
 }
 
 fn failures() -> Vec<Failure> {
@@ -88,6 +99,7 @@ fn failures() -> Vec<Failure> {
         ExplanationError::NoRoleMapYet,
     ];
     let mut failures = request_failures();
+    failures.extend(check_failures());
     failures.extend(stores.iter().map(Failure::from));
     failures.extend(keys.iter().map(Failure::from));
     failures.extend(administration_failures());
