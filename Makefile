@@ -58,7 +58,7 @@ docs: ## write the generated parts of docs/
 image: ## build the image as an archive, without a Docker engine
 	@deploy/image/build.sh
 
-chart: ## write the chart's README and deploy/kubernetes
+chart: ## write the chart's README and nginx template, and deploy/kubernetes
 	@cd tests/chart && python3 -B generate.py
 
 test-versions: peers ## run the first tagged version and the current one on the same store

@@ -15,7 +15,6 @@ from pathlib import Path
 import cluster
 
 START = 120
-PLURALS = {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"}
 
 
 def free_port():
@@ -84,11 +83,12 @@ class ApiServer:
     def url(self):
         return f"https://127.0.0.1:{self.port}"
 
-    def define(self, text):
-        """Installs a CRD and waits until its resources are served."""
-        spec = json.loads(self.ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", text))["spec"]
-        for version in (one["name"] for one in spec["versions"] if one["served"]):
-            self.until_served(f"/apis/{spec['group']}/{version}/{spec['names']['plural']}")
+    def define(self, texts):
+        """Installs CRDs and waits until their resources are served."""
+        created = [self.ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", text) for text in texts]
+        for spec in [json.loads(one)["spec"] for one in created]:
+            for version in (one["name"] for one in spec["versions"] if one["served"]):
+                self.until_served(f"/apis/{spec['group']}/{version}/{spec['names']['plural']}")
 
     def until_served(self, path):
         deadline = time.monotonic() + START
@@ -141,4 +141,10 @@ def path_of(one, namespace):
     version, kind = one["apiVersion"], one["kind"]
     prefix = "/api" if version == "v1" else "/apis"
     place = f"namespaces/{namespace}/" if namespace else ""
-    return f"{prefix}/{version}/{place}{PLURALS.get(kind, kind.lower() + 's')}"
+    return f"{prefix}/{version}/{place}{plural(kind.lower())}"
+
+
+def plural(kind):
+    if kind.endswith("ss"):
+        return f"{kind}es"
+    return f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"

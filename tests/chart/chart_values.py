@@ -1,7 +1,10 @@
 """Values of the chart that several tests use, and the objects that are rendered with them."""
 
+import tempfile
+from pathlib import Path
+
 import pod_security
-from helm import objects_of, pick
+from helm import CHART, objects_of, pick
 
 MINIMAL = {
     "image": {"repository": "localhost/vestibule"},
@@ -85,3 +88,12 @@ def copy_chart(source, target):
             to.parent.mkdir(parents=True, exist_ok=True)
             to.write_bytes(path.read_bytes())
     return target
+
+
+def notes_of(values):
+    """NOTES.txt, rendered as an object because `helm template` omits it."""
+    with tempfile.TemporaryDirectory() as folder:
+        chart = copy_chart(CHART, Path(folder) / "vestibule")
+        (chart / "notes").write_text((chart / "templates/NOTES.txt").read_text())
+        (chart / "templates/notes.yaml").write_text('kind: Notes\ntext: {{ tpl (.Files.Get "notes") . | toJson }}\n')
+        return pick(objects_of(overrides=values, chart=chart), "Notes")[0]["text"]

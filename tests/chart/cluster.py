@@ -1,8 +1,13 @@
 """Paths of the programs and CRDs that `make cluster` builds."""
 
 import os
+import re
 import sys
 from pathlib import Path
+
+
+# NGINX Gateway Fabric's Go module is not served, so the tests have a description of their own of its SnippetsFilter.
+OWN = [Path(__file__).parent / "snippets-filter.yaml"]
 
 
 def binary(name):
@@ -12,12 +17,14 @@ def binary(name):
     return path
 
 
-def definitions():
-    """The third-party CRDs, as YAML."""
-    found = sorted((home() / "crds").glob("*.yaml"))
-    if not found:
-        sys.exit(f"test-chart: {home()}/crds is empty; run `tests/cluster/build.sh helm`")
-    return [path.read_text() for path in found]
+def definitions(kinds):
+    """The third-party CRDs of these kinds, as YAML. Some files contain the CRDs of a whole product."""
+    texts = [path.read_text() for path in (home() / "definitions").glob("*.yaml")] + [path.read_text() for path in OWN]
+    documents = [document for text in texts for document in re.split(r"(?m)^---$", text)]
+    found = {kind[1]: document for document in documents if (kind := re.search(r"(?m)^    kind: (\w+)$", document))}
+    if missing := sorted(kinds - set(found)):
+        sys.exit(f"test-chart: no CRD for {', '.join(missing)}; run `tests/cluster/build.sh helm`")
+    return [found[kind] for kind in sorted(kinds)]
 
 
 def home():

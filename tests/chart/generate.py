@@ -1,7 +1,12 @@
-"""Generates the table of the chart's README and the manifests in deploy/kubernetes."""
+"""Generates the table of the chart's README, the manifests in deploy/kubernetes, and the chart's copy of the nginx template."""
+
+import shutil
 
 import manifests
 import readme
+from helm import CHART, ROOT
+
+shutil.copy(ROOT / "deploy/nginx/vestibule.conf.template", CHART / "files")
 
 readme.README.write_text(readme.rendered())
 for name in manifests.stored():

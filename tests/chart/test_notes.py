@@ -1,24 +1,16 @@
 """Tests of the notes that Helm prints after an install."""
 
-import tempfile
 import unittest
-from pathlib import Path
 
 from chart_values import (
-    GATEWAY, MINIMAL, OPEN, REDIS, ROLES, SECRETS, SECRET_FILE, TRUSTED, copy_chart, over, provider, static, upstream_credential,
+    GATEWAY, MINIMAL, OPEN, REDIS, ROLES, SECRETS, SECRET_FILE, TRUSTED, notes_of, over, provider, static, upstream_credential,
 )
-from helm import CHART, ROOT, objects_of, pick
+from helm import ROOT
 
 
 class Notes(unittest.TestCase):
-    """NOTES.txt, rendered as an object because `helm template` omits it."""
-
     def notes(self, *trees):
-        with tempfile.TemporaryDirectory() as folder:
-            chart = copy_chart(CHART, Path(folder) / "vestibule")
-            (chart / "notes").write_text((chart / "templates/NOTES.txt").read_text())
-            (chart / "templates/notes.yaml").write_text('kind: Notes\ntext: {{ tpl (.Files.Get "notes") . | toJson }}\n')
-            return pick(objects_of(overrides=over(MINIMAL, *trees), chart=chart), "Notes")[0]["text"]
+        return notes_of(over(MINIMAL, *trees))
 
     def test_they_warn_without_a_gateway(self):
         self.assertIn("no gateway is named in networkPolicy.gateway", self.notes())

@@ -14,7 +14,7 @@ from pathlib import Path
 import binary
 from api_server import ApiServer, free_port, path_of
 from helm import CHART, NAMESPACE, objects_of, pick
-from traefik import Traefik
+from traefik import INGRESS_NGINX, Traefik
 
 PROTECTED, OPEN = "llm.example.com", "docs.example.com"
 # Every host but the protected one is open, so that a request which is taken for another host passes.
@@ -74,6 +74,8 @@ class Upstream(http.server.BaseHTTPRequestHandler):
 
 
 class TraefikHosts(unittest.TestCase):
+    PROVIDER, DIALECT = INGRESS_NGINX, "nginx"
+
     @classmethod
     def setUpClass(cls):
         cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory(prefix="traefik-")))
@@ -85,7 +87,7 @@ class TraefikHosts(unittest.TestCase):
         cls.ports = {"public": free_port(), "check": free_port(), "admin": free_port(), "upstream": upstream.server_address[1]}
         cls.start_vestibule()
         cls.create(server)
-        cls.traefik = Traefik(server, NAMESPACE, cls.folder)
+        cls.traefik = Traefik(server, NAMESPACE, cls.folder, cls.PROVIDER)
         cls.addClassCleanup(cls.traefik.close)
         cls.traefik.until_served(OPEN, "/page", 200)
         cls.traefik.until_served(PROTECTED, "/v1/models", 401)
@@ -105,27 +107,38 @@ class TraefikHosts(unittest.TestCase):
 
     @classmethod
     def create(cls, server):
-        """Creates the chart's Ingresses. Names that only a cluster resolves become loopback."""
-        ingress = {"enabled": True, "controller": "traefik", "programPaths": ["/v1"], "tlsSecret": "",
-                   "upstreamAnnotations": {}, "gatewaySecret": {"value": binary.GATEWAY_SECRET}}
-        values = {"config": {"origins": [f"https://{OPEN}"]}, "ports": {"public": cls.ports["public"]}, "ingress": ingress,
-                  "upstream": {"serviceName": "litellm", "port": cls.ports["upstream"]}}
+        """Creates the chart's objects for Traefik. Names that only a cluster resolves become loopback."""
         server.namespace(NAMESPACE)
-        made = pick(objects_of(CHART / "ci/traefik-values.yaml", values), "Ingress")
-        made.append({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "nginx"},
-                     "spec": {"controller": "k8s.io/ingress-nginx"}})
+        made = cls.objects(server)
         made += [cls.loopback("litellm", cls.ports["upstream"]), cls.loopback("door-vestibule-public", cls.ports["public"])]
         for one in made:
             text = json.dumps(one).replace(CHECK, f"http://127.0.0.1:{cls.ports['check']}")
             namespace = None if one["kind"] == "IngressClass" else NAMESPACE
-            path = path_of(one, namespace).replace("ingressclasss", "ingressclasses")
-            server.ask("POST", path, json.loads(text))
+            server.ask("POST", path_of(one, namespace), json.loads(text))
+
+    @classmethod
+    def objects(cls, server):
+        ingress = {"enabled": True, "controller": "traefik", "programPaths": ["/v1"], "tlsSecret": "",
+                   "upstreamAnnotations": {}, "gatewaySecret": {"value": binary.GATEWAY_SECRET}}
+        made = pick(objects_of(CHART / "ci/traefik-values.yaml", {**cls.values(), "ingress": ingress}), "Ingress")
+        return [*made, {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "nginx"},
+                        "spec": {"controller": "k8s.io/ingress-nginx"}}]
+
+    @classmethod
+    def values(cls):
+        return {"config": {"origins": [f"https://{OPEN}"]}, "ports": {"public": cls.ports["public"]},
+                "upstream": {"serviceName": "litellm", "port": cls.ports["upstream"]}}
 
     @staticmethod
     def loopback(name, port):
         """A Service without pods."""
         return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
                 "spec": {"type": "ExternalName", "externalName": "localhost", "ports": [{"port": port}]}}
+
+    @staticmethod
+    def original_request(host):
+        """Headers in which the gateway describes the request to the check."""
+        return {"X-Original-URL": f"https://{host}/secret", "X-Original-Method": "GET"}
 
     def send(self, lines):
         with socket.create_connection(("127.0.0.1", self.traefik.port), timeout=20) as connection:
@@ -163,10 +176,9 @@ class TraefikHosts(unittest.TestCase):
 
     def test_the_check_refuses_a_host_that_its_url_does_not_name(self):
         """Without the host in the URL, Traefik's own matching of hosts would be the only protection."""
-        url = f"http://127.0.0.1:{self.ports['check']}/auth/nginx?host={PROTECTED}&echo=true"
+        url = f"http://127.0.0.1:{self.ports['check']}/auth/{self.DIALECT}?host={PROTECTED}&echo=true"
         for host, status in ((OPEN, 403), (PROTECTED, 401)):
-            headers = {"X-Original-URL": f"https://{host}/secret", "X-Original-Method": "GET",
-                       "X-Vestibule-Gateway-Secret": binary.GATEWAY_SECRET}
+            headers = {**self.original_request(host), "X-Vestibule-Gateway-Secret": binary.GATEWAY_SECRET}
             with self.subTest(host), self.assertRaises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20)
             self.assertEqual(refused.exception.code, status)

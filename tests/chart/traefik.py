@@ -1,4 +1,4 @@
-"""Traefik on loopback, which reads the chart's Ingresses from an API server."""
+"""Traefik on loopback, which reads the chart's Ingresses or IngressRoutes from an API server."""
 
 import os
 import subprocess
@@ -13,20 +13,23 @@ BINARY = ROOT / "tests/peers/wheels/traefik/bin/traefik"
 START = 60
 
 
-class Traefik:
-    """Uses the arguments of deploy/traefik, except those about ports."""
+# Arguments of the providers: of deploy/traefik, except those about ports, and of IngressRoutes.
+INGRESS_NGINX = ("kubernetesingressnginx", "controllerclass=k8s.io/ingress-nginx", "httpentrypoint=web", "allowsnippetannotations",
+                 "watchnamespace={namespace}")
+INGRESS_ROUTES = ("kubernetescrd", "namespaces={namespace}", "allowexternalnameservices")
 
-    def __init__(self, server, namespace, folder):
+
+class Traefik:
+    def __init__(self, server, namespace, folder, provider=INGRESS_NGINX):
         if not os.access(BINARY, os.X_OK):
             raise RuntimeError(f"{BINARY} does not exist; run `tests/peers/wheels/install.sh traefik`")
         self.port = free_port()
-        provider = "--providers.kubernetesingressnginx"
+        name = f"--providers.{provider[0]}"
         with open(folder / "traefik.log", "w") as log:
             self.process = subprocess.Popen([
                 BINARY, "--global.checknewversion=false", "--global.sendanonymoususage=false", "--log.level=INFO",
                 f"--entrypoints.web.address=127.0.0.1:{self.port}", "--entrypoints.web.http.aliasheadersstrategy=delete",
-                provider, f"{provider}.controllerclass=k8s.io/ingress-nginx", f"{provider}.httpentrypoint=web",
-                f"{provider}.allowsnippetannotations", f"{provider}.watchnamespace={namespace}",
+                name, *(f"{name}.{argument.format(namespace=namespace)}" for argument in provider[1:]),
             ], stdout=log, stderr=log, env={**os.environ, "KUBECONFIG": str(server.kubeconfig)})
         self.log = folder / "traefik.log"
 

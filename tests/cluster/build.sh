@@ -15,7 +15,7 @@ build() {
   local out="$BIN/$3" made_of
   made_of="$(cat "$1/go.mod" "$1/go.sum" - <<<"$4" | cksum)"
   [ -x "$out" ] && [ "$(cat "$out.made-of" 2>/dev/null)" = "$made_of" ] && return 0
-  command -v go >/dev/null || { say "Go 1.24 or later is required"; exit 1; }
+  command -v go >/dev/null || { say "Go 1.26.7 or later is required"; exit 1; }
   say "building $3 (takes some minutes)"
   # Built under a temporary name first, so that an interrupted build leaves no incomplete program.
   (cd "$1" && go build -trimpath -ldflags "$4" -o "$out.new" "$2")
@@ -23,18 +23,21 @@ build() {
   echo "$made_of" >"$out.made-of"
 }
 
-# definitions <file in a module...>: copies CRDs into the folder next to the binaries.
+# definitions <folder with go.mod> <file in a module...>: copies CRDs into the folder next to the binaries.
 definitions() {
-  local out="$BIN/../crds" made_of file
-  made_of="$(cat crds/go.mod crds/go.sum - <<<"$*" | cksum)"
-  [ "$(cat "$out/.made-of" 2>/dev/null)" = "$made_of" ] && return 0
-  command -v go >/dev/null || { say "Go 1.24 or later is required"; exit 1; }
-  (cd crds && go mod download)
+  local pins="$1" out="$BIN/../definitions" made_of file
+  shift
+  local mark="$out/.made-of-${pins//\//-}"
+  made_of="$(cat "$pins/go.mod" "$pins/go.sum" - <<<"$*" | cksum)"
+  [ "$(cat "$mark" 2>/dev/null)" = "$made_of" ] && return 0
+  command -v go >/dev/null || { say "Go 1.26.7 or later is required"; exit 1; }
+  (cd "$pins" && go mod download)
   mkdir -p "$out"
   for file in "$@"; do
-    install -m 644 "$(cd crds && go list -m -f '{{.Dir}}' "${file%%:*}")/${file#*:}" "$out/"
+    # Some files are templates of Helm with a condition around them.
+    sed '/^{{.*}}$/d' "$(cd "$pins" && go list -m -f '{{.Dir}}' "${file%%:*}")/${file#*:}" >"$out/$(basename "$file")"
   done
-  echo "$made_of" >"$out/.made-of"
+  echo "$made_of" >"$mark"
 }
 
 mkdir -p "$BIN"
@@ -62,9 +65,20 @@ for package in chartutil lint/rules; do
 done
 build helm helm.sh/helm/v3/cmd/helm helm "$HELM_STAMP"
 
+# The modules require different versions of each other, so each has a go.mod of its own.
 readonly OPERATOR=github.com/prometheus-operator/prometheus-operator:example/prometheus-operator-crd/monitoring.coreos.com
-definitions sigs.k8s.io/gateway-api:config/crd/standard/gateway.networking.k8s.io_httproutes.yaml \
+definitions crds sigs.k8s.io/gateway-api:config/crd/experimental/gateway.networking.k8s.io_httproutes.yaml \
   "${OPERATOR}_servicemonitors.yaml" "${OPERATOR}_prometheusrules.yaml"
+# Traefik's provider needs all of its CRDs.
+TRAEFIK=()
+for kinds in ingressroutes ingressroutetcps ingressrouteudps middlewares middlewaretcps serverstransports serverstransporttcps \
+  tlsoptions tlsstores traefikservices; do
+  TRAEFIK+=("github.com/traefik/traefik/v3:docs/content/reference/dynamic-configuration/traefik.io_$kinds.yaml")
+done
+definitions crds/traefik "${TRAEFIK[@]}"
+readonly ENVOY=github.com/envoyproxy/gateway:charts/gateway-crds-helm/templates/generated/gateway.envoyproxy.io
+definitions crds/envoy-gateway "${ENVOY}_securitypolicies.yaml" "${ENVOY}_httproutefilters.yaml"
+definitions crds/istio istio.io/api:kubernetes/customresourcedefinitions.gen.yaml
 
 [ "$1" = node ] || exit 0
 

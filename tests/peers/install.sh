@@ -16,7 +16,7 @@ if command -v flock >/dev/null; then flock 9; fi
 missing_packages() {
   local pair
   # Only the benchmarks need wrk.
-  for pair in redis-server:redis-server redis-cli:redis-tools chromium:chromium openssl:openssl faketime:faketime ${PEERS_OF_BENCH:+wrk:wrk}; do
+  for pair in redis-server:redis-server redis-cli:redis-tools chromium:chromium openssl:openssl faketime:faketime haproxy:haproxy ${PEERS_OF_BENCH:+wrk:wrk}; do
     command -v "${pair%%:*}" >/dev/null || echo "${pair##*:}"
   done
   # Debian's Python does not include the venv module.

@@ -44,12 +44,8 @@ the check's answer may have: the identity, and the credentials and cookies for t
 gateways are listed too: the answer does not contain them, so nginx removes the client's. The answer must fit into the buffer.
 */}}
 {{- define "vestibule.ingress.check" -}}
-{{- $identity := list "User" "Email" "Preferred-Username" "Groups" "Role" "Key" -}}
-{{- $credentials := list "Authorization" "X-Vestibule-Assertion" "X-Api-Key" "X-Litellm-Api-Key" "Api-Key" "X-Goog-Api-Key" "Ocp-Apim-Subscription-Key" "Cookie" -}}
-{{- range (.root.Values.config.upstream_credential | default dict).static }}{{ if .header }}{{ if not (has (lower .header) (splitList " " (join " " $credentials | lower))) }}{{ $credentials = append $credentials .header }}{{ end }}{{ end }}{{ end -}}
-{{- $gateways := list "Proxy-Authorization" "X-Original-URL" "X-Original-Method" "X-Rewrite-URL" "X-Vestibule-Untouched" "X-Vestibule-Removed" "X-Vestibule-Gateway-Secret" -}}
 nginx.ingress.kubernetes.io/auth-url: http://{{ include "vestibule.checkHost" .root }}:{{ .root.Values.ports.check }}/auth/nginx?host={{ .host }}&echo=true
-nginx.ingress.kubernetes.io/auth-response-headers: X-Auth-Request-{{ join ", X-Auth-Request-" $identity }}, {{ join ", " (concat $credentials $gateways) }}
+nginx.ingress.kubernetes.io/auth-response-headers: {{ concat (include "vestibule.headers.upstream" .root | fromJsonArray) (include "vestibule.headers.gateways" .root | fromJsonArray) | join ", " }}
 nginx.ingress.kubernetes.io/proxy-buffer-size: 16k
 {{- with include "vestibule.gatewaySecretConfigMap" .root }}
 nginx.ingress.kubernetes.io/auth-proxy-set-headers: {{ $.root.Release.Namespace }}/{{ . }}

@@ -17,6 +17,7 @@ Values that the binary would reject at its start are rejected here first.
   (include "vestibule.mistakes.deleted" . | fromJsonArray)
   (include "vestibule.mistakes.roleMap" . | fromJsonArray)
   (include "vestibule.mistakes.gateway" . | fromJsonArray)
+  (include "vestibule.mistakes.gatewayType" . | fromJsonArray)
   (include "vestibule.mistakes.network" . | fromJsonArray) -}}
 {{- if $mistakes -}}
 {{- fail (printf "\n\nThe values are invalid:\n  %s\n" (join "\n  " $mistakes)) -}}
@@ -380,9 +381,10 @@ values. A key ring must not be lost. */}}
 {{- define "vestibule.mistakes.gateway" -}}
 {{- $mistakes := list -}}
 {{- $upstream := include "vestibule.upstreamService" . -}}
-{{- if and .Values.ingress.enabled (not $upstream) }}{{ $mistakes = append $mistakes "upstream.serviceName: is required with ingress.enabled; set the Service that receives allowed requests" }}{{ end -}}
+{{- $type := .Values.gateway.type -}}
+{{- if and (or (include "vestibule.usesIngress" .) (ne $type "none")) (not $upstream) }}{{ $mistakes = append $mistakes (printf "upstream.serviceName: is required with %s; set the Service that receives allowed requests" (eq $type "none" | ternary "ingress.enabled" "gateway.type")) }}{{ end -}}
 {{- if and (ne .Values.mode "sidecar") (has $upstream (list (printf "%s-check" (include "vestibule.fullname" .)) (printf "%s-admin" (include "vestibule.fullname" .)))) }}{{ $mistakes = append $mistakes (printf "upstream.serviceName: %s is one of Vestibule's own Services, to which no gateway may route; set the upstream's Service" $upstream) }}{{ end -}}
-{{- if .Values.ingress.enabled -}}
+{{- if include "vestibule.usesIngress" . -}}
 {{- $own := "nginx.ingress.kubernetes.io/" -}}
 {{- $hosts := include "vestibule.ingress.hosts" . | fromJsonArray -}}
 {{- $check := include "vestibule.ingress.check" (dict "root" . "host" (first $hosts)) | fromYaml -}}
@@ -403,13 +405,58 @@ values. A key ring must not be lost. */}}
 {{- if and (include "vestibule.requiresGatewaySecret" .) (not (or $secret.value $secret.existingConfigMap)) }}{{ $mistakes = append $mistakes (printf "ingress.gatewaySecret.%s: is required with config.check.secret_file; the check would refuse every request of the Ingresses" ($traefik | ternary "value" "existingConfigMap")) }}{{ end -}}
 {{- if and (or $secret.value $secret.existingConfigMap) (not (include "vestibule.requiresGatewaySecret" .)) }}{{ $mistakes = append $mistakes "ingress.gatewaySecret: has no effect without config.check.secret_file, with which the check verifies it; set it or remove the field" }}{{ end -}}
 {{- range .Values.ingress.programPaths -}}
-{{- if has (trimSuffix "/" .) (list "" "/sso" "/vestibule" "/onboarding") }}{{ $mistakes = append $mistakes (printf "ingress.programPaths: %s has an Ingress already; remove it" .) }}{{ end -}}
+{{- if has (trimSuffix "/" .) (prepend (include "vestibule.ownPaths" $ | fromJsonArray) "") }}{{ $mistakes = append $mistakes (printf "ingress.programPaths: %s has an Ingress already; remove it" .) }}{{ end -}}
 {{- end -}}
 {{- end -}}
 {{- if .Values.httpRoute.enabled -}}
 {{- if not .Values.httpRoute.parentRefs }}{{ $mistakes = append $mistakes "httpRoute.parentRefs: is required; set the Gateways that serve the route" }}{{ end -}}
 {{- if and .Values.httpRoute.upstreamFilters (not $upstream) }}{{ $mistakes = append $mistakes "upstream.serviceName: is required with httpRoute.upstreamFilters; set the Service that receives allowed requests" }}{{ end -}}
 {{- end -}}
+{{- toJson $mistakes -}}
+{{- end -}}
+
+{{/* Values that the gateway of `gateway.type` cannot implement, and fields that have no effect with it. */}}
+{{- define "vestibule.mistakes.gatewayType" -}}
+{{- $mistakes := list -}}
+{{- $gateway := .Values.gateway -}}
+{{- $type := $gateway.type -}}
+{{- $isIngressNginx := eq $type "ingress-nginx" -}}
+{{- if and .Values.ingress.enabled (not (has $type (list "none" "ingress-nginx"))) }}{{ $mistakes = append $mistakes (printf "ingress.enabled: must be false with gateway.type: %s, which has routes of its own" $type) }}{{ end -}}
+{{- if and $isIngressNginx (ne .Values.ingress.controller "ingress-nginx") }}{{ $mistakes = append $mistakes "ingress.controller: must be ingress-nginx with gateway.type: ingress-nginx; for Traefik's provider of these annotations, set ingress.enabled instead of gateway.type" }}{{ end -}}
+{{- if and .Values.httpRoute.enabled (ne $type "none") }}{{ $mistakes = append $mistakes (printf "httpRoute.enabled: must be false with gateway.type: %s, which has routes of its own" $type) }}{{ end -}}
+{{- if ne $type "none" -}}
+{{- range $name, $given := dict "host" .Values.ingress.host "programPaths" .Values.ingress.programPaths "upstreamAnnotations" .Values.ingress.upstreamAnnotations "annotations" .Values.ingress.annotations "tlsSecret" .Values.ingress.tlsSecret "gatewaySecret" (or .Values.ingress.gatewaySecret.value .Values.ingress.gatewaySecret.existingConfigMap) -}}
+{{- if and $given (not $isIngressNginx) }}{{ $mistakes = append $mistakes (printf "ingress.%s: has no effect with gateway.type: %s; remove it" $name $type) }}{{ end -}}
+{{- end -}}
+{{- range $name, $given := pick .Values.httpRoute "hostnames" "upstreamFilters" }}{{ if $given }}{{ $mistakes = append $mistakes (printf "httpRoute.%s: has no effect with gateway.type: %s, which serves the hosts of config.public_url and config.origins; remove it" $name $type) }}{{ end }}{{ end -}}
+{{- end -}}
+{{- if include "vestibule.protectsHTTPRoutes" . -}}
+{{- if not .Values.httpRoute.parentRefs }}{{ $mistakes = append $mistakes (printf "httpRoute.parentRefs: is required with gateway.type: %s; set the Gateways that serve the routes" $type) }}{{ end -}}
+{{- else if and .Values.httpRoute.parentRefs (not .Values.httpRoute.enabled) (ne $type "none") }}{{ $mistakes = append $mistakes (printf "httpRoute.parentRefs: has no effect with gateway.type: %s, which has no HTTPRoutes; remove it" $type) }}{{ end -}}
+{{- range $name, $types := dict "className" (list "traefik" "haproxy") "tlsSecret" (list "traefik" "haproxy") "annotations" (list "traefik" "haproxy" "nginx") "allowServiceWorkers" (list "traefik" "nginx" "nginx-gateway-fabric" "haproxy") -}}
+{{- if and (get $gateway $name) (not (has $type $types)) }}{{ $mistakes = append $mistakes (printf "gateway.%s: has an effect with gateway.type: %s only; remove it" $name (join ", " $types)) }}{{ end -}}
+{{- end -}}
+{{- range $host := include "vestibule.gateway.hosts" . | fromJsonArray -}}
+{{- if and (ne $type "none") (not (and (regexMatch "[a-z]" $host) (regexMatch "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$" $host))) }}{{ $mistakes = append $mistakes (printf "config: gateway.type: %s cannot serve the host %s; it must be a DNS name" $type $host) }}{{ end -}}
+{{- end -}}
+{{- toJson (concat $mistakes (include "vestibule.mistakes.gatewaySecret" . | fromJsonArray)) -}}
+{{- end -}}
+
+{{- define "vestibule.mistakes.gatewaySecret" -}}
+{{- $mistakes := list -}}
+{{- $type := .Values.gateway.type -}}
+{{- $secret := .Values.gateway.secret -}}
+{{- $fields := include "vestibule.gateway.secretFields" . | fromJsonArray -}}
+{{- $instead := get (dict "ingress-nginx" "set ingress.gatewaySecret" "nginx" "nginx reads it from its environment variable VESTIBULE_GATEWAY_SECRET" "istio" "Istio reads it from the extension provider in its mesh configuration" "gateway-api" "the filter ExternalAuth cannot send it" "none" "set gateway.type") $type | default "this gateway cannot read it from a Secret; set gateway.secret.value" -}}
+{{- range $name := list "value" "existingSecret" -}}
+{{- if and (get $secret $name) (not (has $name $fields)) }}{{ $mistakes = append $mistakes (printf "gateway.secret.%s: has no effect with gateway.type: %s; %s" $name $type $instead) }}{{ end -}}
+{{- end -}}
+{{- if and $secret.value (not (regexMatch "^[A-Za-z0-9._~+/=-]{32,256}$" $secret.value)) }}{{ $mistakes = append $mistakes "gateway.secret.value: must be one line of 32 to 256 letters, digits and -._~+/=" }}{{ end -}}
+{{- if and $secret.value $secret.existingSecret }}{{ $mistakes = append $mistakes "gateway.secret.existingSecret: cannot be combined with gateway.secret.value; remove one of them" }}{{ end -}}
+{{- if include "vestibule.requiresGatewaySecret" . -}}
+{{- if eq $type "gateway-api" }}{{ $mistakes = append $mistakes "gateway.type: gateway-api cannot send the gateway secret that config.check.secret_file requires, because the filter ExternalAuth adds no headers; admit only the gateway by networkPolicy.gateway, and set config.check.trust_network instead of config.check.secret_file" }}{{ end -}}
+{{- if and $fields (not (or $secret.value $secret.existingSecret)) }}{{ $mistakes = append $mistakes (printf "gateway.secret.%s: is required with config.check.secret_file; the check would refuse every request of the gateway" (last $fields)) }}{{ end -}}
+{{- else if or $secret.value $secret.existingSecret }}{{ $mistakes = append $mistakes "gateway.secret: has no effect without config.check.secret_file, with which the check verifies it; set it or remove the field" }}{{ end -}}
 {{- toJson $mistakes -}}
 {{- end -}}
 

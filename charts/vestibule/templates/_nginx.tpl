@@ -1,0 +1,22 @@
+{{/*
+The configuration of deploy/nginx, with all variables replaced except the gateway secret. The block of the protected host is
+repeated for each host.
+*/}}
+{{- define "vestibule.nginx.configuration" -}}
+{{- $name := include "vestibule.fullname" . -}}
+{{- $domain := printf "%s.svc.%s" .Release.Namespace .Values.clusterDomain -}}
+{{- $parts := splitList "# The protected host." (.Files.Get "files/vestibule.conf.template") -}}
+{{- $text := first $parts -}}
+{{- range include "vestibule.gateway.hosts" . | fromJsonArray -}}
+{{- $text = printf "%s# The protected host.%s" $text (last $parts | replace "${VESTIBULE_SERVER_NAME}" .) -}}
+{{- end -}}
+{{- $variables := dict
+  "LISTEN" .Values.gateway.nginx.listen
+  "PUBLIC_SERVERS" (printf "server %s-public.%s:%d max_fails=0;" $name $domain (int .Values.ports.public))
+  "CHECK_SERVERS" (printf "server %s:%d max_fails=0;" (include "vestibule.checkHost" .) (int .Values.ports.check))
+  "UPSTREAM" (printf "%s.%s:%d" (include "vestibule.upstreamService" .) $domain (int .Values.upstream.port))
+  "ALLOW_SERVICE_WORKERS" (.Values.gateway.allowServiceWorkers | ternary "1" "") -}}
+{{- if not (include "vestibule.requiresGatewaySecret" .) }}{{ $_ := set $variables "GATEWAY_SECRET" "" }}{{ end -}}
+{{- range $variable, $value := $variables }}{{ $text = replace (printf "${VESTIBULE_%s}" $variable) $value $text }}{{ end -}}
+{{- $text -}}
+{{- end -}}
