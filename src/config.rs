@@ -2,12 +2,10 @@
 
 pub mod env;
 pub mod provider;
-pub mod redis_url;
 pub mod secrets;
 pub mod store;
 pub mod token_issuer;
 pub mod units;
-pub mod upstream_credential;
 
 mod api;
 mod api_keys;
@@ -24,6 +22,7 @@ mod role_map;
 mod root;
 mod scim;
 mod ui;
+mod upstream_credential;
 mod values;
 
 #[cfg(test)]
@@ -35,22 +34,22 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::api::Api;
-pub use self::app_keys::Apps;
 pub use self::check::CheckAccess;
 pub use self::local_accounts::LocalAccounts;
-pub use self::redis_url::{RedisTopology, RedisUrl};
 pub use self::scim::ScimDirectory;
-pub use self::store::{Redis, StoreConfig};
+pub use self::store::StoreConfig;
 pub use self::ui::Ui;
-pub use self::upstream_credential::{Assertion, CredentialForm, StaticCredential, UpstreamCredentials};
+use crate::api_keys::app_requests::AppKeySettings;
 use crate::bearer_tokens::IssuerSettings;
 use crate::client_address::ProxyNetwork;
 use crate::kubernetes::ConfigMapSource;
 use crate::oidc::ProviderSettings;
 use crate::origin::{ProtectedHosts, PublicUrl};
 use crate::principal::{HeaderEncoding, LOCAL, Role};
+use crate::principal_cache::CacheSettings;
 use crate::role_map::ConfiguredNames;
 use crate::secret::ConfiguredSecret;
+use crate::upstream::UpstreamCredentialSettings;
 use crate::yaml::{self, Mistakes, Subset, decode};
 
 /// The validated configuration. `server` passes each service its own section.
@@ -77,17 +76,17 @@ pub struct Config {
     pub scim: Option<ScimDirectory>,
     pub logins: crate::oidc::LoginFlowSettings,
     pub sessions: crate::users::Limits,
-    pub cache: CacheConfig,
+    pub cache: CacheSettings,
     pub keys: crate::api_keys::KeySettings,
     /// Roles that may manage users and their keys.
     pub admin_roles: Vec<Role>,
     pub local_accounts: LocalAccounts,
     pub api: Api,
     pub role_map: RoleMapSource,
-    pub upstream_credential: UpstreamCredentials,
+    pub upstream_credential: UpstreamCredentialSettings,
     /// The encoding of identity headers for access rules that set none.
     pub identity_encoding: HeaderEncoding,
-    pub apps: Apps,
+    pub apps: AppKeySettings,
     pub ui: Ui,
     pub log: Log,
     pub shutdown: Shutdown,
@@ -139,12 +138,6 @@ pub struct ConnectionLimits {
     pub workers: usize,
     /// Maximum open connections per worker of a listener.
     pub max_connections: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CacheConfig {
-    pub revocation_grace: Duration,
-    pub entries: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

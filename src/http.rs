@@ -37,7 +37,6 @@ mod sessions;
 mod sign_in_methods;
 mod users;
 
-pub use app_keys::AppKeySettings;
 pub use cookies::CookieNames;
 pub use form_token::FormTokens;
 pub use page_settings::Site;

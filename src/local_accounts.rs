@@ -44,11 +44,13 @@ pub struct Accounts {
     policy: Arc<Policy>,
     hasher: Hasher,
     settings: LocalAccountSettings,
+    /// The `iss` of onboarding tokens. Their `aud` is `/onboarding` below it.
+    issuer: String,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalAccountSettings {
     pub passwords: PasswordRules,
     pub cost: Cost,
@@ -56,8 +58,14 @@ pub struct LocalAccountSettings {
     pub hashes_at_once: usize,
     /// The duration of an invitation if the request has none.
     pub invitation_duration: Duration,
-    /// The `iss` of onboarding tokens. Their `aud` is `/onboarding` below it.
-    pub issuer: String,
+}
+
+/// The services that local accounts use.
+pub struct AccountServices {
+    pub records: Records,
+    pub users: Arc<Users>,
+    pub keys: Arc<Keys>,
+    pub policy: Arc<Policy>,
 }
 
 /// The configured cost of a hash is not valid for argon2.
@@ -66,18 +74,18 @@ pub struct LocalAccountSettings {
 pub struct InvalidHashCost(String);
 
 impl Accounts {
+    /// `issuer` is the public URL.
     pub fn new(
-        records: Records,
-        users: Arc<Users>,
-        keys: Arc<Keys>,
-        policy: Arc<Policy>,
+        services: AccountServices,
         settings: LocalAccountSettings,
+        issuer: String,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, InvalidHashCost> {
         let hasher = Hasher::new(settings.cost, settings.hashes_at_once, clock.now())
             .map_err(|error| InvalidHashCost(error.to_string()))?;
-        Ok(Self { records, users, keys, policy, hasher, settings, clock, metrics })
+        let AccountServices { records, users, keys, policy } = services;
+        Ok(Self { records, users, keys, policy, hasher, settings, issuer, clock, metrics })
     }
 
     /// The duration of an invitation if the request has none.

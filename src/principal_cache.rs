@@ -28,7 +28,7 @@ use crate::{
     metrics::{LookupLabel, Metrics},
     secret::Digest,
     store::{self, Records, Shard},
-    users::{Limits, SessionState, SessionToken, Users},
+    users::{SessionState, SessionToken, Users},
 };
 use cache::Cache;
 use entry::LastUse;
@@ -64,13 +64,12 @@ impl LookupError {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheSettings {
-    pub limits: Limits,
-    pub grace: Duration,
+    /// The grace period of stale serving.
+    pub revocation_grace: Duration,
+    /// The maximum number of credentials.
     pub entries: u64,
-    /// API keys are suspended when their owner has not signed in for this long.
-    pub claims_max_age: Duration,
 }
 
 /// The cache, with the tasks that keep it consistent with the store.
@@ -185,12 +184,12 @@ impl Inner {
     fn is_suspended(&self, owner: &CachedUser) -> bool {
         let age = self.clock.now().duration_since(owner.verified);
         // Claims that can be refreshed may be renewed by this use. The evaluation decides about them.
-        !owner.refresh.is_refreshable() && Duration::try_from(age).is_ok_and(|age| age >= self.settings.claims_max_age)
+        !owner.refresh.is_refreshable() && Duration::try_from(age).is_ok_and(|age| age >= self.keys.settings().claims_max_age)
     }
 
     fn session_state(&self, UserSession { session, user }: &UserSession) -> SessionState {
         match session.generation == user.session_generation {
-            true => self.settings.limits.state(session.created, session.last_seen(), self.clock.now()),
+            true => self.users.limits().state(session.created, session.last_seen(), self.clock.now()),
             false => SessionState::Ended,
         }
     }
@@ -218,7 +217,7 @@ impl Inner {
     /// Updates `last_seen` of a session in the background, if it is due.
     fn touch_session(self: &Arc<Self>, signed_in: &UserSession, digest: Digest) {
         let session = Arc::clone(&signed_in.session);
-        if !self.settings.limits.is_touch_due(session.last_seen(), self.clock.now())
+        if !self.users.limits().is_touch_due(session.last_seen(), self.clock.now())
             || !self.can_touch(&session.last_use, session.shard)
         {
             return;

@@ -20,8 +20,8 @@ pub use memory::MemoryStore;
 pub use metered_store::MeteredStore;
 pub use records::{Change, Record, Records, ReencryptionOutcome, StaleEntry, StoredRecord, retry_while_unavailable};
 pub use redis::{
-    ClientCertificateFiles, ConfigurationWarning, Connection, Credentials, RedisPermissions, RedisStore, TlsError, TlsSettings,
-    Topology,
+    ClientCertificateFiles, ConfigurationWarning, Connection, Credentials, RedisPermissions, RedisSettings, RedisStore, RedisUrl,
+    TlsError, TlsSettings, Topology,
 };
 pub use sharded_id::ShardedId;
 pub use update::{Edit, TRIES, retry};

@@ -1,8 +1,10 @@
 //! Chooses the credential that the upstream receives instead of the client's.
 
 mod assertion;
+mod settings;
 
-pub use assertion::{AssertionSettings, Assertions};
+pub use assertion::Assertions;
+pub use settings::{AssertionSettings, CredentialForm, StaticCredentialSettings, UpstreamCredentialSettings};
 
 use std::{fmt, sync::Arc};
 
@@ -11,27 +13,22 @@ use jsonwebtoken::jwk::JwkSet;
 use crate::{
     access::{Caller, CredentialHeader, MatchedRules, UpstreamCredential},
     metrics::{Metrics, UpstreamCredentialLabel},
-    principal::{Evaluation, Grant, IdentityAssertion, Role, Team},
+    principal::{Evaluation, Grant, IdentityAssertion},
     secret::SecretCell,
 };
 
 /// Chooses the headers that the upstream receives in addition to the identity headers.
 pub struct UpstreamCredentialPolicy {
     default: Option<UpstreamCredential>,
-    static_credentials: Vec<StaticUpstreamCredential>,
+    static_credentials: Vec<StaticCredential>,
     assertions: Option<Assertions>,
     metrics: Arc<Metrics>,
 }
 
-/// A credential that is configured, for all principals or for those with certain roles and teams.
-pub struct StaticUpstreamCredential {
-    pub name: Box<str>,
-    /// The principal must have one of these roles. Empty for any role.
-    pub roles: Vec<Role>,
-    /// The principal must have one of these teams. Empty for any team.
-    pub teams: Vec<Team>,
-    pub header: CredentialHeader,
-    pub value: Arc<SecretCell>,
+/// A static credential with the present value of its header.
+pub struct StaticCredential {
+    settings: StaticCredentialSettings,
+    value: Arc<SecretCell>,
 }
 
 /// The headers of an allowed request to the upstream, in addition to the identity headers.
@@ -61,7 +58,7 @@ pub struct CredentialValue {
 impl UpstreamCredentialPolicy {
     pub fn new(
         default: Option<UpstreamCredential>,
-        static_credentials: Vec<StaticUpstreamCredential>,
+        static_credentials: Vec<StaticCredential>,
         assertions: Option<Assertions>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -108,24 +105,35 @@ impl UpstreamCredentialPolicy {
         grant: Option<&Grant>,
         client: Authorization,
     ) -> (UpstreamHeaders, UpstreamCredentialLabel) {
-        let named = || self.static_credentials.iter().filter(|credential| *credential.name == *name);
+        let named = || self.static_credentials.iter().filter(|credential| credential.settings.name == name);
         let Some(chosen) = named().find(|credential| credential.is_for(grant)) else {
             let mut headers = UpstreamHeaders::NONE;
-            named().for_each(|credential| headers.set(&credential.header, None));
+            named().for_each(|credential| headers.set(&credential.settings.header, None));
             return (headers, UpstreamCredentialLabel::Unmatched);
         };
         let mut headers = UpstreamHeaders::with_authorization(client);
-        named().for_each(|credential| headers.set(&credential.header, None));
-        headers.set(&chosen.header, Some(chosen.value.expose()));
+        named().for_each(|credential| headers.set(&credential.settings.header, None));
+        headers.set(&chosen.settings.header, Some(chosen.value.expose()));
         (headers, UpstreamCredentialLabel::Static)
     }
 }
 
-impl StaticUpstreamCredential {
+impl StaticCredential {
+    pub fn new(settings: StaticCredentialSettings) -> Self {
+        let value = settings.form.header_value(settings.value.expose_initial());
+        Self { settings, value: Arc::new(SecretCell::new(&value)) }
+    }
+
+    /// The value of the header, which changes with the file of the secret.
+    pub fn value(&self) -> &Arc<SecretCell> {
+        &self.value
+    }
+
     fn is_for(&self, grant: Option<&Grant>) -> bool {
-        let role = || grant.and_then(|grant| grant.role.as_ref()).is_some_and(|role| self.roles.contains(role));
-        let team = || grant.is_some_and(|grant| grant.teams.iter().any(|team| self.teams.contains(team)));
-        (self.roles.is_empty() || role()) && (self.teams.is_empty() || team())
+        let StaticCredentialSettings { roles, teams, .. } = &self.settings;
+        let role = || grant.and_then(|grant| grant.role.as_ref()).is_some_and(|role| roles.contains(role));
+        let team = || grant.is_some_and(|grant| grant.teams.iter().any(|team| teams.contains(team)));
+        (roles.is_empty() || role()) && (teams.is_empty() || team())
     }
 }
 

@@ -144,6 +144,10 @@ impl Users {
     }
 
     /// The maximum ages of claims.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     pub fn max_age(&self) -> &ClaimsMaxAge {
         &self.max_age
     }

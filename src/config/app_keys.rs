@@ -7,23 +7,14 @@ use url::Url;
 use super::values;
 use crate::yaml::decode::{Kind, Section, field};
 use crate::{
-    api_keys::app_requests::{AllowedOrigins, parse_app_scheme},
+    api_keys::app_requests::{AllowedOrigins, AppKeySettings, RedirectPolicy, parse_app_scheme},
     origin,
 };
 
 pub const DOC: &str = "Applications that obtain an API key through the browser, at `/sso/key/generate`.";
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Apps {
-    /// Schemes in lower case, in addition to those that are always allowed.
-    pub redirect_schemes: Vec<String>,
-    /// Hosts as `host` or `host:port`.
-    pub redirect_hosts: Vec<String>,
-    pub origins: AllowedOrigins,
-    pub key_duration: Duration,
-}
-
-pub fn read(section: &mut Section<'_>) -> Option<Apps> {
+/// `longest` is the maximum lifetime of keys, which keys of applications have too.
+pub fn read(section: &mut Section<'_>, longest: Option<Duration>) -> Option<AppKeySettings> {
     let redirect_schemes = section.list(
         field(
             "redirect_schemes",
@@ -61,11 +52,11 @@ pub fn read(section: &mut Section<'_>) -> Option<Apps> {
         section.complain("origins", "combines `*` with other origins; keep one or the other");
         return None;
     }
-    Some(Apps {
-        redirect_schemes: redirect_schemes?,
-        redirect_hosts: redirect_hosts?,
+    let key_duration = key_duration?;
+    Some(AppKeySettings {
+        redirects: RedirectPolicy::new(redirect_schemes?, redirect_hosts?),
         origins: if allows_all { AllowedOrigins::Any } else { AllowedOrigins::Listed(origins) },
-        key_duration: key_duration?,
+        life: longest.map_or(key_duration, |longest| key_duration.min(longest)),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The `check` section: the secret that gateways share with the check.
 
-use super::UpstreamCredentials;
+use super::UpstreamCredentialSettings;
 use super::secrets::SecretFields;
 use super::values;
 use crate::secret::{AcceptedSecrets, ConfiguredSecret};
@@ -58,10 +58,10 @@ pub fn read(section: &mut Section<'_>) -> Option<CheckAccess> {
 pub fn require_secret(
     root: &mut Section<'_>,
     access: Option<&CheckAccess>,
-    upstream_credential: Option<&UpstreamCredentials>,
+    upstream_credential: Option<&UpstreamCredentialSettings>,
 ) -> Option<()> {
     let (access, upstream_credential) = (access?, upstream_credential?);
-    let returned = match (upstream_credential.fixed.is_empty(), &upstream_credential.assertion) {
+    let returned = match (upstream_credential.static_credentials.is_empty(), &upstream_credential.assertion) {
         (false, _) => "static credentials",
         (true, Some(_)) => "identity assertions",
         (true, None) => return Some(()),

@@ -1,22 +1,22 @@
 //! The `local_accounts` section: users who sign in with a password.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use super::{units, values};
-use crate::local_accounts::{Cost, PasswordRules};
+use crate::local_accounts::{Cost, LocalAccountSettings, PasswordRules};
 use crate::yaml::decode::{Kind, Section, field};
 
-/// Settings of local accounts.
+/// Local accounts, which can be disabled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalAccounts {
     pub enabled: bool,
     /// True if a start without providers and with the memory store prints the bootstrap invitation.
     pub print_first_link: Option<bool>,
-    /// The lifetime of an invitation that is created without one.
-    pub invitation_duration: Duration,
-    pub passwords: PasswordRules,
-    pub cost: Cost,
+    pub settings: LocalAccountSettings,
 }
+
+/// The maximum number of concurrent password hashes, since each one needs its memory.
+const MAX_CONCURRENT_HASHES: usize = 4;
 
 pub const DOC: &str = "Local accounts: users without an identity provider, who are invited and sign in with a password.";
 
@@ -50,9 +50,12 @@ pub fn read(section: &mut Section<'_>, has_providers: Option<bool>) -> Option<Lo
     Some(LocalAccounts {
         enabled: enabled?,
         print_first_link: print_first_link?,
-        invitation_duration: invitation_duration?,
-        passwords: PasswordRules { min_length: min_length? },
-        cost: cost?,
+        settings: LocalAccountSettings {
+            passwords: PasswordRules { min_length: min_length? },
+            cost: cost?,
+            hashes_at_once: thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)).min(MAX_CONCURRENT_HASHES),
+            invitation_duration: invitation_duration?,
+        },
     })
 }
 

@@ -11,16 +11,18 @@ use super::secrets::{SecretFields, key_ring};
 use super::store::StoreScope;
 use super::token_issuer::{EarlierIssuers, ValidationContext};
 use super::{
-    CacheConfig, Config, ConnectionLimits, Listen, LocalAccounts, Log, LogFormat, Shutdown, UpstreamCredentials, api, api_keys,
-    app_keys, check, identity_headers, local_accounts, provider, rate_limits, role_map, scim, store, token_issuer, ui,
-    upstream_credential, values,
+    Config, ConnectionLimits, Listen, LocalAccounts, Log, LogFormat, Shutdown, api, api_keys, app_keys, check, identity_headers,
+    local_accounts, provider, rate_limits, role_map, scim, store, token_issuer, ui, upstream_credential, values,
 };
+use crate::api_keys::{KeySettings, app_requests::AppKeySettings};
 use crate::bearer_tokens::IssuerSettings;
 use crate::client_address::ProxyNetwork;
 use crate::oidc::{LoginFlowSettings, ProviderSettings};
 use crate::origin::PublicUrl;
 use crate::principal::{HeaderEncoding, Role};
+use crate::principal_cache::CacheSettings;
 use crate::role_map::ConfiguredNames;
+use crate::upstream::UpstreamCredentialSettings;
 use crate::users::Limits;
 use crate::yaml::decode::{Declaration, Field, Kind, Section, describe, field};
 
@@ -48,7 +50,7 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let sources = claim_sources(providers.as_deref(), token_issuers.as_deref(), local_accounts.as_ref());
     let configured = configured_names(sources, upstream_credential.as_ref(), directory.as_ref());
     let role_map = root.section("role_map", role_map::DOC, |section| role_map::read(section, &configured, warnings));
-    let (api, apps) = (root.section("api", api::DOC, api::read), root.section("apps", app_keys::DOC, app_keys::read));
+    let (api, apps) = (root.section("api", api::DOC, api::read), read_apps(root, keys.as_ref()));
     let (ui, log) = (root.section("ui", ui::DOC, ui::read), root.section("log", "The log on standard error.", read_log));
     let shutdown = root.section("shutdown", SHUTDOWN, read_shutdown);
     let protected = check::require_secret(root, check.as_ref(), upstream_credential.as_ref());
@@ -257,10 +259,15 @@ fn read_local_accounts(root: &mut Section<'_>, providers: Option<&[ProviderSetti
     })
 }
 
+fn read_apps(root: &mut Section<'_>, keys: Option<&KeySettings>) -> Option<AppKeySettings> {
+    let longest = keys.map(|keys| keys.max_duration);
+    root.section("apps", app_keys::DOC, |section| app_keys::read(section, longest))
+}
+
 fn read_upstream_headers(
     root: &mut Section<'_>,
     public_url: Option<&PublicUrl>,
-) -> (Option<UpstreamCredentials>, Option<HeaderEncoding>) {
+) -> (Option<UpstreamCredentialSettings>, Option<HeaderEncoding>) {
     let credentials =
         root.section("upstream_credential", upstream_credential::DOC, |section| upstream_credential::read(section, public_url));
     (credentials, root.section("identity_headers", identity_headers::DOC, identity_headers::read))
@@ -269,10 +276,10 @@ fn read_upstream_headers(
 /// Returns the names that the role map may refer to. Names of a section with mistakes are not checked.
 fn configured_names(
     providers: Option<Vec<String>>,
-    upstream: Option<&UpstreamCredentials>,
+    upstream: Option<&UpstreamCredentialSettings>,
     directory: Option<&Option<ScimDirectory>>,
 ) -> ConfiguredNames {
-    let upstream_credentials = upstream.map(UpstreamCredentials::names);
+    let upstream_credentials = upstream.map(UpstreamCredentialSettings::names);
     let provisioned_providers = directory.map(|directory| scim::provisioned_providers(directory.as_ref()));
     ConfiguredNames { providers, provisioned_providers, upstream_credentials, ..ConfiguredNames::default() }
 }
@@ -340,7 +347,7 @@ const SESSION_LIMIT: Kind<Duration> = Kind {
     },
 };
 
-fn read_cache(section: &mut Section<'_>) -> Option<CacheConfig> {
+fn read_cache(section: &mut Section<'_>) -> Option<CacheSettings> {
     let revocation_grace = section.or_default(
         field(
             "revocation_grace",
@@ -355,7 +362,7 @@ fn read_cache(section: &mut Section<'_>) -> Option<CacheConfig> {
         &Kind { name: "number", parse: |text| values::count(text, 100..=10_000_000) },
         "100000",
     );
-    Some(CacheConfig { revocation_grace: revocation_grace?, entries: entries? })
+    Some(CacheSettings { revocation_grace: revocation_grace?, entries: entries? })
 }
 
 const GRACE: Kind<Duration> = Kind {

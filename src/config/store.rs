@@ -4,31 +4,16 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 
-use super::redis_url::{RedisTopology, RedisUrl};
 use super::secrets::{SecretFields, one_line};
 use super::values;
-use crate::secret::ConfiguredSecret;
-use crate::store::{ClientCertificateFiles, TlsError, TlsSettings};
+use crate::store::{ClientCertificateFiles, RedisSettings, RedisUrl, TlsError, TlsSettings, Topology};
 use crate::yaml::decode::{Kind, Section, field};
 
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a process has one of it")]
 pub enum StoreConfig {
     Memory,
-    Redis(Redis),
-}
-
-#[derive(Clone, Debug)]
-pub struct Redis {
-    pub url: RedisUrl,
-    pub username: Option<String>,
-    pub password: Option<ConfiguredSecret>,
-    pub sentinel_username: Option<String>,
-    pub sentinel_password: Option<ConfiguredSecret>,
-    pub key_prefix: String,
-    /// `None` without TLS.
-    pub tls: Option<TlsSettings>,
-    pub command_timeout: Duration,
+    Redis(RedisSettings),
 }
 
 pub const DOC: &str = "Storage of login flows, sessions, users and keys. All fields except `url` are for Redis only.";
@@ -93,7 +78,7 @@ pub fn read(section: &mut Section<'_>, scope: &mut Option<StoreScope>) -> Option
         return Some(StoreConfig::Memory);
     };
     let tls = tls.map(|tls| url.tls.then_some(tls));
-    Some(StoreConfig::Redis(Redis {
+    Some(StoreConfig::Redis(RedisSettings {
         url,
         username: username?,
         password: password?,
@@ -202,7 +187,7 @@ fn check_companions(section: &mut Section<'_>, target: StoreUrl) -> Option<Store
     let fits = match &target {
         StoreUrl::Memory => reject(&REDIS_ONLY, "has no effect with the memory store; set `store.url` or remove it"),
         StoreUrl::Redis(url) => {
-            let sentinel = matches!(url.topology, RedisTopology::Sentinel { .. })
+            let sentinel = matches!(url.topology, Topology::Sentinel { .. })
                 || reject(&SENTINEL_ONLY, "requires a redis-sentinel:// or rediss-sentinel:// URL");
             let tls = url.tls || reject(&TLS_ONLY, "requires TLS, as in rediss://");
             sentinel && tls

@@ -1,7 +1,5 @@
 //! The `upstream_credential` section: the credential that the upstream receives instead of the client's.
 
-use std::collections::BTreeSet;
-
 use super::secrets::SecretFields;
 use super::values;
 use crate::access::{CredentialHeader, UpstreamCredential};
@@ -9,47 +7,8 @@ use crate::origin::PublicUrl;
 use crate::principal::{Role, Team};
 use crate::secret::ConfiguredSecret;
 use crate::secret::NewSigningKeys;
+use crate::upstream::{AssertionSettings, CredentialForm, StaticCredentialSettings, UpstreamCredentialSettings};
 use crate::yaml::decode::{Kind, Section, field};
-
-#[derive(Clone, Debug)]
-pub struct UpstreamCredentials {
-    /// The credential for authenticated requests if the access rule names none.
-    pub default: Option<UpstreamCredential>,
-    /// In the configured order. Of the entries with the selected name, the first that matches the user's role and teams is
-    /// used.
-    pub fixed: Vec<StaticCredential>,
-    pub assertion: Option<Assertion>,
-}
-
-/// A static upstream credential, with the roles and teams that it is sent for.
-#[derive(Clone, Debug)]
-pub struct StaticCredential {
-    pub name: String,
-    pub roles: Vec<Role>,
-    pub teams: Vec<Team>,
-    pub header: CredentialHeader,
-    pub form: CredentialForm,
-    pub value: ConfiguredSecret,
-}
-
-/// The form in which a static credential is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CredentialForm {
-    /// `authorization`: a value of `Authorization`, or a token, to which the scheme `Bearer` is added.
-    Authorization,
-    /// `value`: the header's value as it is sent.
-    Verbatim,
-}
-
-/// Settings of identity assertions.
-#[derive(Clone, Debug)]
-pub struct Assertion {
-    pub issuer: String,
-    pub audience: String,
-    pub keys: ConfiguredSecret,
-    /// True if the assertion is also sent as `Authorization`.
-    pub as_authorization: bool,
-}
 
 pub const DOC: &str = "Credential that the upstream receives instead of the client's.";
 
@@ -67,7 +26,7 @@ const AUTHORIZATION: SecretFields = SecretFields {
         "File with the value of `Authorization`: with its scheme (`Basic …`), or only a token, which is sent as `Bearer`. \
          Read again when it changes.",
     ),
-    check: authorization,
+    check: |text| CredentialForm::Authorization.check(text),
 };
 
 const VALUE: SecretFields = SecretFields {
@@ -77,7 +36,7 @@ const VALUE: SecretFields = SecretFields {
         "File with the value of `header`, which is sent as it is. Read again when it changes. Required with `header`, unless \
          `value` is set.",
     ),
-    check: header_value,
+    check: |text| CredentialForm::Verbatim.check(text),
 };
 
 const HEADER: Kind<CredentialHeader> =
@@ -93,14 +52,7 @@ const KEYS: SecretFields = SecretFields {
     check: |text| NewSigningKeys::parse(text).map(drop).map_err(|error| error.to_string()),
 };
 
-impl UpstreamCredentials {
-    /// Returns the names that access rules may refer to.
-    pub fn names(&self) -> Vec<String> {
-        names(&self.fixed, self.assertion.as_ref())
-    }
-}
-
-pub fn read(section: &mut Section<'_>, public_url: Option<&PublicUrl>) -> Option<UpstreamCredentials> {
+pub fn read(section: &mut Section<'_>, public_url: Option<&PublicUrl>) -> Option<UpstreamCredentialSettings> {
     let has_value = section.not_without_value("default");
     let default = section.optional(
         field(
@@ -112,11 +64,11 @@ pub fn read(section: &mut Section<'_>, public_url: Option<&PublicUrl>) -> Option
         &CREDENTIAL,
     );
     let (mut unrestricted, mut known) = (Vec::new(), Vec::new());
-    let fixed = section.sections("static", STATIC, |section| read_static(section, &mut unrestricted, &mut known));
+    let static_credentials = section.sections("static", STATIC, |section| read_static(section, &mut unrestricted, &mut known));
     let assertion = section.section("assertion", ASSERTION, |section| read_assertion(section, public_url));
     has_value?;
     let checked = check_default(section, default.as_ref(), &known, assertion.as_ref());
-    let read = UpstreamCredentials { default: default?, fixed: fixed?, assertion: assertion? };
+    let read = UpstreamCredentialSettings { default: default?, static_credentials: static_credentials?, assertion: assertion? };
     checked.map(|()| read)
 }
 
@@ -125,7 +77,7 @@ fn check_default(
     section: &mut Section<'_>,
     default: Option<&Option<UpstreamCredential>>,
     known: &[String],
-    assertion: Option<&Option<Assertion>>,
+    assertion: Option<&Option<AssertionSettings>>,
 ) -> Option<()> {
     let text = match default?.as_ref() {
         Some(UpstreamCredential::Assertion) if matches!(assertion, Some(None)) => {
@@ -142,15 +94,12 @@ fn check_default(
     None
 }
 
-/// Returns each name once, and `assertion` if it is configured.
-fn names(fixed: &[StaticCredential], assertion: Option<&Assertion>) -> Vec<String> {
-    let names: BTreeSet<&str> = fixed.iter().map(|one| one.name.as_str()).collect();
-    let assertion = assertion.map(|_| UpstreamCredential::Assertion.as_str());
-    names.into_iter().chain(assertion).map(str::to_owned).collect()
-}
-
 /// Reads one entry. `unrestricted` has the names of earlier entries without restrictions, `known` all names.
-fn read_static(section: &mut Section<'_>, unrestricted: &mut Vec<String>, known: &mut Vec<String>) -> Option<StaticCredential> {
+fn read_static(
+    section: &mut Section<'_>,
+    unrestricted: &mut Vec<String>,
+    known: &mut Vec<String>,
+) -> Option<StaticCredentialSettings> {
     let values = ["roles", "teams"].map(|name| section.not_without_value(name));
     let name = section.or_default(field("name", "Name for `default` and access rules."), &NAME, "static");
     known.extend(name.clone().filter(|name| !known.contains(name)));
@@ -176,7 +125,7 @@ fn read_static(section: &mut Section<'_>, unrestricted: &mut Vec<String>, known:
     if roles.is_empty() && teams.is_empty() {
         unrestricted.push(name.clone());
     }
-    Some(StaticCredential { name, roles, teams, header, form, value })
+    Some(StaticCredentialSettings { name, roles, teams, header, form, value })
 }
 
 /// Reads either a value of `Authorization`, or another header and its value.
@@ -210,27 +159,8 @@ fn read_credential(section: &mut Section<'_>) -> Option<(CredentialHeader, Crede
     None
 }
 
-impl CredentialForm {
-    /// Returns the value of the header.
-    pub fn header_value(self, text: &str) -> String {
-        match self {
-            // A token that has no scheme.
-            Self::Authorization if !text.contains(' ') => format!("Bearer {text}"),
-            Self::Authorization | Self::Verbatim => text.to_owned(),
-        }
-    }
-
-    /// Validates the text of a secret.
-    pub fn check(self, text: &str) -> Result<(), String> {
-        match self {
-            Self::Authorization => authorization(text),
-            Self::Verbatim => header_value(text),
-        }
-    }
-}
-
 /// Returns `Some(None)` if no keys are configured.
-fn read_assertion(section: &mut Section<'_>, public_url: Option<&PublicUrl>) -> Option<Option<Assertion>> {
+fn read_assertion(section: &mut Section<'_>, public_url: Option<&PublicUrl>) -> Option<Option<AssertionSettings>> {
     let keys = section.secret(&KEYS);
     let audience = section.optional(
         field("audience", "Claim `aud`, which the upstream must verify.").unset("required with `keys_file`"),
@@ -258,7 +188,7 @@ fn read_assertion(section: &mut Section<'_>, public_url: Option<&PublicUrl>) -> 
         return None;
     };
     let issuer = issuer.or_else(|| Some(public_url?.to_string()))?;
-    Some(Some(Assertion { issuer, audience, keys, as_authorization }))
+    Some(Some(AssertionSettings { issuer, audience, keys, as_authorization }))
 }
 
 const CREDENTIAL: Kind<UpstreamCredential> =
@@ -276,59 +206,3 @@ const NAME: Kind<String> = Kind {
 const ROLE: Kind<Role> = Kind { name: "role", parse: |text| values::name(text).map(Role::new) };
 
 const TEAM: Kind<Team> = Kind { name: "team", parse: |text| values::name(text).map(Team::new) };
-
-/// Validates a value of `Authorization`.
-fn authorization(text: &str) -> Result<(), String> {
-    header_value(text)?;
-    if ["Bearer", "Basic"].iter().any(|scheme| text.eq_ignore_ascii_case(scheme)) {
-        return Err("is a scheme without a credential".to_owned());
-    }
-    Ok(())
-}
-
-/// Validates a header value, within the length that gateways such as nginx accept.
-fn header_value(text: &str) -> Result<(), String> {
-    const MAX_LENGTH: usize = 2048;
-    if text.len() > MAX_LENGTH {
-        return Err(format!("must not be longer than {MAX_LENGTH} bytes"));
-    }
-    if !text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') || text.trim() != text {
-        return Err("must be one line of visible ASCII characters, as a header carries it".to_owned());
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    #[rstest]
-    #[case("sk-1", true)]
-    #[case("bearer", false)]
-    #[case("Bearer sk-1", true)]
-    #[case("Basic YTpi", true)]
-    #[case("", true)]
-    #[case("sk-1\nX-Role: admin", false)]
-    #[case(" sk-1", false)]
-    #[case("sk-1 ", false)]
-    #[case("sk-\u{e9}", false)]
-    #[case("sk-\t1", false)]
-    fn a_value_fits_a_header(#[case] text: &str, #[case] good: bool) {
-        assert_eq!(authorization(text).is_ok(), good);
-        assert!(authorization(&"a".repeat(2049)).is_err());
-    }
-
-    #[test]
-    fn only_a_token_for_authorization_gets_a_scheme() {
-        for (form, text, expected) in [
-            (CredentialForm::Authorization, "sk-1", "Bearer sk-1"),
-            (CredentialForm::Authorization, "Basic YTpi", "Basic YTpi"),
-            (CredentialForm::Verbatim, "sk-1", "sk-1"),
-            (CredentialForm::Verbatim, "Bearer sk-1", "Bearer sk-1"),
-        ] {
-            assert_eq!((form.check(text), form.header_value(text)), (Ok(()), expected.to_owned()));
-        }
-        assert!(CredentialForm::Verbatim.check("a\nb").is_err());
-    }
-}

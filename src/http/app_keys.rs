@@ -3,7 +3,7 @@
 pub(super) mod consents;
 mod provenance;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -38,7 +38,7 @@ use provenance::SignInTarget;
 use crate::{
     access::CredentialSources,
     api_keys::app_requests::{
-        AllowedOrigins, AppRequest, AppResponse, KeyRequest, PATH, RedirectKind, RedirectPolicy, RequestError,
+        AllowedOrigins, AppKeySettings, AppRequest, AppResponse, KeyRequest, PATH, RedirectKind, RequestError,
     },
     api_keys::{KeyDuration, KeyParameters, KeyWithSecret, KeysError},
     check::{
@@ -52,13 +52,6 @@ use crate::{
 
 /// The purpose in the tokens of this page's forms.
 const FORM: &str = "app-key";
-
-/// Settings of keys for applications.
-pub struct AppKeySettings {
-    pub redirects: RedirectPolicy,
-    pub origins: AllowedOrigins,
-    pub life: Duration,
-}
 
 type FormPairs = Vec<(String, String)>;
 

@@ -8,10 +8,10 @@ use std::{
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 
-use super::{AppKeySettings, Site, form_token::FormTokens};
+use super::{Site, form_token::FormTokens};
 use crate::{
     administration::Administration,
-    api_keys::Keys,
+    api_keys::{Keys, app_requests::AppKeySettings},
     backchannel_logout::BackchannelLogout,
     check::Checker,
     claims_refresh::ClaimsRefresher,

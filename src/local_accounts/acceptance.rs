@@ -84,7 +84,7 @@ impl Accounts {
         let now = self.clock.now();
         let expires = invitation.expires.min(now + TOKEN_LIFE);
         let claims = OnboardingClaims {
-            iss: self.settings.issuer.clone(),
+            iss: self.issuer.clone(),
             aud: self.audience(),
             sub: invitation.user.clone(),
             iat: now.as_second(),
@@ -199,7 +199,7 @@ impl Accounts {
 
     fn verify_token(&self, token: &str) -> Result<OnboardingClaims, AcceptanceError> {
         let claims = OnboardingClaims::verify(self.ring(), &self.audience(), token);
-        let claims = claims.filter(|claims| claims.iss == self.settings.issuer);
+        let claims = claims.filter(|claims| claims.iss == self.issuer);
         let claims = claims.ok_or(AcceptanceError::Invalid("the token is not an onboarding token of this deployment"))?;
         let alive = Timestamp::from_second(claims.exp).is_ok_and(|expires| expires > self.clock.now());
         if alive { Ok(claims) } else { Err(AcceptanceError::Invalid("the token has expired")) }
@@ -240,7 +240,7 @@ impl Accounts {
     }
 
     fn audience(&self) -> String {
-        format!("{}/onboarding", self.settings.issuer)
+        format!("{}/onboarding", self.issuer)
     }
 }
 

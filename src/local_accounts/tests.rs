@@ -66,9 +66,9 @@ fn on_store(store: Arc<dyn Store>, clock: &ManualClock, ring: &Arc<KeyRing>, cos
         cost,
         hashes_at_once: 4,
         invitation_duration: 7 * DAY,
-        issuer: "https://llm.example.com".into(),
     };
-    Accounts::new(records, Arc::new(users), Arc::new(keys), policy, settings, shared, metrics).unwrap()
+    let services = AccountServices { records, users: Arc::new(users), keys: Arc::new(keys), policy };
+    Accounts::new(services, settings, "https://llm.example.com".into(), shared, metrics).unwrap()
 }
 
 impl Fixture {

@@ -108,7 +108,7 @@ impl Inner {
         T: Clone + Send + Sync + 'static,
         R: Future<Output = Result<Option<T>, store::Error>> + Send + 'static,
     {
-        let (clock, grace) = (&*self.clock, self.settings.grace);
+        let (clock, grace) = (&*self.clock, self.settings.revocation_grace);
         let serving = ServingPolicy { cache: &self.cache, clock, grace, shard: lookup.shard };
         let served = serving.serve(cached, state, self.read_shared(lookup, shared_reads, read)).await?;
         if let Some(result) = served.cache_result() {

@@ -19,7 +19,6 @@ use zeroize::Zeroizing;
 use crate::{
     administration::Administration,
     api_keys::Keys,
-    api_keys::app_requests::RedirectPolicy,
     backchannel_logout::BackchannelLogout,
     bearer_tokens::{BearerTokens, Issuer, IssuerKind},
     check::gateway::secret::GatewayAuthentication,
@@ -30,14 +29,14 @@ use crate::{
     config::{self, Config, RoleMapSource},
     fetch::FileWatch,
     frontchannel_logout::FrontchannelLogout,
-    http::{AppKeySettings, CookieNames, FormTokens, Services, Site, health::Readiness},
+    http::{CookieNames, FormTokens, Services, Site, health::Readiness},
     kubernetes::{RoleMapWatch, TokenAuthority},
     login::Login,
     metrics::Metrics,
     oidc::{LoginFlows, ProviderSettings, Providers},
     pages,
     principal::{EmailTrust, LOCAL, ProfileClaims, Profiles},
-    principal_cache::{CacheSettings, Principals, Sources},
+    principal_cache::{Principals, Sources},
     role_map::{self, RoleMaps},
     secret::{ConfiguredSecret, KeyRing, RingKeys, SecretCell, read_secret_file},
     store::{Records, RedisPermissions, RedisStore, Store},
@@ -88,7 +87,7 @@ impl Parts {
         let users = Arc::new(users(config, &records, &role_maps, clock, &metrics));
         let keys = keys(config, &records, &policy, clock, &metrics);
         let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys: Arc::clone(&keys) };
-        let principals = Arc::new(Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), cache_settings(config)));
+        let principals = Arc::new(Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), config.cache));
         let issuers = token_issuers(config, clock, &metrics).await?;
         let tokens = Arc::new(BearerTokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
         let upstream = Arc::new(upstream::upstream(config, clock, &metrics, &mut watches)?);
@@ -121,7 +120,7 @@ impl Parts {
             users,
             policy,
             keys,
-            app_keys: Arc::new(app_key_settings(config)),
+            app_keys: Arc::new(config.apps.clone()),
             administration,
             local_accounts: local.transpose()?,
             role_maps,
@@ -241,15 +240,6 @@ fn login_and_logout(
     (Arc::new(login), Arc::new(logout))
 }
 
-fn cache_settings(config: &Config) -> CacheSettings {
-    CacheSettings {
-        limits: config.sessions,
-        grace: config.cache.revocation_grace,
-        entries: config.cache.entries,
-        claims_max_age: config.keys.claims_max_age,
-    }
-}
-
 /// Returns the claims in which the sources of identities send email addresses and user names.
 fn profiles(config: &Config) -> Profiles {
     let profiles = config.providers.iter().map(|provider| (provider.id.clone(), provider.profile.clone()));
@@ -282,21 +272,14 @@ async fn wait_for(store: &dyn Store, redis: Option<&RedisStore>) {
 /// Warns if clients other than the gateway may reach the check listener, since its responses contain upstream credentials.
 fn warn_about_exposed_check_listener(config: &Config) {
     let is_open = !matches!(config.check, config::CheckAccess::GatewaySecret(_));
-    if is_open && !config.upstream_credential.fixed.is_empty() && !client_address::is_loopback(config.listen.check.ip()) {
+    if is_open
+        && !config.upstream_credential.static_credentials.is_empty()
+        && !client_address::is_loopback(config.listen.check.ip())
+    {
         tracing::warn!(
             listener = %config.listen.check,
             "check listener reachable from other hosts; responses contain upstream credentials"
         );
-    }
-}
-
-/// Builds the settings of applications. Their keys also have the maximum lifetime of keys.
-fn app_key_settings(config: &Config) -> AppKeySettings {
-    let section = &config.apps;
-    AppKeySettings {
-        redirects: RedirectPolicy::new(section.redirect_schemes.iter().cloned(), section.redirect_hosts.clone()),
-        origins: section.origins.clone(),
-        life: section.key_duration.min(config.keys.max_duration),
     }
 }
 

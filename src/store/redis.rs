@@ -6,12 +6,16 @@ mod diagnosis;
 mod invalidation_channel;
 mod memory;
 mod scripts;
+mod settings;
 mod tls;
+mod url;
 mod warnings;
 
-pub use connect::{Connection, Credentials, Topology};
+pub use connect::{Connection, Credentials};
 pub use diagnosis::RedisPermissions;
+pub use settings::RedisSettings;
 pub use tls::{ClientCertificateFiles, TlsError, TlsSettings};
+pub use url::{RedisUrl, Topology};
 pub use warnings::ConfigurationWarning;
 
 use std::{
@@ -95,7 +99,8 @@ struct Pauses {
 impl RedisStore {
     /// Starts to connect in the background, and reconnects until it is dropped.
     pub fn start(connection: &Connection, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self, Error> {
-        let channel_name = format!("{}notices", connection.prefix);
+        let settings = &connection.settings;
+        let channel_name = format!("{}notices", settings.key_prefix);
         let invalidation_channel = invalidation_channel::InvalidationChannel::start(
             connection.client(invalidation_channel::MESSAGES_KEPT)?,
             channel_name.clone(),
@@ -104,9 +109,9 @@ impl RedisStore {
             commands: PersistentClient::start(connection)?,
             revocations: PersistentClient::start(connection)?,
             invalidation_channel,
-            prefix: connection.prefix.clone(),
+            prefix: settings.key_prefix.clone(),
             channel_name,
-            command_timeout: connection.command_timeout,
+            command_timeout: settings.command_timeout,
             clock,
             metrics,
             scripts: CommitScripts::new(),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jsonwebtoken::jwk::JwkSet;
 use serde::Serialize;
 
-use super::{Authorization, UpstreamHeaders};
+use super::{AssertionSettings, Authorization, UpstreamHeaders};
 use crate::{
     clock::Clock,
     metrics::Metrics,
@@ -28,13 +28,6 @@ pub struct Assertions {
     keys: Arc<SigningKeys>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-}
-
-pub struct AssertionSettings {
-    pub issuer: String,
-    pub audience: String,
-    /// Also sends the assertion in `Authorization`.
-    pub as_authorization: bool,
 }
 
 /// The claims of RFC 7519, those of OpenID Connect for the user, and ours. Empty ones are omitted.

@@ -8,9 +8,9 @@ use crate::{
     access::AccessRules,
     check::CheckRequest,
     clock::{Clock, manual::ManualClock},
-    principal::IdentityHeaders,
+    principal::{IdentityHeaders, Role, Team},
     role_map::RoleMap,
-    secret::{NewSigningKeys, SigningAlgorithm, SigningKeys, new_signing_key},
+    secret::{ConfiguredSecret, NewSigningKeys, SigningAlgorithm, SigningKeys, new_signing_key},
 };
 
 const KEYS: [(&str, &[&str], &[&str], &str); 4] = [
@@ -20,14 +20,21 @@ const KEYS: [(&str, &[&str], &[&str], &str); 4] = [
     ("vllm", &[], &["data"], "Bearer for-data"),
 ];
 
-fn static_credentials() -> Vec<StaticUpstreamCredential> {
-    let credentials = KEYS.iter().map(|(name, roles, teams, value)| StaticUpstreamCredential {
-        name: (*name).into(),
+fn static_credential(name: &str, roles: &[&str], teams: &[&str], header: CredentialHeader, value: &str) -> StaticCredential {
+    StaticCredential::new(StaticCredentialSettings {
+        name: name.to_owned(),
         roles: roles.iter().copied().map(Role::new).collect(),
         teams: teams.iter().copied().map(Team::new).collect(),
-        header: CredentialHeader::authorization(),
-        value: Arc::new(SecretCell::new(value)),
-    });
+        header,
+        form: CredentialForm::Verbatim,
+        value: ConfiguredSecret::Inline(value.into()),
+    })
+}
+
+fn static_credentials() -> Vec<StaticCredential> {
+    let credentials = KEYS
+        .iter()
+        .map(|(name, roles, teams, value)| static_credential(name, roles, teams, CredentialHeader::authorization(), value));
     credentials.collect()
 }
 
@@ -49,9 +56,10 @@ fn upstream(default: Option<&str>, assertions: Option<Assertions>) -> UpstreamCr
 }
 
 fn assertions(clock: &ManualClock, as_authorization: bool) -> (Assertions, Arc<SigningKeys>) {
-    let keys = NewSigningKeys::parse(&new_signing_key(SigningAlgorithm::EdDsa)).unwrap();
-    let keys = Arc::new(SigningKeys::new(keys, Arc::new(clock.clone())));
-    let settings = AssertionSettings { issuer: "https://llm".into(), audience: "litellm".into(), as_authorization };
+    let key = new_signing_key(SigningAlgorithm::EdDsa);
+    let keys = Arc::new(SigningKeys::new(NewSigningKeys::parse(&key).unwrap(), Arc::new(clock.clone())));
+    let (issuer, audience) = ("https://llm".to_owned(), "litellm".to_owned());
+    let settings = AssertionSettings { issuer, audience, keys: ConfiguredSecret::Inline(key.into()), as_authorization };
     (Assertions::new(settings, Arc::clone(&keys), Arc::new(clock.clone()), Arc::new(Metrics::new())), keys)
 }
 
@@ -159,12 +167,8 @@ fn an_anonymous_caller_gets_no_static_credential_that_requires_a_role() {
 
 /// Returns the entries of one credential, some of them in other headers.
 fn with_headers(entries: &[(&str, &[&str], &str)]) -> UpstreamCredentialPolicy {
-    let entry = |(header, roles, value): &(&str, &[&str], &str)| StaticUpstreamCredential {
-        name: "litellm".into(),
-        roles: roles.iter().copied().map(Role::new).collect(),
-        teams: Vec::new(),
-        header: CredentialHeader::parse(header).unwrap(),
-        value: Arc::new(SecretCell::new(value)),
+    let entry = |(header, roles, value): &(&str, &[&str], &str)| {
+        static_credential("litellm", roles, &[], CredentialHeader::parse(header).unwrap(), value)
     };
     let entries = entries.iter().map(entry).collect();
     let default = Some(UpstreamCredential::Static("litellm".into()));

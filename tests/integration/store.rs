@@ -15,11 +15,9 @@ use std::time::Duration;
 
 use vestibule::clock::SystemClock;
 use vestibule::fetch::FileWatch;
-use vestibule::secret::SecretCell;
 use vestibule::secret::read_secret_file;
-use vestibule::store::{
-    ConfigurationWarning, Connection, Credentials, MemoryStore, RecordKind, Shard, Store, TlsSettings, Topology,
-};
+use vestibule::secret::{ConfiguredSecret, SecretCell};
+use vestibule::store::{ConfigurationWarning, Connection, MemoryStore, RecordKind, Shard, Store, TlsSettings};
 
 use crate::support::fleet::Fleet;
 use crate::support::records::{connection, redis_store, start};
@@ -48,9 +46,10 @@ async fn the_documented_permissions_are_sufficient() {
     let mut arguments = vec!["--user".to_owned()];
     arguments.extend(rights.split_whitespace().skip(1).map(str::to_owned));
     let redis = Standalone::start(Options { arguments, ..Options::default() }).await;
-    let password = Some(Arc::new(SecretCell::new("the-password")));
-    let credentials = Credentials { username: Some("vestibule".to_owned()), password };
-    contract::holds(start(&Connection { credentials, ..connection(&redis.url()) })).await;
+    let mut connection = connection(&redis.url());
+    connection.settings.username = Some("vestibule".to_owned());
+    connection.password = Some(Arc::new(SecretCell::new("the-password")));
+    contract::holds(start(&connection)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,12 +162,10 @@ async fn users_sign_in_with_a_redis_user_that_may_not_call_info() {
 fn debug_output_of_a_connection_has_no_password() {
     let secret = |text: &str| Some(Arc::new(SecretCell::new(text)));
     let mut shown = connection("redis-sentinel://127.0.0.1:1/vestibule");
-    shown.credentials = Credentials { username: Some("vestibule".into()), password: secret("hidden-one") };
-    shown.topology = Topology::Sentinel {
-        service: "main".into(),
-        credentials: Credentials { username: None, password: secret("hidden-two") },
-    };
-    let text = format!("{shown:?} {shown:#?} {:?}", shown.credentials);
+    shown.settings.password = Some(ConfiguredSecret::Inline("hidden-one".into()));
+    shown.settings.sentinel_password = Some(ConfiguredSecret::Inline("hidden-two".into()));
+    (shown.password, shown.sentinel_password) = (secret("hidden-one"), secret("hidden-two"));
+    let text = format!("{shown:?} {shown:#?} {:?} {:?}", shown.credentials(), shown.sentinel_credentials());
     assert!(text.contains("127.0.0.1") && !text.contains("hidden"), "{text}");
 }
 
@@ -201,7 +198,9 @@ async fn receives_messages_of(store: &Arc<dyn Store>, shard: Shard) {
 
 /// With the default deadline of the process.
 fn connection_with_short_deadline(url: &str) -> Connection {
-    Connection { command_timeout: Duration::from_millis(300), ..connection(url) }
+    let mut connection = connection(url);
+    connection.settings.command_timeout = Duration::from_millis(300);
+    connection
 }
 
 fn secured_connection(redis: &SecuredRedis, password: Arc<SecretCell>) -> Connection {
@@ -209,7 +208,8 @@ fn secured_connection(redis: &SecuredRedis, password: Arc<SecretCell>) -> Connec
     install_crypto();
     let tls = TlsSettings { ca_file: Some(redis.ca_file()), ..TlsSettings::default() };
     connection.tls = Some(Arc::new(tls.build(&mut Vec::new()).expect("the authority is usable")));
-    connection.credentials = Credentials { username: Some(secured_redis::USER.to_owned()), password: Some(password) };
+    connection.settings.username = Some(secured_redis::USER.to_owned());
+    connection.password = Some(password);
     connection
 }
 

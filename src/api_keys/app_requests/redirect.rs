@@ -9,7 +9,7 @@ use crate::origin;
 const MAX_BYTES: usize = 2048;
 
 /// The redirect URIs that are allowed in addition to loopback ones.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedirectPolicy {
     /// The schemes in the configuration. Their redirect URIs may have no host.
     schemes: Vec<String>,

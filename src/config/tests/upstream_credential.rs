@@ -14,7 +14,7 @@ const TRUSTED: &[(&str, &str)] = &[("VESTIBULE__CHECK__TRUST_NETWORK", "true")];
 fn no_credential_is_sent_by_default() {
     let read = config(URL, TRUSTED).upstream_credential;
     assert_eq!(read.default, None);
-    assert!(read.fixed.is_empty() && read.assertion.is_none() && read.names().is_empty());
+    assert!(read.static_credentials.is_empty() && read.assertion.is_none() && read.names().is_empty());
 }
 
 #[test]
@@ -31,8 +31,8 @@ fn credentials_keep_their_order() {
     let read = config(&text, TRUSTED).upstream_credential;
     assert_eq!(read.default, Some(UpstreamCredential::Static("litellm".into())));
     assert_eq!(read.names(), ["litellm", "static"]);
-    assert_eq!((read.fixed[0].roles.len(), read.fixed[0].teams.len()), (1, 1));
-    assert_eq!(read.fixed[2].value.expose_initial(), "Basic YTpi");
+    assert_eq!((read.static_credentials[0].roles.len(), read.static_credentials[0].teams.len()), (1, 1));
+    assert_eq!(read.static_credentials[2].value.expose_initial(), "Basic YTpi");
     assert!(!format!("{read:?}").contains("sk-1"));
 }
 

@@ -3,23 +3,25 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::api_keys::app_requests::AllowedOrigins;
+use crate::api_keys::app_requests::{AllowedOrigins, RedirectPolicy};
 use crate::origin::PublicUrl;
 use crate::principal::{ClaimPath, EmailTrust, ProfileClaims};
+use crate::principal_cache::CacheSettings;
 
 use super::{CERTIFICATE, KEY, config, mistakes, parsed};
-use crate::config::{CacheConfig, LoadError, LogFormat, Redis, RedisTopology, RoleMapSource, StoreConfig, load};
+use crate::config::{LoadError, LogFormat, RoleMapSource, StoreConfig, load};
 use crate::jwt::Algorithm;
 use crate::kubernetes::ConfigMapSource;
 use crate::oidc::{
     AuthMethod, ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, ProviderSettings, RpLogout,
     UserInfoPolicy,
 };
+use crate::store::{RedisSettings, Topology};
 use crate::users::{LinkAttribute, LinkClaim};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn redis(text: &str, env: &[(&str, &str)]) -> Redis {
+fn redis(text: &str, env: &[(&str, &str)]) -> RedisSettings {
     match config(&format!("key_ring: {KEY}\n{text}"), env).store {
         StoreConfig::Redis(redis) => redis,
         StoreConfig::Memory => panic!("the store is memory"),
@@ -81,7 +83,7 @@ fn an_empty_configuration_is_valid() {
     assert_eq!((keys.max_per_user, keys.default_duration, keys.max_duration), (100, 90 * 24 * HOUR, 365 * 24 * HOUR));
     assert_eq!((keys.overlap_max, keys.claims_max_age, keys.sign_in_within), (7 * 24 * HOUR, 30 * 24 * HOUR, HOUR));
     assert_eq!(config.admin_roles, [crate::principal::Role::new("proxy_admin")]);
-    assert_eq!(config.cache, CacheConfig { revocation_grace: Duration::from_secs(60), entries: 100_000 });
+    assert_eq!(config.cache, CacheSettings { revocation_grace: Duration::from_secs(60), entries: 100_000 });
     assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Text, "info"));
     assert_eq!((config.shutdown.delay, config.shutdown.deadline), (Duration::from_secs(5), Duration::from_secs(30)));
 }
@@ -261,7 +263,7 @@ store:
 ",
         &[],
     );
-    assert_eq!(redis.url.topology, RedisTopology::Sentinel { service: "mymaster".to_owned() });
+    assert_eq!(redis.url.topology, Topology::Sentinel { service: "mymaster".to_owned() });
     assert_eq!(redis.url.hosts, [("s1".to_owned(), 26379), ("s2".to_owned(), 26380)]);
     assert_eq!((redis.username.as_deref(), redis.sentinel_username.as_deref()), (Some("vestibule"), Some("watcher")));
     assert_eq!(redis.password.unwrap().expose_initial(), "hunter2");
@@ -471,7 +473,7 @@ fn schemes_and_origins_of_apps_are_merged_from_file_and_variables() {
     let text = "apps: {redirect_schemes: [myide], origins: [\"https://a.example.com\"]}";
     let env = [("OAUTH_ALLOWED_REDIRECT_SCHEMES", " customapp, myide,"), ("OAUTH_ALLOWED_ORIGINS", "https://b.example.com")];
     let apps = config(text, &env).apps;
-    assert_eq!(apps.redirect_schemes, ["myide", "customapp"]);
+    assert_eq!(apps.redirects, RedirectPolicy::new(["myide", "customapp"].map(str::to_owned), Vec::new()));
     let origins = ["https://a.example.com", "https://b.example.com"].map(str::to_owned).to_vec();
     assert_eq!(apps.origins, AllowedOrigins::Listed(origins));
     assert_eq!(config("", &[("OAUTH_ALLOWED_ORIGINS", "*")]).apps.origins, AllowedOrigins::Any);

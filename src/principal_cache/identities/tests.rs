@@ -49,7 +49,7 @@ impl Fixture {
         let users = Users::new(records.clone(), role_maps, limits, MONTH, Arc::clone(&clock), Arc::clone(&metrics));
         let users = Arc::new(users);
         let keys = Arc::new(Keys::new(records.clone(), policy, of_keys(), Arc::clone(&clock), Arc::clone(&metrics)));
-        let settings = CacheSettings { limits, grace: Duration::from_secs(60), entries: 100, claims_max_age: MONTH };
+        let settings = CacheSettings { revocation_grace: Duration::from_secs(60), entries: 100 };
         let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys };
         let principals = Principals::start(sources, clock, metrics, settings);
         Self { records, users, principals }

@@ -1,6 +1,6 @@
 //! Builds local accounts, and decides how the first administrator signs in (bootstrap).
 
-use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 
@@ -9,7 +9,7 @@ use crate::{
     client_address,
     clock::Clock,
     config::{Config, StoreConfig},
-    local_accounts::{Accounts, InvitationError, InvitationParameters, Inviter, LocalAccountSettings},
+    local_accounts::{AccountServices, Accounts, InvitationError, InvitationParameters, Inviter},
     metrics::Metrics,
     principal::Role,
     store::Records,
@@ -18,9 +18,6 @@ use crate::{
 
 /// The default email address of the first administrator.
 pub(in crate::server) const BOOTSTRAP_EMAIL: &str = "admin@localhost";
-
-/// The maximum number of concurrent password hashes, since each one needs its memory.
-const MAX_CONCURRENT_HASHES: usize = 4;
 
 const BOOTSTRAP_DURATION: Duration = Duration::from_secs(3600);
 
@@ -33,17 +30,11 @@ pub(in crate::server) fn accounts(
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Accounts> {
-    let section = &config.local_accounts;
-    let settings = LocalAccountSettings {
-        passwords: section.passwords,
-        cost: section.cost,
-        hashes_at_once: thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)).min(MAX_CONCURRENT_HASHES),
-        invitation_duration: section.invitation_duration,
-        issuer: config.public_url.to_string(),
-    };
     let (users, keys, policy) = (Arc::clone(users), Arc::clone(keys), Arc::clone(policy));
+    let services = AccountServices { records: records.clone(), users, keys, policy };
     let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
-    Accounts::new(records.clone(), users, keys, policy, settings, clock, metrics).context("local accounts")
+    Accounts::new(services, config.local_accounts.settings, config.public_url.to_string(), clock, metrics)
+        .context("local accounts")
 }
 
 /// The sign-in of the first administrator.

@@ -11,7 +11,7 @@ use crate::{
     fetch::FileWatch,
     metrics::Metrics,
     secret::ConfiguredSecret,
-    store::{Connection, Credentials, MemoryStore, MeteredStore, RedisStore, Store, Topology},
+    store::{Connection, MemoryStore, MeteredStore, RedisSettings, RedisStore, Store},
 };
 
 /// The store and, if it is Redis, the same store for checks of its servers.
@@ -38,28 +38,13 @@ pub(super) fn store(
     }
 }
 
-fn connection(redis: &config::Redis, watches: &mut Vec<FileWatch>) -> anyhow::Result<Connection> {
+fn connection(settings: &RedisSettings, watches: &mut Vec<FileWatch>) -> anyhow::Result<Connection> {
     let mut cell =
         |secret: &Option<ConfiguredSecret>, name: &'static str| secret.as_ref().map(|secret| secret_cell(secret, watches, name));
-    let password = cell(&redis.password, "store.password");
-    let sentinel_password = cell(&redis.sentinel_password, "store.sentinel_password");
-    let topology = match &redis.url.topology {
-        config::RedisTopology::Standalone => Topology::Standalone,
-        config::RedisTopology::Cluster => Topology::Cluster,
-        config::RedisTopology::Sentinel { service } => {
-            let credentials = Credentials { username: redis.sentinel_username.clone(), password: sentinel_password };
-            Topology::Sentinel { service: service.clone(), credentials }
-        }
-    };
-    Ok(Connection {
-        database: (redis.url.database != 0).then_some(redis.url.database),
-        topology,
-        hosts: redis.url.hosts.clone(),
-        tls: redis.tls.as_ref().map(|tls| tls.build(watches)).transpose()?.map(Arc::new),
-        credentials: Credentials { username: redis.username.clone(), password },
-        prefix: redis.key_prefix.clone(),
-        command_timeout: redis.command_timeout,
-    })
+    let password = cell(&settings.password, "store.password");
+    let sentinel_password = cell(&settings.sentinel_password, "store.sentinel_password");
+    let tls = settings.tls.as_ref().map(|tls| tls.build(watches)).transpose()?.map(Arc::new);
+    Ok(Connection { settings: settings.clone(), tls, password, sentinel_password })
 }
 
 pub(super) fn key_prefix(config: &config::StoreConfig) -> &str {

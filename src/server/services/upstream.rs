@@ -7,11 +7,11 @@ use anyhow::Context;
 use super::watch;
 use crate::{
     clock::Clock,
-    config::{self, Config, StaticCredential},
+    config::Config,
     fetch::FileWatch,
     metrics::Metrics,
-    secret::{NewSigningKeys, SecretCell, SigningKeys},
-    upstream::{AssertionSettings, Assertions, StaticUpstreamCredential, UpstreamCredentialPolicy},
+    secret::{NewSigningKeys, SigningKeys},
+    upstream::{AssertionSettings, Assertions, StaticCredential, StaticCredentialSettings, UpstreamCredentialPolicy},
 };
 
 pub(super) fn upstream(
@@ -21,16 +21,15 @@ pub(super) fn upstream(
     watches: &mut Vec<FileWatch>,
 ) -> anyhow::Result<UpstreamCredentialPolicy> {
     let section = &config.upstream_credential;
-    let fixed = section.fixed.iter().map(|credential| fixed(credential, watches)).collect();
-    let assertions = section.assertion.as_ref().map(|assertion| assertions(assertion, clock, metrics, watches)).transpose()?;
-    Ok(UpstreamCredentialPolicy::new(section.default.clone(), fixed, assertions, Arc::clone(metrics)))
+    let static_credentials = section.static_credentials.iter().map(|settings| static_credential(settings, watches)).collect();
+    let assertions = section.assertion.as_ref().map(|settings| assertions(settings, clock, metrics, watches)).transpose()?;
+    Ok(UpstreamCredentialPolicy::new(section.default.clone(), static_credentials, assertions, Arc::clone(metrics)))
 }
 
-fn fixed(credential: &StaticCredential, watches: &mut Vec<FileWatch>) -> StaticUpstreamCredential {
-    let StaticCredential { name, roles, teams, header, form, value } = credential;
-    let form = *form;
-    let cell = Arc::new(SecretCell::new(&form.header_value(value.expose_initial())));
-    let edited = Arc::clone(&cell);
+fn static_credential(settings: &StaticCredentialSettings, watches: &mut Vec<FileWatch>) -> StaticCredential {
+    let credential = StaticCredential::new(settings.clone());
+    let StaticCredentialSettings { name, form, value, .. } = settings;
+    let (form, edited) = (*form, Arc::clone(credential.value()));
     let (entry, path) = (name.clone(), value.path().map(|path| path.display().to_string()));
     watch(value, watches, "upstream_credential.static", move |text| match form.check(text) {
         Ok(()) => {
@@ -41,30 +40,24 @@ fn fixed(credential: &StaticCredential, watches: &mut Vec<FileWatch>) -> StaticU
             tracing::error!(entry, path, error, "upstream credential rejected; keeping previous version");
         }
     });
-    let (roles, teams) = (roles.clone(), teams.clone());
-    StaticUpstreamCredential { name: name.as_str().into(), roles, teams, header: header.clone(), value: cell }
+    credential
 }
 
 fn assertions(
-    section: &config::Assertion,
+    settings: &AssertionSettings,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
     watches: &mut Vec<FileWatch>,
 ) -> anyhow::Result<Assertions> {
-    let keys = NewSigningKeys::parse(section.keys.expose_initial()).context("upstream_credential.assertion.keys")?;
+    let keys = NewSigningKeys::parse(settings.keys.expose_initial()).context("upstream_credential.assertion.keys")?;
     let keys = Arc::new(SigningKeys::new(keys, Arc::clone(clock)));
     let edited = Arc::clone(&keys);
-    watch(&section.keys, watches, "upstream_credential.assertion.keys", move |text| match NewSigningKeys::parse(text) {
+    watch(&settings.keys, watches, "upstream_credential.assertion.keys", move |text| match NewSigningKeys::parse(text) {
         Ok(keys) => {
             edited.replace(keys);
             tracing::info!("assertion keys reloaded");
         }
         Err(error) => tracing::error!(%error, "assertion keys rejected; keeping previous version"),
     });
-    let settings = AssertionSettings {
-        issuer: section.issuer.clone(),
-        audience: section.audience.clone(),
-        as_authorization: section.as_authorization,
-    };
-    Ok(Assertions::new(settings, keys, Arc::clone(clock), Arc::clone(metrics)))
+    Ok(Assertions::new(settings.clone(), keys, Arc::clone(clock), Arc::clone(metrics)))
 }

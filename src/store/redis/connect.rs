@@ -15,7 +15,7 @@ use fred::{
 
 use tokio::task::JoinHandle;
 
-use super::super::Error as StoreError;
+use super::{super::Error as StoreError, RedisSettings, RedisUrl, Topology};
 use crate::secret::SecretCell;
 
 /// The capacity of the event queues of a client that only sends commands. Its events matter only while it connects.
@@ -24,28 +24,14 @@ const EVENTS_KEPT: usize = 32;
 /// The pause before a new client replaces one that has stopped.
 const REPLACE_PAUSE: Duration = Duration::from_millis(50);
 
-/// The settings of a client.
+/// The settings of a client, with the certificates and passwords that change while the process runs.
 #[derive(Clone)]
 pub struct Connection {
-    pub topology: Topology,
-    pub hosts: Vec<(String, u16)>,
-    /// Not used with a cluster, which has a single database.
-    pub database: Option<u8>,
+    pub settings: RedisSettings,
+    /// `None` without TLS.
     pub tls: Option<Arc<rustls::ClientConfig>>,
-    pub credentials: Credentials,
-    pub prefix: String,
-    pub command_timeout: Duration,
-}
-
-#[derive(Debug, Clone)]
-pub enum Topology {
-    Standalone,
-    /// The hosts are Sentinels, which have their own credentials.
-    Sentinel {
-        service: String,
-        credentials: Credentials,
-    },
-    Cluster,
+    pub password: Option<Arc<SecretCell>>,
+    pub sentinel_password: Option<Arc<SecretCell>>,
 }
 
 /// The credentials for a server. The password is read at every connection, so that a changed password is used.
@@ -90,7 +76,7 @@ impl Connection {
         let config = Config {
             server: self.server(),
             version: RespVersion::RESP3,
-            database: self.database,
+            database: self.database(),
             // The first connection retries in the same way as later ones.
             fail_fast: false,
             tls: self.tls.as_ref().map(|tls| TlsConfig::from(rustls::ClientConfig::clone(tls))),
@@ -100,7 +86,7 @@ impl Connection {
         Builder::from_config(config)
             .set_policy(ReconnectPolicy::new_exponential(0, 50, 250, 2))
             .with_performance_config(|performance| {
-                performance.default_command_timeout = self.command_timeout;
+                performance.default_command_timeout = self.settings.command_timeout;
                 performance.broadcast_channel_capacity = events_kept;
             })
             .with_connection_config(|connection| {
@@ -122,21 +108,39 @@ impl Connection {
             .build()
     }
 
+    /// The credentials for Redis servers.
+    pub fn credentials(&self) -> Credentials {
+        Credentials { username: self.settings.username.clone(), password: self.password.clone() }
+    }
+
+    /// The credentials for Sentinels.
+    pub fn sentinel_credentials(&self) -> Credentials {
+        Credentials { username: self.settings.sentinel_username.clone(), password: self.sentinel_password.clone() }
+    }
+
+    /// Not used with a cluster, which has a single database.
+    pub(super) fn database(&self) -> Option<u8> {
+        Some(self.settings.url.database).filter(|database| *database != 0)
+    }
+
     fn credential_provider(&self) -> Option<Arc<dyn CredentialProvider>> {
-        let (sentinel, sentinel_ports) = match &self.topology {
-            Topology::Sentinel { credentials, .. } => (credentials.clone(), self.hosts.iter().map(|(_, port)| *port).collect()),
+        let RedisUrl { topology, hosts, .. } = &self.settings.url;
+        let (sentinel, sentinel_ports) = match topology {
+            Topology::Sentinel { .. } => (self.sentinel_credentials(), hosts.iter().map(|(_, port)| *port).collect()),
             _ => (Credentials::default(), Vec::new()),
         };
-        let given = self.credentials.are_given() || sentinel.are_given();
-        given.then(|| Arc::new(ServerCredentials { redis: self.credentials.clone(), sentinel, sentinel_ports }) as Arc<_>)
+        let redis = self.credentials();
+        let given = redis.are_given() || sentinel.are_given();
+        given.then(|| Arc::new(ServerCredentials { redis, sentinel, sentinel_ports }) as Arc<_>)
     }
 
     fn server(&self) -> ServerConfig {
-        let mut hosts: Vec<Server> = self.hosts.iter().map(|(host, port)| Server::new(host.as_str(), *port)).collect();
-        match &self.topology {
+        let RedisUrl { topology, hosts, .. } = &self.settings.url;
+        let mut hosts: Vec<Server> = hosts.iter().map(|(host, port)| Server::new(host.as_str(), *port)).collect();
+        match topology {
             Topology::Standalone => ServerConfig::Centralized { server: hosts.swap_remove(0) },
             Topology::Cluster => ServerConfig::Clustered { hosts, policy: ClusterDiscoveryPolicy::UseCache },
-            Topology::Sentinel { service, .. } => {
+            Topology::Sentinel { service } => {
                 ServerConfig::Sentinel { hosts, service_name: service.clone(), username: None, password: None }
             }
         }
@@ -191,7 +195,7 @@ async fn keep_connected(connection: Connection, current: Arc<ArcSwap<Client>>) {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("topology", &self.topology).field("hosts", &self.hosts).finish_non_exhaustive()
+        f.debug_struct("Connection").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 

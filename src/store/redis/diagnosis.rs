@@ -203,10 +203,10 @@ type OutageCauses = BTreeMap<OutageCause, Vec<String>>;
 
 /// Examines the configured servers and the ones that they name.
 pub(super) async fn diagnose(connection: &Connection) -> OutageCauses {
-    let examined = join_all(connection.hosts.iter().map(|host| examine_configured(connection, host))).await;
+    let examined = join_all(connection.settings.url.hosts.iter().map(|host| examine_configured(connection, host))).await;
     let mut causes = OutageCauses::new();
     let mut further: Vec<Address> = Vec::new();
-    for (host, result) in connection.hosts.iter().zip(examined) {
+    for (host, result) in connection.settings.url.hosts.iter().zip(examined) {
         match result {
             Ok(named) => further.extend(named),
             Err(cause) => add(&mut causes, cause, host),
@@ -214,7 +214,7 @@ pub(super) async fn diagnose(connection: &Connection) -> OutageCauses {
     }
     further.sort();
     further.dedup();
-    further.retain(|server| !connection.hosts.contains(server));
+    further.retain(|server| !connection.settings.url.hosts.contains(server));
     further.truncate(MAX_SERVERS);
     let examined = join_all(further.iter().map(|server| within_timeout(examine_server(connection, server)))).await;
     for (server, result) in further.iter().zip(examined) {
@@ -236,11 +236,11 @@ async fn within_timeout<T>(examination: impl Future<Output = Result<T, OutageCau
 /// Returns the servers that a configured one names: the primaries of a cluster, or Sentinel's master.
 async fn examine_configured(connection: &Connection, host: &Address) -> Result<Vec<Address>, OutageCause> {
     within_timeout(async {
-        match &connection.topology {
+        match &connection.settings.url.topology {
             Topology::Standalone => examine_server(connection, host).await.map(|_| Vec::new()),
             Topology::Cluster => primaries_of(&examine_server(connection, host).await?, host),
-            Topology::Sentinel { service, credentials } => {
-                let mut sentinel = Server::connect(connection, host, credentials).await?;
+            Topology::Sentinel { service } => {
+                let mut sentinel = Server::connect(connection, host, &connection.sentinel_credentials()).await?;
                 let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", service];
                 match sentinel.call(&words).await {
                     Ok(reply) => Ok(vec![address_of(&reply).ok_or(OutageCause::UnknownMaster)?]),
@@ -255,24 +255,24 @@ async fn examine_configured(connection: &Connection, host: &Address) -> Result<V
 
 /// Sends the commands that each connection needs. Returns the reply to `CLUSTER SLOTS`, or Null without a cluster.
 async fn examine_server(connection: &Connection, address: &Address) -> Result<OwnedFrame, OutageCause> {
-    let mut server = Server::connect(connection, address, &connection.credentials).await?;
-    let slots = match connection.topology {
+    let mut server = Server::connect(connection, address, &connection.credentials()).await?;
+    let slots = match connection.settings.url.topology {
         Topology::Cluster => server.cluster_slots().await?,
         _ => OwnedFrame::Null,
     };
-    if let Some(database) = connection.database {
+    if let Some(database) = connection.database() {
         server.call(&["SELECT", &database.to_string()]).await?;
     }
-    let sequence = format!("{}{{0}}:sequence", connection.prefix);
+    let sequence = format!("{}{{0}}:sequence", connection.settings.key_prefix);
     match server.call(&["GET", &sequence]).await {
         // Another node of the cluster has this key.
-        Err(OutageCause::Reply(error)) if is_redirection(&error) => match connection.topology {
+        Err(OutageCause::Reply(error)) if is_redirection(&error) => match connection.settings.url.topology {
             Topology::Cluster => {}
             _ => return Err(OutageCause::IsCluster),
         },
         reply => drop(reply?),
     }
-    server.call(&["SUBSCRIBE", &format!("{}notices", connection.prefix)]).await?;
+    server.call(&["SUBSCRIBE", &format!("{}notices", connection.settings.key_prefix)]).await?;
     Ok(slots)
 }
 

@@ -53,7 +53,7 @@ async fn swapped_records_are_unreadable_and_never_another_users() {
 async fn a_record_of_another_kind_deployment_or_key_ring_is_unreadable() {
     let redis = Standalone::start(Options::default()).await;
     let mut other_connection = connection(&redis.url());
-    other_connection.prefix = "elsewhere:".to_owned();
+    other_connection.settings.key_prefix = "elsewhere:".to_owned();
     let (store, other) = (start(&connection(&redis.url())), start(&other_connection));
     within("the stores to be ready", async { tokio::join!(store.ready(), other.ready()) }).await;
     let ring = new_key();

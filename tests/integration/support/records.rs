@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use vestibule::api_keys::{ApiKey, KeyId};
 use vestibule::clock::{Clock, SystemClock};
-use vestibule::config::{self, RedisUrl};
 use vestibule::metrics::Metrics;
 use vestibule::secret::{Digest, KeyRing, RingKeys};
-use vestibule::store::{Connection, Credentials, RecordKey, RecordKind, Records, RedisStore, Shard, Store, Topology, Ttl};
+use vestibule::store::{Connection, RecordKey, RecordKind, Records, RedisSettings, RedisStore, RedisUrl, Shard, Store, Ttl};
 use vestibule::users::User;
 
 use super::fleet::Fleet;
@@ -63,7 +62,9 @@ pub fn age_user(user: &mut User, age: Duration) {
 
 /// Opens the records in the store at this URL.
 pub async fn records(url: &str, prefix: &str, key_ring: &Path) -> Records {
-    let store = start(&Connection { prefix: prefix.to_owned(), ..connection(url) });
+    let mut connection = connection(url);
+    connection.settings.key_prefix = prefix.to_owned();
+    let store = start(&connection);
     store.ready().await;
     Records::new(store, Arc::new(read_key_ring(key_ring)), prefix)
 }
@@ -85,21 +86,17 @@ pub fn redis_store(connection: &Connection) -> Arc<RedisStore> {
 
 /// A connection with long timeouts: no command fails because the machine is busy.
 pub fn connection(url: &str) -> Connection {
-    let url = RedisUrl::parse(url).expect("a URL of the peers");
-    let topology = match url.topology {
-        config::RedisTopology::Standalone => Topology::Standalone,
-        config::RedisTopology::Cluster => Topology::Cluster,
-        config::RedisTopology::Sentinel { service } => Topology::Sentinel { service, credentials: Credentials::default() },
-    };
-    Connection {
-        topology,
-        hosts: url.hosts,
-        database: None,
+    let settings = RedisSettings {
+        url: RedisUrl::parse(url).expect("a URL of the peers"),
+        username: None,
+        password: None,
+        sentinel_username: None,
+        sentinel_password: None,
+        key_prefix: PREFIX.to_owned(),
         tls: None,
-        credentials: Credentials::default(),
-        prefix: PREFIX.to_owned(),
         command_timeout: Duration::from_secs(3),
-    }
+    };
+    Connection { settings, tls: None, password: None, sentinel_password: None }
 }
 
 /// The key of a session's record in a store with the default prefix.

@@ -6,14 +6,14 @@ use std::net::{IpAddr, Ipv6Addr};
 /// The address of Redis. Credentials are in separate fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisUrl {
-    pub topology: RedisTopology,
+    pub topology: Topology,
     pub tls: bool,
     pub hosts: Vec<(String, u16)>,
     pub database: u8,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RedisTopology {
+pub enum Topology {
     Standalone,
     Sentinel { service: String },
     Cluster,
@@ -94,16 +94,16 @@ const FORMS: [UrlForm; 6] = [
 
 impl DeploymentForm {
     /// Parses the path: a database, a master's name, or none.
-    fn parse_path(self, path: &str, hosts: usize) -> Result<(RedisTopology, u8), RedisUrlError> {
+    fn parse_path(self, path: &str, hosts: usize) -> Result<(Topology, u8), RedisUrlError> {
         match self {
             Self::Standalone if hosts > 1 => Err(RedisUrlError::SeveralHosts),
-            Self::Standalone => Ok((RedisTopology::Standalone, database(path)?)),
+            Self::Standalone => Ok((Topology::Standalone, database(path)?)),
             Self::Sentinel => {
                 let (service, number) = path.split_once('/').unwrap_or((path, ""));
                 let service = is_service(service).then(|| service.to_owned()).ok_or(RedisUrlError::NoService)?;
-                Ok((RedisTopology::Sentinel { service }, database(number)?))
+                Ok((Topology::Sentinel { service }, database(number)?))
             }
-            Self::Cluster if path.is_empty() => Ok((RedisTopology::Cluster, 0)),
+            Self::Cluster if path.is_empty() => Ok((Topology::Cluster, 0)),
             Self::Cluster => Err(RedisUrlError::ClusterPath),
         }
     }
@@ -177,30 +177,30 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    fn url(topology: RedisTopology, tls: bool, hosts: &[(&str, u16)], database: u8) -> RedisUrl {
+    fn url(topology: Topology, tls: bool, hosts: &[(&str, u16)], database: u8) -> RedisUrl {
         let hosts = hosts.iter().map(|(host, port)| ((*host).to_owned(), *port)).collect();
         RedisUrl { topology, tls, hosts, database }
     }
 
-    fn sentinel(service: &str) -> RedisTopology {
-        RedisTopology::Sentinel { service: service.to_owned() }
+    fn sentinel(service: &str) -> Topology {
+        Topology::Sentinel { service: service.to_owned() }
     }
 
     #[rstest]
-    #[case("redis://redis", url(RedisTopology::Standalone, false, &[("redis", 6379)], 0))]
-    #[case("redis://redis:6380/", url(RedisTopology::Standalone, false, &[("redis", 6380)], 0))]
-    #[case("rediss://Redis.Example.com:6380/3", url(RedisTopology::Standalone, true, &[("redis.example.com", 6380)], 3))]
-    #[case("redis://127.0.0.1:7000", url(RedisTopology::Standalone, false, &[("127.0.0.1", 7000)], 0))]
-    #[case("redis://[::1]:7000/255", url(RedisTopology::Standalone, false, &[("::1", 7000)], 255))]
-    #[case("redis://[::1]", url(RedisTopology::Standalone, false, &[("::1", 6379)], 0))]
-    #[case("redis://my_redis_1:6379", url(RedisTopology::Standalone, false, &[("my_redis_1", 6379)], 0))]
+    #[case("redis://redis", url(Topology::Standalone, false, &[("redis", 6379)], 0))]
+    #[case("redis://redis:6380/", url(Topology::Standalone, false, &[("redis", 6380)], 0))]
+    #[case("rediss://Redis.Example.com:6380/3", url(Topology::Standalone, true, &[("redis.example.com", 6380)], 3))]
+    #[case("redis://127.0.0.1:7000", url(Topology::Standalone, false, &[("127.0.0.1", 7000)], 0))]
+    #[case("redis://[::1]:7000/255", url(Topology::Standalone, false, &[("::1", 7000)], 255))]
+    #[case("redis://[::1]", url(Topology::Standalone, false, &[("::1", 6379)], 0))]
+    #[case("redis://my_redis_1:6379", url(Topology::Standalone, false, &[("my_redis_1", 6379)], 0))]
     #[case("redis-sentinel://s1/mymaster", url(sentinel("mymaster"), false, &[("s1", 26379)], 0))]
     #[case("rediss-sentinel://s1:1,s2:2/my-master.1", url(sentinel("my-master.1"), true, &[("s1", 1), ("s2", 2)], 0))]
     #[case("redis-sentinel://s1/mymaster/3", url(sentinel("mymaster"), false, &[("s1", 26379)], 3))]
     #[case("redis-sentinel://s1/mymaster/", url(sentinel("mymaster"), false, &[("s1", 26379)], 0))]
-    #[case("redis-cluster://r0:6379", url(RedisTopology::Cluster, false, &[("r0", 6379)], 0))]
-    #[case("rediss-cluster://r0,r1:7,[fd00::1]:8", url(RedisTopology::Cluster, true, &[("r0", 6379), ("r1", 7), ("fd00::1", 8)], 0))]
-    #[case("redis-cluster://redis-0.redis.ns.svc.cluster.local.", url(RedisTopology::Cluster, false, &[("redis-0.redis.ns.svc.cluster.local.", 6379)], 0))]
+    #[case("redis-cluster://r0:6379", url(Topology::Cluster, false, &[("r0", 6379)], 0))]
+    #[case("rediss-cluster://r0,r1:7,[fd00::1]:8", url(Topology::Cluster, true, &[("r0", 6379), ("r1", 7), ("fd00::1", 8)], 0))]
+    #[case("redis-cluster://redis-0.redis.ns.svc.cluster.local.", url(Topology::Cluster, false, &[("redis-0.redis.ns.svc.cluster.local.", 6379)], 0))]
     fn every_form_is_parsed(#[case] text: &str, #[case] expected: RedisUrl) {
         assert_eq!(RedisUrl::parse(text), Ok(expected));
     }
