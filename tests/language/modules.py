@@ -117,6 +117,18 @@ def read_described(document: str) -> list[str]:
     return [module for row in rows for module in re.findall(r"`(\w+)`", row)]
 
 
+def unknown_paths(files: dict[str, str], document: str) -> list[str]:
+    """Paths in the document that lead to no module and to no item of one."""
+    paths = {name.removesuffix(".rs").replace("/", "::") for name in files}
+    items = set(re.findall(r"\b(?:fn|struct|enum|trait|type|const) (\w+)", "\n".join(files.values())))
+
+    def exists(path: str) -> bool:
+        parent, last = path.rsplit("::", 1)
+        return path in paths or parent in paths and last in items
+
+    return [f"there is no {path}" for path in sorted(set(re.findall(r"`([a-z_]+(?:::\w+)+)`", document))) if not exists(path)]
+
+
 def reachable(edges: dict[str, set[str]], start: str) -> set[str]:
     found, waiting = set(), list(edges.get(start, ()))
     while waiting:
@@ -154,6 +166,7 @@ def check_imports(files: dict[str, str], document: str) -> tuple[list[str], str]
         for importer in sorted(allowed)
         for imported in sorted(allowed[importer] - actual.get(importer, set()))
     ]
+    violations += unknown_paths(files, document)
     in_cycles = sorted(set(cycles(allowed)) | set(cycles(actual)))
     violations += [f"{module} imports itself through other modules" for module in in_cycles]
     number = sum(map(len, actual.values()))

@@ -79,6 +79,13 @@ class Imports(unittest.TestCase):
         self.assertEqual(violations(http="use crate::users;", http_page=""), ["http -> store is allowed, but not imported"])
         self.assertEqual(violations(scim=""), ["module scim is not in the list", "module scim is not in the table"])
 
+    def test_paths_of_the_document_exist(self):
+        files = GOOD | {"store/redis.rs": "pub struct Redis;\npub fn start() {}\n"}
+        known = "`store::redis`, `store::redis::Redis`, `store::redis::start`, `Redis::start` and `clock`"
+        self.assertEqual(modules.unknown_paths(files, known), [])
+        unknown = modules.unknown_paths(files, "`store::memory`, `redis::start`, `store::redis::stop`")
+        self.assertEqual(unknown, ["there is no redis::start", "there is no store::memory", "there is no store::redis::stop"])
+
     def test_a_cycle_is_found(self):
         found = violations(store="use crate::users::User;")
         self.assertEqual(found, [
