@@ -322,14 +322,14 @@ impl Keys {
             }
             self.try_rotate(manager, managed, until).await
         });
-        let made = rotated.await?;
+        let rotated = rotated.await?;
         self.metrics.key_changed(KeyChange::Rotated);
         let derived_keys = if ends_derived { "ended" } else { "kept" };
-        tracing::info!(token_id = %id, user = made.key.user, by = manager.user, derived_keys, "key rotated");
+        tracing::info!(token_id = %id, user = rotated.key.user, by = manager.user, derived_keys, "key rotated");
         if ends_derived {
-            self.remove_ended(&made.key.user).await;
+            self.remove_ended(&rotated.key.user).await;
         }
-        Ok(made)
+        Ok(rotated)
     }
 
     /// Deletes the records of derived keys that have ended. Pods of an earlier version do not compare generations, but find no

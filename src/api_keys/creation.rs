@@ -19,7 +19,7 @@ use crate::{
 
 /// A key that is created by a sign-in of its owner, in the same commit.
 pub struct Draft {
-    made: KeyWithSecret,
+    created: KeyWithSecret,
     creations: CreationCount,
     cleanups: Vec<IndexCleanup>,
 }
@@ -33,10 +33,10 @@ struct CreationCount {
 
 impl Draft {
     pub fn add_to<'a>(&mut self, change: Change<'a>, owner: &User, now: Timestamp) -> Change<'a> {
-        self.made.key.generation = owner.key_generation;
-        let change = self.creations.add_to(change, &self.made.key, now);
+        self.created.key.generation = owner.key_generation;
+        let change = self.creations.add_to(change, &self.created.key, now);
         let change = self.cleanups.drain(..).fold(change, |change, dead| dead.remove_from(change));
-        put_new(change, &self.made, now)
+        put_new(change, &self.created, now)
     }
 }
 
@@ -57,20 +57,20 @@ impl Keys {
         parameters: &KeyParameters,
     ) -> Result<KeyWithSecret, KeysError> {
         let owner = parameters.user.as_deref().unwrap_or(manager.user);
-        let mut made = self.draft(manager, owner, parameters)?;
-        let own = made.key.restrictions.clone();
+        let mut created = self.draft(manager, owner, parameters)?;
+        let own = created.key.restrictions.clone();
         let ended = store::retry(async || {
-            made.key.restrictions.clone_from(&own);
-            self.try_create(manager, &mut made).await
+            created.key.restrictions.clone_from(&own);
+            self.try_create(manager, &mut created).await
         });
         let ended = ended.await?;
         self.metrics.key_changed(KeyChange::Created);
-        tracing::info!(token_id = %made.key.id, user = owner, by = manager.user, parent = made.key.parent().map(tracing::field::display), "key created");
+        tracing::info!(token_id = %created.key.id, user = owner, by = manager.user, parent = created.key.parent().map(tracing::field::display), "key created");
         for id in &ended {
             self.metrics.key_changed(KeyChange::Revoked);
             tracing::info!(token_id = %id, user = owner, by = manager.user, reason = "superseded", "key revoked");
         }
-        Ok(made)
+        Ok(created)
     }
 
     fn draft(&self, manager: &Manager<'_>, owner: &str, parameters: &KeyParameters) -> Result<KeyWithSecret, KeysError> {
@@ -133,48 +133,48 @@ impl Keys {
     /// Drafts a key that a sign-in of this user adds to its commit.
     pub async fn draft_for(&self, user: &str, role: &Role, parameters: &KeyParameters) -> Result<Draft, KeysError> {
         let manager = Manager { user, role: Some(role), by: ManagerCredential::Session };
-        let made = self.draft(&manager, user, parameters)?;
+        let created = self.draft(&manager, user, parameters)?;
         // The counter is read before the keys, so that any key that is created meanwhile causes a conflict.
         let creations = self.read_creations(user).await?;
-        let (_, cleanups) = self.make_room(&manager, &made.key, self.clock.now()).await?;
-        Ok(Draft { made, creations, cleanups })
+        let (_, cleanups) = self.make_room(&manager, &created.key, self.clock.now()).await?;
+        Ok(Draft { created, creations, cleanups })
     }
 
     /// Records that the commit with the drafted key succeeded.
     pub fn record_creation(&self, draft: Draft) -> KeyWithSecret {
         self.metrics.key_changed(KeyChange::Created);
-        let key = &draft.made.key;
+        let key = &draft.created.key;
         tracing::info!(token_id = %key.id, user = key.user, by = key.created_by, "key created");
-        draft.made
+        draft.created
     }
 
     async fn try_create(
         &self,
         manager: &Manager<'_>,
-        made: &mut KeyWithSecret,
+        created: &mut KeyWithSecret,
     ) -> Result<Result<Vec<KeyId>, Conflict>, KeysError> {
         let now = self.clock.now();
-        let owner = User::key(&made.key.user);
-        let ancestors: Vec<_> = made.key.ancestors().collect();
+        let owner = User::key(&created.key.user);
+        let ancestors: Vec<_> = created.key.ancestors().collect();
         let (user, creations, lineage) =
-            tokio::join!(self.records.get::<User>(&owner), self.read_creations(&made.key.user), self.read_lineage(&ancestors));
+            tokio::join!(self.records.get::<User>(&owner), self.read_creations(&created.key.user), self.read_lineage(&ancestors));
         let (user, creations, lineage) = (user?.ok_or(KeysError::NoSuchUser)?, creations?, lineage?);
-        if made.key.user != manager.user {
+        if created.key.user != manager.user {
             self.require_rank(manager, &user.value)?;
         }
         if user.value.is_disabled() {
             return Err(KeysError::Disabled);
         }
-        made.key.generation = user.value.key_generation;
+        created.key.generation = user.value.key_generation;
         // Checks evaluate the restrictions of the ancestors themselves. Pods of an earlier version know only this copy.
-        made.key.inherit(lineage.keys());
-        PathLists::require_budget(&made.key.restrictions)?;
-        let change = self.records.change(made.key.id.shard()).expect_version(&owner, user.version);
-        let change = lineage.add_to(change, made.key.id.shard());
-        let (ended, cleanups) = self.make_room(manager, &made.key, now).await?;
-        let change = creations.add_to(change, &made.key, now);
+        created.key.inherit(lineage.keys());
+        PathLists::require_budget(&created.key.restrictions)?;
+        let change = self.records.change(created.key.id.shard()).expect_version(&owner, user.version);
+        let change = lineage.add_to(change, created.key.id.shard());
+        let (ended, cleanups) = self.make_room(manager, &created.key, now).await?;
+        let change = creations.add_to(change, &created.key, now);
         let change = cleanups.into_iter().fold(change, |change, dead| dead.remove_from(change));
-        Ok(put_new(change, made, now).commit().await?.map(|_| ended))
+        Ok(put_new(change, created, now).commit().await?.map(|_| ended))
     }
 
     /// Returns the keys to revoke and the index entries to remove for the new key: dead entries, the oldest keys of its
@@ -215,21 +215,21 @@ impl Keys {
 }
 
 impl CreationCount {
-    fn add_to<'a>(&self, change: Change<'a>, made: &ApiKey, now: Timestamp) -> Change<'a> {
-        let key = KeyCreations::key(&made.user);
+    fn add_to<'a>(&self, change: Change<'a>, created: &ApiKey, now: Timestamp) -> Change<'a> {
+        let key = KeyCreations::key(&created.user);
         let change = match &self.stored {
             None => change.expect_absent(&key),
             Some(stored) => change.expect_version(&key, stored.version),
         };
-        let counted = KeyCreations::with(self.stored.as_ref().map(|stored| &stored.value), made, self.longest);
+        let counted = KeyCreations::with(self.stored.as_ref().map(|stored| &stored.value), created, self.longest);
         change.put(&key, &counted, counted.ttl(now))
     }
 }
 
-fn put_new<'a>(change: Change<'a>, made: &KeyWithSecret, now: Timestamp) -> Change<'a> {
-    let (id, ttl) = (made.key.id.to_string(), made.key.ttl(now));
-    let change = put_key(change, &made.key, &made.secret, now);
-    made.key.indices().fold(change, |change, index| change.index_add(&index, &id, ttl))
+fn put_new<'a>(change: Change<'a>, created: &KeyWithSecret, now: Timestamp) -> Change<'a> {
+    let (id, ttl) = (created.key.id.to_string(), created.key.ttl(now));
+    let change = put_key(change, &created.key, &created.secret, now);
+    created.key.indices().fold(change, |change, index| change.index_add(&index, &id, ttl))
 }
 
 pub(super) fn put_key<'a>(change: Change<'a>, key: &ApiKey, secret: &KeySecret, now: Timestamp) -> Change<'a> {

@@ -85,7 +85,8 @@ pub struct Pointer {
 /// last allowed key.
 #[derive(Serialize, Deserialize)]
 pub(super) struct KeyCreations {
-    made: u64,
+    #[serde(rename = "made")]
+    count: u64,
     /// The latest expiry of the counted keys, at which the record expires. `None` in records of earlier versions, which do not
     /// expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -215,7 +216,7 @@ impl KeyCreations {
     pub(super) fn with(before: Option<&Self>, key: &ApiKey, longest: Timestamp) -> Self {
         let counted = before.map(|before| before.expires.unwrap_or(longest));
         let expires = counted.map_or(key.expires, |counted| counted.max(key.expires));
-        Self { made: before.map_or(0, |before| before.made) + 1, expires: Some(expires) }
+        Self { count: before.map_or(0, |before| before.count) + 1, expires: Some(expires) }
     }
 
     pub(super) fn ttl(&self, now: Timestamp) -> Ttl {

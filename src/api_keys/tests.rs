@@ -70,9 +70,9 @@ impl Fixture {
     /// Creates a key of Alice for an application. Also returns the ids of the keys that this revoked.
     async fn create_for_application(&self, manager: &Manager<'_>, parameters: &KeyParameters) -> (KeyWithSecret, Vec<KeyId>) {
         let before = self.ids("alice").await;
-        let made = self.keys.create_for_application(manager, parameters).await.unwrap();
+        let created = self.keys.create_for_application(manager, parameters).await.unwrap();
         let after = self.ids("alice").await;
-        (made, before.into_iter().filter(|id| !after.contains(id)).collect())
+        (created, before.into_iter().filter(|id| !after.contains(id)).collect())
     }
 
     /// Creates a key of Alice that manages keys, with these restrictions.
@@ -141,16 +141,16 @@ fn for_user(user: &str) -> KeyParameters {
 #[tokio::test]
 async fn a_key_is_found_by_its_secret_and_listed_without_it() {
     let fixture = Fixture::new().await;
-    let made = fixture.create(&KeyParameters { alias: Some("laptop".into()), ..KeyParameters::default() }).await;
-    assert!(fixture.counts(made.key.id, &made.secret).await);
-    let presented = PresentedKey::parse(made.secret.expose()).unwrap();
+    let created = fixture.create(&KeyParameters { alias: Some("laptop".into()), ..KeyParameters::default() }).await;
+    assert!(fixture.counts(created.key.id, &created.secret).await);
+    let presented = PresentedKey::parse(created.secret.expose()).unwrap();
     assert_eq!(presented.shard, users::shard_of("alice"));
-    assert_eq!(made.key.id.shard(), users::shard_of("alice"));
-    assert_eq!(KeyId::parse(&made.key.id.to_string()), Some(made.key.id));
-    assert_eq!(fixture.ids("alice").await, [made.key.id]);
-    assert_eq!(made.key.expires, fixture.clock.now() + Duration::from_secs(30 * DAY));
-    let stored = serde_json::to_string(&made.key).unwrap();
-    assert!(!stored.contains(&made.secret.expose()[3..]) && !format!("{made:?}").contains("laptop"), "{made:?}");
+    assert_eq!(created.key.id.shard(), users::shard_of("alice"));
+    assert_eq!(KeyId::parse(&created.key.id.to_string()), Some(created.key.id));
+    assert_eq!(fixture.ids("alice").await, [created.key.id]);
+    assert_eq!(created.key.expires, fixture.clock.now() + Duration::from_secs(30 * DAY));
+    let stored = serde_json::to_string(&created.key).unwrap();
+    assert!(!stored.contains(&created.secret.expose()[3..]) && !format!("{created:?}").contains("laptop"), "{created:?}");
 }
 
 #[rstest]
@@ -193,20 +193,20 @@ async fn an_expired_key_has_no_record_and_is_no_longer_counted() {
 async fn concurrent_creations_never_exceed_the_maximum() {
     let fixture = Fixture::with(|settings| settings.max_per_user = 3).await;
     let (manager, parameters) = (by_session(), KeyParameters::default());
-    let made = futures::future::join_all((0..6).map(|_| fixture.keys.create(&manager, &parameters))).await;
-    assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 3);
+    let created = futures::future::join_all((0..6).map(|_| fixture.keys.create(&manager, &parameters))).await;
+    assert_eq!(created.iter().filter(|created| created.is_ok()).count(), 3);
     assert_eq!(fixture.ids("alice").await.len(), 3);
 }
 
 #[tokio::test]
 async fn pages_are_in_the_order_of_creation_and_end() {
     let fixture = Fixture::with(|settings| settings.max_per_user = 1000).await;
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for _ in 0..25 {
-        made.push(fixture.create(&KeyParameters::default()).await.key.id);
+        created.push(fixture.create(&KeyParameters::default()).await.key.id);
         fixture.clock.advance(Duration::from_millis(2));
     }
-    fixture.keys.revoke(&by_session(), made.remove(7)).await.unwrap();
+    fixture.keys.revoke(&by_session(), created.remove(7)).await.unwrap();
     for size in [1, 6, 8, 24, 25, 100] {
         let (mut seen, mut after) = (Vec::new(), None);
         loop {
@@ -218,26 +218,26 @@ async fn pages_are_in_the_order_of_creation_and_end() {
                 break;
             }
         }
-        assert_eq!(seen, made, "pages of {size}");
+        assert_eq!(seen, created, "pages of {size}");
     }
 }
 
 #[tokio::test]
 async fn a_revoked_key_leaves_no_record_and_its_invalidation_message_names_it() {
     let fixture = Fixture::new().await;
-    let made = fixture.create(&KeyParameters::default()).await;
-    let again = fixture.keys.rotate(&by_session(), made.key.id, &with_grace_period("1h")).await.unwrap();
+    let created = fixture.create(&KeyParameters::default()).await;
+    let again = fixture.keys.rotate(&by_session(), created.key.id, &with_grace_period("1h")).await.unwrap();
     let mut messages = fixture.records.store().invalidation_messages();
-    fixture.keys.revoke(&by_session(), made.key.id).await.unwrap();
+    fixture.keys.revoke(&by_session(), created.key.id).await.unwrap();
     let stale = fixture.records.decrypt_invalidation_message(&messages.recv().await.unwrap()).unwrap();
-    assert_eq!(stale, [StaleEntry::Key(made.key.id.to_string())]);
-    for secret in [&made.secret, &again.secret] {
-        assert!(!fixture.exists::<Pointer>(&Pointer::key(made.key.id.shard(), &secret.digest())).await);
+    assert_eq!(stale, [StaleEntry::Key(created.key.id.to_string())]);
+    for secret in [&created.secret, &again.secret] {
+        assert!(!fixture.exists::<Pointer>(&Pointer::key(created.key.id.shard(), &secret.digest())).await);
     }
-    assert!(!fixture.exists::<ApiKey>(&ApiKey::key(made.key.id)).await && fixture.index("alice").await.is_empty());
+    assert!(!fixture.exists::<ApiKey>(&ApiKey::key(created.key.id)).await && fixture.index("alice").await.is_empty());
     let left = fixture.records.store().scan(RecordKind::KeySecret, store::Cursor::default()).await.unwrap();
     assert!(left.keys.is_empty(), "{left:?}");
-    assert!(matches!(fixture.keys.revoke(&by_session(), made.key.id).await, Err(KeysError::NotFound)));
+    assert!(matches!(fixture.keys.revoke(&by_session(), created.key.id).await, Err(KeysError::NotFound)));
 }
 
 #[tokio::test]
@@ -270,14 +270,14 @@ async fn a_rotated_key_keeps_its_alias_and_the_old_secret_ends_after_the_grace_p
 #[tokio::test]
 async fn the_number_of_valid_secrets_is_bounded() {
     let fixture = Fixture::new().await;
-    let made = fixture.create(&KeyParameters::default()).await;
-    let mut secrets = vec![made.secret];
+    let created = fixture.create(&KeyParameters::default()).await;
+    let mut secrets = vec![created.secret];
     for _ in 0..8 {
-        secrets.push(fixture.keys.rotate(&by_session(), made.key.id, &with_grace_period("1h")).await.unwrap().secret);
+        secrets.push(fixture.keys.rotate(&by_session(), created.key.id, &with_grace_period("1h")).await.unwrap().secret);
     }
     let mut counting = Vec::new();
     for secret in &secrets {
-        counting.push(fixture.counts(made.key.id, secret).await);
+        counting.push(fixture.counts(created.key.id, secret).await);
     }
     assert_eq!(counting, [[false; 5].as_slice(), &[true; 4]].concat(), "the latest");
 }
@@ -298,10 +298,10 @@ async fn without_a_grace_period_all_previous_secrets_end() {
 #[tokio::test]
 async fn a_previous_secret_ends_with_its_key() {
     let fixture = Fixture::new().await;
-    let made = fixture.create(&KeyParameters { duration: duration("30m"), ..KeyParameters::default() }).await;
-    fixture.keys.rotate(&by_session(), made.key.id, &with_grace_period("1h")).await.unwrap();
+    let created = fixture.create(&KeyParameters { duration: duration("30m"), ..KeyParameters::default() }).await;
+    fixture.keys.rotate(&by_session(), created.key.id, &with_grace_period("1h")).await.unwrap();
     fixture.clock.advance(Duration::from_secs(1800));
-    assert!(!fixture.counts(made.key.id, &made.secret).await);
+    assert!(!fixture.counts(created.key.id, &created.secret).await);
 }
 
 #[tokio::test]
@@ -322,9 +322,9 @@ async fn use_is_recorded_once_in_ten_minutes_and_never_for_a_revoked_key() {
 #[tokio::test]
 async fn a_month_is_a_calendar_month() {
     let fixture = Fixture::new().await;
-    let made = fixture.create(&KeyParameters { duration: duration("1mo"), ..KeyParameters::default() }).await;
-    let zoned = made.key.created.to_zoned(jiff::tz::TimeZone::UTC);
-    assert_eq!(made.key.expires, zoned.checked_add(1.month()).unwrap().timestamp());
+    let created = fixture.create(&KeyParameters { duration: duration("1mo"), ..KeyParameters::default() }).await;
+    let zoned = created.key.created.to_zoned(jiff::tz::TimeZone::UTC);
+    assert_eq!(created.key.expires, zoned.checked_add(1.month()).unwrap().timestamp());
 }
 
 #[test]

@@ -254,7 +254,7 @@ impl AppKeyRequest<'_> {
             ..KeyParameters::default()
         };
         match keys.create_for_application(&manager(principal), &wish).await {
-            Ok(made) => key_response(wanted, &made, keys.remaining(&made.key)),
+            Ok(created) => key_response(wanted, &created, keys.remaining(&created.key)),
             // The credential was revoked after it was authenticated.
             Err(KeysError::Ended) => unauthorized(AuthenticationFailure::UnknownCredential),
             Err(KeysError::NoRole) => {
@@ -333,8 +333,8 @@ fn return_target(wanted: &KeyRequest) -> ReturnTarget {
     wanted.return_target().unwrap_or_else(ReturnTarget::root)
 }
 
-fn key_response(wanted: &KeyRequest, made: &KeyWithSecret, expires_in: u64) -> HttpResponse {
-    let secret = made.secret.expose();
+fn key_response(wanted: &KeyRequest, created: &KeyWithSecret, expires_in: u64) -> HttpResponse {
+    let secret = created.secret.expose();
     match wanted.location(AppResponse::Key { secret, expires_in }) {
         Some(location) => redirect(StatusCode::SEE_OTHER, &location),
         None => {

@@ -105,10 +105,10 @@ impl QueuePlace<'_> {
     pub async fn verify(&self, password: PasswordForms, stored: Option<&Password>) -> Result<Verdict, QueueFullError> {
         let Hasher { argon2, cost, dummy, .. } = self.hasher;
         let (argon2, cost, compared) = (argon2.clone(), *cost, stored.unwrap_or(dummy).hash.clone());
-        let made_by = cost_of(&compared);
+        let created_by = cost_of(&compared);
         let matches = move |password: &str| {
             let matches = matches_hash(&argon2, password, &compared);
-            if let Some(rest) = made_by.filter(|_| !matches).and_then(|made_by| cost.remaining_cost(made_by)) {
+            if let Some(rest) = created_by.filter(|_| !matches).and_then(|created_by| cost.remaining_cost(created_by)) {
                 hash(&rest, password);
             }
             matches
@@ -116,7 +116,7 @@ impl QueuePlace<'_> {
         let form = self.run_in_queue(move || password.iter().position(|form| matches(form))).await?;
         // Without a stored password the result is always wrong.
         Ok(match form.filter(|_| stored.is_some()) {
-            Some(form) => Verdict::Right { outdated: form > 0 || made_by != Some(self.hasher.cost) },
+            Some(form) => Verdict::Right { outdated: form > 0 || created_by != Some(self.hasher.cost) },
             None => Verdict::Wrong,
         })
     }

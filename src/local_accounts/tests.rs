@@ -88,19 +88,19 @@ impl Fixture {
         self.accounts.invite(Inviter::Operator, &wanted(email, role)).await.unwrap()
     }
 
-    async fn accept(&self, made: &InvitationWithLink, password: &str) -> Result<Acceptance, AcceptanceError> {
-        let link = made.link.expose();
+    async fn accept(&self, created: &InvitationWithLink, password: &str) -> Result<Acceptance, AcceptanceError> {
+        let link = created.link.expose();
         let token = self.accounts.onboarding_token(&link).await?.token;
-        self.accounts.accept(request(&token, &link, &made.invitation.user, password)).await
+        self.accounts.accept(request(&token, &link, &created.invitation.user, password)).await
     }
 
-    async fn open(&self, made: &InvitationWithLink) -> bool {
-        self.accounts.onboarding_token(&made.link.expose()).await.is_ok()
+    async fn open(&self, created: &InvitationWithLink) -> bool {
+        self.accounts.onboarding_token(&created.link.expose()).await.is_ok()
     }
 
     async fn account(&self, email: &str, role: &str) -> String {
-        let made = self.invite(email, role).await;
-        self.accept(&made, PASSWORD).await.unwrap().login.user.id
+        let created = self.invite(email, role).await;
+        self.accept(&created, PASSWORD).await.unwrap().login.user.id
     }
 
     async fn log_in(&self, email: &str, password: &str) -> Result<PasswordLogin, PasswordLoginError> {
@@ -135,11 +135,13 @@ fn request<'a>(token: &'a str, link: &'a str, user: &'a str, password: &str) -> 
 #[tokio::test]
 async fn an_invited_user_sets_a_password_and_has_the_grant_of_the_invitation() {
     let fixture = Fixture::new();
-    let made = fixture.invite("Ada@Example.com", "internal_user").await;
+    let created = fixture.invite("Ada@Example.com", "internal_user").await;
     assert!(
-        made.address(&crate::origin::PublicUrl::parse("https://llm.example.com").unwrap()).contains("/onboarding?invite_link=")
+        created
+            .address(&crate::origin::PublicUrl::parse("https://llm.example.com").unwrap())
+            .contains("/onboarding?invite_link=")
     );
-    let accepted = fixture.accept(&made, PASSWORD).await.unwrap();
+    let accepted = fixture.accept(&created, PASSWORD).await.unwrap();
     assert_eq!((accepted.email.as_str(), accepted.key.is_none()), (ADA, true));
     let grant = &accepted.login.grant;
     assert_eq!(
@@ -148,20 +150,20 @@ async fn an_invited_user_sets_a_password_and_has_the_grant_of_the_invitation() {
     );
     assert_eq!(grant.teams, [Team::new("research")]);
     let signed_in = fixture.log_in(" ADA@example.com ", PASSWORD).await.unwrap();
-    assert_eq!(signed_in.login.user.id, made.invitation.user);
+    assert_eq!(signed_in.login.user.id, created.invitation.user);
     assert_ne!(signed_in.login.session_token.digest(), accepted.login.session_token.digest());
 }
 
 #[tokio::test]
 async fn opening_a_link_changes_nothing_and_accepting_uses_it_up() {
     let fixture = Fixture::new();
-    let made = fixture.invite(ADA, "internal_user").await;
+    let created = fixture.invite(ADA, "internal_user").await;
     for _ in 0..3 {
-        fixture.accounts.onboarding_token(&made.link.expose()).await.unwrap();
+        fixture.accounts.onboarding_token(&created.link.expose()).await.unwrap();
     }
-    assert!(fixture.accounts.users.get(&made.invitation.user).await.unwrap().is_none(), "there is nobody yet");
-    fixture.accept(&made, PASSWORD).await.unwrap();
-    assert!(matches!(fixture.accept(&made, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
+    assert!(fixture.accounts.users.get(&created.invitation.user).await.unwrap().is_none(), "there is nobody yet");
+    fixture.accept(&created, PASSWORD).await.unwrap();
+    assert!(matches!(fixture.accept(&created, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
     fixture.log_in(ADA, PASSWORD).await.unwrap();
     let listed = fixture.accounts.invitations(None, 10).await.unwrap().invitations;
     assert_eq!(fixture.accounts.status(&listed[0]), InvitationStatus::Accepted);
@@ -170,13 +172,13 @@ async fn opening_a_link_changes_nothing_and_accepting_uses_it_up() {
 #[tokio::test]
 async fn one_of_many_concurrent_acceptances_succeeds() {
     let fixture = Fixture::new();
-    let made = fixture.invite(ADA, "internal_user").await;
-    let link = made.link.expose();
+    let created = fixture.invite(ADA, "internal_user").await;
+    let link = created.link.expose();
     let token = fixture.accounts.onboarding_token(&link).await.unwrap().token;
     let claims = (0..60).map(|number| {
         let password = format!("{PASSWORD}-{number}");
         let fixture = &fixture;
-        let (token, link, user) = (&token, &link, &made.invitation.user);
+        let (token, link, user) = (&token, &link, &created.invitation.user);
         async move { fixture.accounts.accept(request(token, link, user, &password)).await.ok().map(|_| password) }
     });
     let won: Vec<String> = futures::future::join_all(claims).await.into_iter().flatten().collect();
@@ -221,21 +223,21 @@ async fn every_invalid_acceptance_has_the_same_error() {
 #[tokio::test]
 async fn a_weak_password_does_not_use_up_the_invitation() {
     let fixture = Fixture::new();
-    let made = fixture.invite(ADA, "internal_user").await;
+    let created = fixture.invite(ADA, "internal_user").await;
     for weak in ["short", "password1234", ADA] {
-        assert!(matches!(fixture.accept(&made, weak).await, Err(AcceptanceError::Password(_))), "{weak}");
+        assert!(matches!(fixture.accept(&created, weak).await, Err(AcceptanceError::Password(_))), "{weak}");
     }
-    fixture.accept(&made, PASSWORD).await.unwrap();
+    fixture.accept(&created, PASSWORD).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_key_is_created_only_on_request_and_with_the_acceptance() {
     let fixture = Fixture::new();
-    let made = fixture.invite(ADA, "internal_user").await;
-    let link = made.link.expose();
+    let created = fixture.invite(ADA, "internal_user").await;
+    let link = created.link.expose();
     let token = fixture.accounts.onboarding_token(&link).await.unwrap().token;
     let wish = KeyParameters { alias: Some("first".into()), ..KeyParameters::default() };
-    let user = &made.invitation.user;
+    let user = &created.invitation.user;
     let accepted =
         fixture.accounts.accept(AcceptanceRequest { key: Some(wish), ..request(&token, &link, user, PASSWORD) }).await.unwrap();
     let key = accepted.key.unwrap().key;
@@ -251,11 +253,11 @@ async fn a_new_invitation_resets_the_password_the_role_and_every_session() {
     let fixture = Fixture::new();
     let user = fixture.account(ADA, "proxy_admin").await;
     let before = fixture.log_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
-    let made = fixture.invite(ADA, "team").await;
-    assert_eq!(made.invitation.user, user);
+    let created = fixture.invite(ADA, "team").await;
+    assert_eq!(created.invitation.user, user);
     assert!(fixture.has_session(&user, &before).await, "nothing is lost until it is taken up");
     fixture.log_in(ADA, PASSWORD).await.unwrap();
-    let accepted = fixture.accept(&made, ANOTHER).await.unwrap();
+    let accepted = fixture.accept(&created, ANOTHER).await.unwrap();
     assert_eq!(accepted.login.grant.role.unwrap().as_str(), "team");
     assert!(!fixture.has_session(&user, &before).await);
     assert!(fixture.has_session(&user, &accepted.login.session_token.digest()).await);
@@ -274,9 +276,9 @@ async fn no_administrator_invites_above_the_own_role(#[case] own: &str, #[case] 
     let fixture = Fixture::new();
     let own = Role::new(own);
     let inviter = Inviter::Administrator(Administrator { user: "u-1", role: &own });
-    let made = fixture.accounts.invite(inviter, &wanted(ADA, role)).await;
-    assert_eq!(made.is_ok(), allowed);
-    assert!(allowed || matches!(made, Err(InvitationError::Above)));
+    let created = fixture.accounts.invite(inviter, &wanted(ADA, role)).await;
+    assert_eq!(created.is_ok(), allowed);
+    assert!(allowed || matches!(created, Err(InvitationError::Above)));
 }
 
 #[tokio::test]
@@ -301,15 +303,15 @@ async fn an_invitation_grants_no_more_than_its_creator_may() {
     for (name, after) in [("demoted", Some("team")), ("disabled", None)] {
         let boss = fixture.account(&format!("{name}@example.com"), "org_admin").await;
         let inviter = Inviter::Administrator(Administrator { user: &boss, role: &own });
-        let made = fixture.accounts.invite(inviter, &wanted(&format!("by-{name}@example.com"), "org_admin")).await.unwrap();
+        let created = fixture.accounts.invite(inviter, &wanted(&format!("by-{name}@example.com"), "org_admin")).await.unwrap();
         match after {
             Some(role) => _ = fixture.account(&format!("{name}@example.com"), role).await,
             None => _ = fixture.accounts.users.disable(&boss, allow).await.unwrap(),
         }
-        assert!(matches!(fixture.accept(&made, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "{name}");
+        assert!(matches!(fixture.accept(&created, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "{name}");
         if after.is_none() {
             fixture.accounts.users.enable(&boss, allow).await.unwrap();
-            fixture.accept(&made, PASSWORD).await.unwrap();
+            fixture.accept(&created, PASSWORD).await.unwrap();
         }
     }
 }
@@ -317,11 +319,11 @@ async fn an_invitation_grants_no_more_than_its_creator_may() {
 #[tokio::test]
 async fn an_administrator_cannot_revoke_an_invitation_to_a_higher_role() {
     let fixture = Fixture::new();
-    let made = fixture.invite(ADA, "proxy_admin").await;
+    let created = fixture.invite(ADA, "proxy_admin").await;
     let role = Role::new("org_admin");
-    let revoked = fixture.accounts.revoke(made.invitation.id, Administrator { user: "u-1", role: &role }).await;
+    let revoked = fixture.accounts.revoke(created.invitation.id, Administrator { user: "u-1", role: &role }).await;
     assert!(matches!(revoked, Err(InvitationError::Above)));
-    fixture.accept(&made, PASSWORD).await.unwrap();
+    fixture.accept(&created, PASSWORD).await.unwrap();
 }
 
 /// The role of the invitation is low, but the invited user has a high role already.
@@ -329,10 +331,10 @@ async fn an_administrator_cannot_revoke_an_invitation_to_a_higher_role() {
 async fn an_administrator_cannot_revoke_an_invitation_of_a_user_with_a_higher_role() {
     let fixture = Fixture::new();
     fixture.account(ADA, "proxy_admin").await;
-    let made = fixture.invite(ADA, "team").await;
+    let created = fixture.invite(ADA, "team").await;
     for (own, expected) in [("org_admin", false), ("proxy_admin", true)] {
         let own = Role::new(own);
-        let revoked = fixture.accounts.revoke(made.invitation.id, Administrator { user: "u-1", role: &own }).await;
+        let revoked = fixture.accounts.revoke(created.invitation.id, Administrator { user: "u-1", role: &own }).await;
         assert!(revoked.is_ok() == expected && (expected || matches!(revoked, Err(InvitationError::Above))), "{own}");
     }
 }
@@ -363,10 +365,10 @@ async fn an_invitation_has_a_role_of_the_map_an_address_and_a_bounded_life() {
 #[tokio::test]
 async fn invitations_are_listed_in_their_order_page_by_page() {
     let fixture = Fixture::new();
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for number in 0..7 {
         fixture.clock.advance(Duration::from_millis(2));
-        made.push(fixture.invite(&format!("p{number}@example.com"), "team").await.invitation.id);
+        created.push(fixture.invite(&format!("p{number}@example.com"), "team").await.invitation.id);
     }
     let (mut listed, mut after) = (Vec::new(), None);
     loop {
@@ -377,7 +379,7 @@ async fn invitations_are_listed_in_their_order_page_by_page() {
             break;
         }
     }
-    assert_eq!(listed, made);
+    assert_eq!(listed, created);
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ pub enum HttpClientError {
     Plain(String),
     #[error("the certificates in {path} can't be used: {cause}")]
     Certificates { path: String, cause: String },
-    #[error("the HTTP client can't be made: {0}")]
+    #[error("the HTTP client can't be created: {0}")]
     Client(String),
 }
 

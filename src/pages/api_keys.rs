@@ -17,7 +17,7 @@ pub struct KeysPage {
     pub frame: Frame,
     pub keys: Vec<KeyRow>,
     /// The new key. Its secret is shown only once.
-    pub made: Option<NewKey>,
+    pub created: Option<NewKey>,
     /// The problem of a refused form.
     pub problem: Option<Problem>,
     pub next_href: Option<String>,
@@ -57,7 +57,7 @@ pub struct KeyForm {
 pub struct KeyRow {
     pub id: String,
     pub name: Option<String>,
-    pub made: Timestamp,
+    pub created: Timestamp,
     pub ends: Timestamp,
     pub last_used: Option<Timestamp>,
     pub restrictions: KeyRestrictions,

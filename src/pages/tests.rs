@@ -215,8 +215,8 @@ fn the_account_page_shows_the_expiry_and_the_idle_timeout_of_the_session() {
 
 #[test]
 fn a_new_key_is_shown_with_a_copy_button() {
-    let made = NewKey { name: "batch".to_owned(), secret: "sk-x".to_owned() };
-    let page = render(&KeysPage { made: Some(made), ..samples::keys_page() });
+    let created = NewKey { name: "batch".to_owned(), secret: "sk-x".to_owned() };
+    let page = render(&KeysPage { created: Some(created), ..samples::keys_page() });
     assert!(page.contains("<code class=\"secret\">sk-x</code><button class=\"button\" type=\"button\" hidden"), "{page}");
 }
 

@@ -206,23 +206,23 @@ mod tests {
     fn every_accent_is_readable_on_light_and_dark_backgrounds() {
         for accent in colors() {
             for ground in [&LIGHT, &DARK] {
-                let made = Accent::on(ground, accent);
+                let colors = Accent::on(ground, accent);
                 let pairs = [
-                    (made.on_button, made.button, TEXT),
-                    (made.on_button, made.button_hover, TEXT),
-                    (made.link, ground.page, TEXT),
-                    (made.link, ground.surface, TEXT),
-                    (made.link, ground.hover, TEXT),
-                    (made.link, made.notice, TEXT),
-                    (ground.text, made.notice, TEXT),
-                    (ground.muted, made.notice, TEXT),
-                    (made.edge, ground.page, EDGE),
-                    (made.edge, ground.surface, EDGE),
+                    (colors.on_button, colors.button, TEXT),
+                    (colors.on_button, colors.button_hover, TEXT),
+                    (colors.link, ground.page, TEXT),
+                    (colors.link, ground.surface, TEXT),
+                    (colors.link, ground.hover, TEXT),
+                    (colors.link, colors.notice, TEXT),
+                    (ground.text, colors.notice, TEXT),
+                    (ground.muted, colors.notice, TEXT),
+                    (colors.edge, ground.page, EDGE),
+                    (colors.edge, ground.surface, EDGE),
                 ];
                 for (one, other, least) in pairs {
-                    assert!(one.contrast(other) >= least, "{accent}: {one} on {other}: {}: {made:?}", one.contrast(other));
+                    assert!(one.contrast(other) >= least, "{accent}: {one} on {other}: {}: {colors:?}", one.contrast(other));
                 }
-                assert_ne!(made.button, made.button_hover, "{accent}");
+                assert_ne!(colors.button, colors.button_hover, "{accent}");
             }
         }
     }

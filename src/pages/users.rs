@@ -83,7 +83,7 @@ pub struct InvitationsPage {
     pub frame: Frame,
     pub form: InvitationForm,
     /// The new invitation. Its link is shown only once.
-    pub made: Option<NewInvitation>,
+    pub created: Option<NewInvitation>,
     pub problem: Option<Problem>,
     /// The sign-in URL if creating an invitation needs a fresh sign-in; `None` if the sign-in is fresh.
     pub sign_in_href: Option<String>,
@@ -120,9 +120,9 @@ pub struct InvitationRow {
     pub email: String,
     pub role: String,
     pub teams: Vec<String>,
-    pub made: Timestamp,
+    pub created: Timestamp,
     /// The name of its creator; `None` for the command line.
-    pub made_by: Option<String>,
+    pub created_by: Option<String>,
     pub expires: Timestamp,
     pub state: InvitationState,
 }

@@ -391,11 +391,11 @@ mod tests {
 
     #[test]
     fn the_creation_date_is_read_from_the_comment_above_the_primary_key() {
-        let made: Timestamp = "2026-11-22T09:41:00Z".parse().unwrap();
+        let date: Timestamp = "2026-11-22T09:41:00Z".parse().unwrap();
         let created = |text: &str| RingKeys::parse(text).unwrap().created();
-        let (first, second) = (new_dated_key(made), new_key());
-        assert_eq!(created(&format!("{first}\n{second}")), Some(made));
-        assert_eq!(created(&format!("# ours\n#created never\n# created: 2026-11-22T10:41:00+01:00\n{second}")), Some(made));
+        let (first, second) = (new_dated_key(date), new_key());
+        assert_eq!(created(&format!("{first}\n{second}")), Some(date));
+        assert_eq!(created(&format!("# ours\n#created never\n# created: 2026-11-22T10:41:00+01:00\n{second}")), Some(date));
         for undated in [second.clone(), format!("{second}\n{first}"), format!("# created last summer\n{second}")] {
             assert_eq!(created(&undated), None, "{undated}");
         }

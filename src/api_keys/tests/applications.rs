@@ -11,17 +11,17 @@ async fn twelve_quick_requests_end_no_key() {
     let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
     let own = fixture.managing(Restrictions::default()).await;
     for manager in [by_session(), by(&own.key)] {
-        let (mut made, mut refused) = (Vec::new(), 0);
+        let (mut created, mut refused) = (Vec::new(), 0);
         for _ in 0..MAX_KEYS_PER_APPLICATION + 2 {
             fixture.clock.advance(Duration::from_secs(5));
             match fixture.keys.create_for_application(&manager, &for_application("app")).await {
-                Ok(key) => made.push(key),
+                Ok(key) => created.push(key),
                 Err(KeysError::Full) => refused += 1,
                 Err(error) => panic!("{error}"),
             }
         }
         assert!(refused >= 2, "{refused}");
-        for key in &made {
+        for key in &created {
             assert!(fixture.counts(key.key.id, &key.secret).await);
         }
     }
@@ -83,15 +83,15 @@ async fn a_key_created_with_a_token_never_exceeds_it_and_a_token_manages_no_key(
     let expires = fixture.clock.now() + Duration::from_secs(600);
     let by_token = Manager { by: ManagerCredential::Jwt { expires, restrictions: restrictions.clone() }, ..by_session() };
     let parameters = KeyParameters { application: Some("app".into()), duration: duration("1d"), ..KeyParameters::default() };
-    let (made, ended) = fixture.create_for_application(&by_token, &parameters).await;
-    assert_eq!((made.key.expires, &made.key.restrictions[..], ended.len()), (expires, &[restrictions][..], 0));
+    let (created, ended) = fixture.create_for_application(&by_token, &parameters).await;
+    assert_eq!((created.key.expires, &created.key.restrictions[..], ended.len()), (expires, &[restrictions][..], 0));
     for _ in 0..MAX_KEYS_PER_APPLICATION - 2 {
         fixture.clock.advance(Duration::from_millis(2));
         fixture.keys.create_for_application(&by_token, &parameters).await.unwrap();
     }
     fixture.clock.advance(REPLACEABLE_AFTER);
     let (_, ended) = fixture.create_for_application(&by_token, &parameters).await;
-    assert_eq!(ended, [made.key.id], "only keys that a token created are revoked");
+    assert_eq!(ended, [created.key.id], "only keys that a token created are revoked");
     assert!(fixture.ids("alice").await.contains(&by_user.id));
     assert!(matches!(fixture.keys.create(&by_token, &parameters).await, Err(KeysError::NotManaging)));
     assert!(matches!(fixture.keys.list(&by_token, None, None, 5).await, Err(KeysError::NotManaging)));
@@ -112,9 +112,9 @@ async fn a_key_or_token_never_uses_up_the_owners_maximum_with_application_keys()
             fixture.clock.advance(REPLACEABLE_AFTER);
             let parameters =
                 KeyParameters { application: Some(format!("http://127.0.0.1/{number}")), ..KeyParameters::default() };
-            let (made, ended) = fixture.create_for_application(&manager, &parameters).await;
+            let (created, ended) = fixture.create_for_application(&manager, &parameters).await;
             assert_eq!(ended.len(), usize::from(number >= MAX_KEYS_PER_APPLICATION));
-            assert!(!ended.contains(&own.id) && fixture.ids("alice").await.contains(&made.key.id));
+            assert!(!ended.contains(&own.id) && fixture.ids("alice").await.contains(&created.key.id));
         }
     }
     assert_eq!(fixture.ids("alice").await.len(), 1 + 2 * MAX_KEYS_PER_APPLICATION);

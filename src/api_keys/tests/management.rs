@@ -19,9 +19,9 @@ async fn other_users_may_not_see_change_or_create_a_users_keys() {
 async fn an_administrator_manages_all_keys_and_gets_no_higher_role_by_them() {
     let fixture = Fixture::new().await;
     let org_admin = Manager { role: Some(role("org_admin")), ..administrator() };
-    let made = fixture.keys.create(&org_admin, &for_user("alice")).await.unwrap();
+    let created = fixture.keys.create(&org_admin, &for_user("alice")).await.unwrap();
     assert_eq!(
-        (made.key.user.as_str(), &made.key.restrictions[..]),
+        (created.key.user.as_str(), &created.key.restrictions[..]),
         ("alice", &[Restrictions::ceiling(Some(role("org_admin")))][..])
     );
     assert_eq!(fixture.keys.list(&org_admin, Some("alice"), None, 5).await.unwrap().keys.len(), 1);
@@ -80,11 +80,11 @@ async fn an_administrators_key_does_not_obtain_secrets_of_other_users_keys() {
         .key;
     let by_key = Manager { by: ManagerCredential::ApiKey(&key), ..administrator() };
     assert!(matches!(fixture.keys.rotate(&by_key, own.id, &KeyRotation::default()).await, Err(KeysError::NotFound)));
-    let made = fixture.keys.create(&by_key, &for_user("alice")).await.unwrap();
-    assert_eq!(made.key.ancestors, [key.id], "it ends with the administrator's key, in any shard");
+    let created = fixture.keys.create(&by_key, &for_user("alice")).await.unwrap();
+    assert_eq!(created.key.ancestors, [key.id], "it ends with the administrator's key, in any shard");
     let demoted = Manager { role: Some(role("customer")), ..by_key.clone() };
-    assert!(matches!(fixture.keys.rotate(&demoted, made.key.id, &KeyRotation::default()).await, Err(KeysError::NotFound)));
-    fixture.keys.rotate(&by_key, made.key.id, &KeyRotation::default()).await.unwrap();
+    assert!(matches!(fixture.keys.rotate(&demoted, created.key.id, &KeyRotation::default()).await, Err(KeysError::NotFound)));
+    fixture.keys.rotate(&by_key, created.key.id, &KeyRotation::default()).await.unwrap();
     fixture.keys.revoke(&by_key, own.id).await.unwrap();
 }
 

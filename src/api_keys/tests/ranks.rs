@@ -122,10 +122,10 @@ async fn a_user_who_rotates_another_users_key_is_recorded_as_a_holder() {
 async fn a_role_that_is_not_listed_outranks_every_holder() {
     let fixture = Fixture::new().await;
     fixture.put_user_with_role("erin", "team").await;
-    let made = fixture.keys.create(&org_admin(), &for_user("erin")).await.unwrap().key;
-    assert!(made.is_held_below(&RoleMap::default(), role("king")));
+    let created = fixture.keys.create(&org_admin(), &for_user("erin")).await.unwrap().key;
+    assert!(created.is_held_below(&RoleMap::default(), role("king")));
     let map = RoleMap::parse("version: 1\nroles: [team]\ndefault_role: team\n").unwrap();
-    assert!(made.is_held_below(&map, role("team")), "the holder's role is not listed any more");
+    assert!(created.is_held_below(&map, role("team")), "the holder's role is not listed any more");
 }
 
 /// The owner is promoted between the comparison of the roles and the commit.

@@ -40,8 +40,8 @@ pub(in crate::http) fn rotate() -> Endpoint {
 async fn create(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::Grant(SignInAge::Recent)).await?;
     let wish = read_wish(read_fields(&request, body, &caller)?, &services.checker)?;
-    let made = services.keys.create(&manager(&caller), &wish).await?;
-    Ok(json(StatusCode::CREATED, with_secret(&made, &services.checker)))
+    let created = services.keys.create(&manager(&caller), &wish).await?;
+    Ok(json(StatusCode::CREATED, with_secret(&created, &services.checker)))
 }
 
 async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
@@ -81,8 +81,8 @@ async fn rotate_one(request: HttpRequest, id: Path<String>, body: Body, services
     };
     fields.finish()?;
     let id = KeyId::parse(&id).ok_or(ApiError::NotFound)?;
-    let made = services.keys.rotate(&manager(&caller), id, &rotation).await?;
-    Ok(json(StatusCode::OK, with_secret(&made, &services.checker)))
+    let rotated = services.keys.rotate(&manager(&caller), id, &rotation).await?;
+    Ok(json(StatusCode::OK, with_secret(&rotated, &services.checker)))
 }
 
 fn read_wish(mut fields: Fields, checker: &Checker) -> Result<KeyParameters, ApiError> {
@@ -119,9 +119,9 @@ fn alias(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn with_secret(made: &KeyWithSecret, checker: &Checker) -> Value {
-    let mut body = to_json(&made.key, checker);
-    body["key"] = made.secret.expose().into();
+fn with_secret(created: &KeyWithSecret, checker: &Checker) -> Value {
+    let mut body = to_json(&created.key, checker);
+    body["key"] = created.secret.expose().into();
     body
 }
 

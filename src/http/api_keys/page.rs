@@ -103,7 +103,7 @@ impl KeysRequest<'_> {
             sign_in_href: self.0.fresh_sign_in_href(),
             app_consents,
             keys: listed.keys.iter().map(|key| line(key, checker)).collect(),
-            made: state.created,
+            created: state.created,
             problem: state.problem,
             next_href: listed.next.map(|id| next_href(SitePage::Keys, &id.to_string())),
             form: self.form(state.refused),
@@ -158,7 +158,7 @@ impl KeysRequest<'_> {
             Err(problem) => return self.render_problem(StatusCode::BAD_REQUEST, problem, Some(form)).await,
         };
         match self.0.services.keys.create(&self.manager(), &wish).await {
-            Ok(made) => self.render_secret(&made).await,
+            Ok(created) => self.render_secret(&created).await,
             Err(KeysError::Store(error)) => Err(error.into()),
             Err(error) => {
                 tracing::info!(reason = error.reason(), "key creation refused");
@@ -174,15 +174,15 @@ impl KeysRequest<'_> {
         let Ok(grace_period) = grace_period else { return self.render_error(KeysError::GracePeriod, None).await };
         let derived_keys = if form.one("keep_derived").is_some() { DerivedKeys::Keep } else { DerivedKeys::End };
         match self.0.services.keys.rotate(&self.manager(), id, &KeyRotation { grace_period, derived_keys }).await {
-            Ok(made) => self.render_secret(&made).await,
+            Ok(created) => self.render_secret(&created).await,
             Err(KeysError::NotFound) => Ok(self.0.back()),
             Err(error) => self.render_error(error, None).await,
         }
     }
 
-    async fn render_secret(&self, made: &KeyWithSecret) -> Result<HttpResponse, KeysError> {
-        let name = made.key.alias.clone().or_else(|| made.key.application.clone()).unwrap_or_default();
-        let created = NewKey { name, secret: made.secret.expose().to_owned() };
+    async fn render_secret(&self, created: &KeyWithSecret) -> Result<HttpResponse, KeysError> {
+        let name = created.key.alias.clone().or_else(|| created.key.application.clone()).unwrap_or_default();
+        let created = NewKey { name, secret: created.secret.expose().to_owned() };
         self.render(StatusCode::OK, None, KeysPageState { created: Some(created), ..KeysPageState::default() }).await
     }
 
@@ -286,7 +286,7 @@ fn line(key: &ApiKey, checker: &Checker) -> KeyRow {
     KeyRow {
         id: key.id.to_string(),
         name: key.alias.clone().or_else(|| key.application.clone()),
-        made: key.created,
+        created: key.created,
         ends: key.expires,
         last_used: key.last_used,
         restrictions: restrictions(key, checker),

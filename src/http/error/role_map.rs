@@ -22,14 +22,14 @@ impl From<&ExplanationError> for Failure {
             ExplanationError::UserAndClaims => Self::bad_request("Set user_id, or user_email, or claims with their provider.")
                 .problem(Problem::of("explain-problem-one")),
             ExplanationError::Claims(reason) => {
-                detailed().problem(Problem::of("explain-problem-claims").with("reason", reason.as_str()))
+                detailed().problem(Problem::of("explain-problem-claims").with("why", reason.as_str()))
             }
             ExplanationError::Provider => detailed().problem(Problem::of("explain-problem-provider")),
             ExplanationError::Address(reason) => {
-                detailed().problem(Problem::of("explain-problem-address").with("reason", reason.as_str()))
+                detailed().problem(Problem::of("explain-problem-address").with("why", reason.as_str()))
             }
             ExplanationError::Credential => {
-                detailed().problem(Problem::of("explain-problem-address").with("reason", error.to_string()))
+                detailed().problem(Problem::of("explain-problem-address").with("why", error.to_string()))
             }
         }
     }

@@ -37,8 +37,8 @@ async fn create(request: HttpRequest, body: Body, services: Services) -> Result<
     let by = administrator(&services, &caller)?;
     let wanted = read_wanted(read_fields(&request, body, &caller)?, &services.checker)?;
     let accounts = local_accounts(&services)?;
-    let made = accounts.invite(Inviter::Administrator(by), &wanted).await?;
-    Ok(json(StatusCode::CREATED, with_link(&made, &services.site, accounts)))
+    let created = accounts.invite(Inviter::Administrator(by), &wanted).await?;
+    Ok(json(StatusCode::CREATED, with_link(&created, &services.site, accounts)))
 }
 
 async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
@@ -74,9 +74,9 @@ fn read_wanted(mut fields: Fields, checker: &Checker) -> Result<InvitationParame
     Ok(InvitationParameters { email, role: wanted_role.ok_or_else(|| ApiError::missing("user_role"))?, teams, lifetime })
 }
 
-fn with_link(made: &InvitationWithLink, site: &Site, accounts: &Accounts) -> Value {
-    let mut body = to_json(&made.invitation, accounts);
-    body["invitation_link"] = made.address(&site.public_url).as_str().into();
+fn with_link(created: &InvitationWithLink, site: &Site, accounts: &Accounts) -> Value {
+    let mut body = to_json(&created.invitation, accounts);
+    body["invitation_link"] = created.address(&site.public_url).as_str().into();
     body
 }
 

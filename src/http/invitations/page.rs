@@ -104,7 +104,7 @@ impl<'a> InvitationsRequest<'a> {
         let view = InvitationsPage {
             frame: admin.frame(),
             form: self.form(&state, again),
-            made: state.created,
+            created: state.created,
             problem: state.problem,
             sign_in_href: admin.fresh_sign_in_href(),
             invitations: futures::future::join_all(lines).await,
@@ -157,11 +157,11 @@ impl<'a> InvitationsRequest<'a> {
             Err(problem) => return self.render_problem(StatusCode::BAD_REQUEST, problem, form).await,
         };
         match self.accounts.invite(Inviter::Administrator(self.admin.administrator()), &wanted).await {
-            Ok(made) => {
+            Ok(created) => {
                 let created = NewInvitation {
-                    email: made.invitation.email.clone(),
-                    link: made.address(&self.admin.site().public_url).to_string(),
-                    expires: made.invitation.expires,
+                    email: created.invitation.email.clone(),
+                    link: created.address(&self.admin.site().public_url).to_string(),
+                    expires: created.invitation.expires,
                 };
                 self.render(StatusCode::OK, InvitationsPageState { created: Some(created), ..InvitationsPageState::default() })
                     .await
@@ -216,8 +216,8 @@ impl<'a> InvitationsRequest<'a> {
             email: invitation.email,
             role: invitation.role.to_string(),
             teams: invitation.teams.iter().map(ToString::to_string).collect(),
-            made: invitation.created,
-            made_by: match &invitation.by {
+            created: invitation.created,
+            created_by: match &invitation.by {
                 Some(by) => Some(self.name_of(by).await),
                 None => None,
             },

@@ -75,10 +75,10 @@ fn to_json(accepted: &Acceptance, site: &Site) -> serde_json::Value {
         "user_role": accepted.login.grant.role,
         "redirect_url": site.public_url.join("/vestibule/"),
     });
-    if let Some(made) = &accepted.key {
-        body["key"] = made.secret.expose().into();
-        body["token_id"] = made.key.id.to_string().into();
-        body["expires"] = value!(made.key.expires);
+    if let Some(created) = &accepted.key {
+        body["key"] = created.secret.expose().into();
+        body["token_id"] = created.key.id.to_string().into();
+        body["expires"] = value!(created.key.expires);
     }
     body
 }

@@ -24,8 +24,8 @@ async fn a_hash_of_the_typed_text_signs_in_and_is_then_the_hash_of_the_normal_fo
 #[tokio::test]
 async fn a_password_is_the_same_however_its_characters_are_composed() {
     let fixture = Fixture::new();
-    let made = fixture.invite(ADA, "internal_user").await;
-    let user = fixture.accept(&made, "vi\u{f3}lin\u{a0}otter 97 gravel").await.unwrap().login.user.id;
+    let created = fixture.invite(ADA, "internal_user").await;
+    let user = fixture.accept(&created, "vi\u{f3}lin\u{a0}otter 97 gravel").await.unwrap().login.user.id;
     fixture.log_in(ADA, "vio\u{301}lin otter\u{3000}97 gravel").await.unwrap();
     let change = async |current: &str, new: &str| {
         fixture.accounts.change_password(&user, text(current), text(new), None, &unknown_browser()).await

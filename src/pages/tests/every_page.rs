@@ -96,8 +96,8 @@ fn keys() -> Pages {
     let mut pages = Pages::new();
     pages.push(("keys", render(&keys_page())));
     pages.push(("keys", render(&KeysPage { keys: Vec::new(), sign_in_href: maybe(), ..keys_page() })));
-    let made = Some(NewKey { name: hostile(), secret: hostile() });
-    pages.push(("keys", render(&KeysPage { made, form: KeyForm::default(), ..keys_page() })));
+    let created = Some(NewKey { name: hostile(), secret: hostile() });
+    pages.push(("keys", render(&KeysPage { created, form: KeyForm::default(), ..keys_page() })));
     let restricted_to = |teams| KeyRestrictions { role: maybe(), teams, paths: vec![hostile()] };
     let unused = KeyRow { last_used: None, name: None, ..key(restricted_to(Some(Vec::new()))) };
     let keys = vec![key(restricted_to(Some(vec![hostile()]))), key(restricted_to(None)), unused];
@@ -129,8 +129,8 @@ fn administration() -> Pages {
     pages.push(("invitations", render(&invitations_page())));
     pages
         .push(("invitations", render(&InvitationsPage { sign_in_href: maybe(), invitations: Vec::new(), ..invitations_page() })));
-    let made = Some(NewInvitation { email: hostile(), link: hostile(), expires: Timestamp::UNIX_EPOCH });
-    pages.push(("invitations", render(&InvitationsPage { made, ..invitations_page() })));
+    let created = Some(NewInvitation { email: hostile(), link: hostile(), expires: Timestamp::UNIX_EPOCH });
+    pages.push(("invitations", render(&InvitationsPage { created, ..invitations_page() })));
     for state in [InvitationState::Accepted, InvitationState::Expired] {
         let invitations = vec![InvitationRow { state, ..invitation() }];
         pages.push(("invitations", render(&InvitationsPage { invitations, ..invitations_page() })));

@@ -72,7 +72,7 @@ pub fn keys_page() -> KeysPage {
     KeysPage {
         frame: frame(),
         keys: vec![key(KeyRestrictions::default())],
-        made: None,
+        created: None,
         problem: None,
         next_href: maybe(),
         sign_in_href: None,
@@ -96,7 +96,7 @@ pub fn key(restrictions: KeyRestrictions) -> KeyRow {
     KeyRow {
         id: hostile(),
         name: maybe(),
-        made: Timestamp::UNIX_EPOCH,
+        created: Timestamp::UNIX_EPOCH,
         ends: Timestamp::UNIX_EPOCH,
         last_used: Some(Timestamp::UNIX_EPOCH),
         restrictions,
@@ -160,8 +160,8 @@ pub fn invitation() -> InvitationRow {
         email: hostile(),
         role: hostile(),
         teams: vec![hostile()],
-        made: Timestamp::UNIX_EPOCH,
-        made_by: maybe(),
+        created: Timestamp::UNIX_EPOCH,
+        created_by: maybe(),
         expires: Timestamp::UNIX_EPOCH,
         state: InvitationState::Open,
     }
@@ -171,10 +171,10 @@ pub fn invitations_page() -> InvitationsPage {
     InvitationsPage {
         frame: frame(),
         form: InvitationForm { email: hostile(), roles: choices(), teams: hostile(), again: true, lifetimes: lifetimes() },
-        made: None,
+        created: None,
         problem: None,
         sign_in_href: None,
-        invitations: vec![invitation(), InvitationRow { made_by: None, ..invitation() }],
+        invitations: vec![invitation(), InvitationRow { created_by: None, ..invitation() }],
         next_href: maybe(),
         csrf: hostile(),
     }
@@ -251,5 +251,5 @@ pub fn explained(rule: Option<GrantRule>, line: Option<u64>) -> GrantExplanation
 /// A problem whose message, placeholder and advice contain hostile text.
 pub fn problem() -> Problem {
     let advice = text::Text::of("methods-unlinked").with("provider", hostile());
-    Problem::of("explain-problem-claims").with("reason", hostile()).advice(vec![advice])
+    Problem::of("explain-problem-claims").with("why", hostile()).advice(vec![advice])
 }
