@@ -3,8 +3,8 @@
 mod claims;
 mod edits;
 mod expired_identities;
-mod fixed_grants;
 mod login_reports;
+mod pinned_grants;
 mod sources;
 mod unchanged_claims;
 
