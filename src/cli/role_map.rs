@@ -292,11 +292,13 @@ impl fmt::Display for AccessExplanation {
 }
 
 fn write_entries(f: &mut fmt::Formatter<'_>, label: &str, all: &[RuleGrant], end: &str) -> fmt::Result {
-    all.iter().try_for_each(|RuleGrant { name, rule, line }| writeln!(f, "{label}: {}, by {rule}{}{end}", shown(name), at(*line)))
+    all.iter().try_for_each(|RuleGrant { name, rule, line }| {
+        writeln!(f, "{label}: {}, by {rule}{}{end}", escape_controls(name), at(*line))
+    })
 }
 
 /// Escapes a claim's value with control characters, which could forge a line of output.
-fn shown(value: &str) -> Cow<'_, str> {
+fn escape_controls(value: &str) -> Cow<'_, str> {
     match value.contains(char::is_control) {
         true => Cow::Owned(format!("{value:?}")),
         false => Cow::Borrowed(value),

@@ -43,7 +43,7 @@ impl<'a> TokenOrigin<'a> {
     }
 
     /// The subject, unless an id_token must state it.
-    fn known(self) -> Result<&'a IdentityClaims, ExchangeError> {
+    fn require_identity(self) -> Result<&'a IdentityClaims, ExchangeError> {
         match self {
             Self::Login { .. } => Err(ExchangeError::NoIdToken),
             Self::Refresh { known, .. } => Ok(known),
@@ -63,7 +63,7 @@ impl OpenIdConnectProvider {
         let (metadata, id_token) = self.verified_id_token(tokens, origin, clock).await?;
         let (subject, claims) = match &id_token {
             Some(IdToken { subject, claims }) => (subject.clone(), without_token_claims(claims.clone())),
-            None => origin.known().map(|known| (known.subject.clone(), known.id_token.clone()))?,
+            None => origin.require_identity().map(|known| (known.subject.clone(), known.id_token.clone()))?,
         };
         let access_token = match &tokens.access_token {
             Some(token) => self.access_token_claims(&metadata, token, &subject, clock).await,
@@ -90,7 +90,7 @@ impl OpenIdConnectProvider {
         clock: &dyn Clock,
     ) -> Result<(Arc<Metadata>, Option<IdToken>), ExchangeError> {
         let metadata = self.metadata()?;
-        let Some(id_token) = tokens.id_token.as_deref() else { return origin.known().map(|_| (metadata, None)) };
+        let Some(id_token) = tokens.id_token.as_deref() else { return origin.require_identity().map(|_| (metadata, None)) };
         let verify = |metadata: &Metadata| {
             let access_token = tokens.access_token.as_ref().map_or("", |token| token.secret());
             id_token::verify(id_token, &self.token_expectation(metadata), origin.nonce(), access_token, clock.now())
@@ -104,7 +104,7 @@ impl OpenIdConnectProvider {
             }
             verified => (metadata, verified?),
         };
-        if origin.known().is_ok_and(|known| known.subject != verified.subject) {
+        if origin.require_identity().is_ok_and(|known| known.subject != verified.subject) {
             return Err(ExchangeError::OtherSubject);
         }
         log_ignored_token_claims(self.id(), Source::IdToken, &verified.claims);

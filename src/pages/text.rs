@@ -133,7 +133,7 @@ impl Text {
 
     /// Formats a message that contains HTML. Its values are escaped, the message itself is not.
     pub fn as_html(&self) -> String {
-        let escaped: Vec<_> = self.values.iter().map(|(name, value)| (*name, value.escaped())).collect();
+        let escaped: Vec<_> = self.values.iter().map(|(name, value)| (*name, value.escape())).collect();
         text(&self.id, &escaped)
     }
 }
@@ -152,7 +152,7 @@ impl fmt::Display for Text {
 }
 
 impl TextValue {
-    fn escaped(&self) -> Self {
+    fn escape(&self) -> Self {
         let Self::Text(text) = self else { return self.clone() };
         let mut escaped = String::with_capacity(text.len());
         for character in text.chars() {

@@ -30,7 +30,7 @@ impl MemberEdit {
         let members = attributes::take(resource, MEMBERS).unwrap_or(Value::Null);
         let mut edit = Self::default();
         edit.replace(ids(&members)?);
-        edit.checked()
+        edit.validate()
     }
 
     /// Reads the changes of a PATCH request that concern members.
@@ -39,7 +39,7 @@ impl MemberEdit {
         for change in changes.iter().filter(|change| is_about_members(change)) {
             edit.apply(change)?;
         }
-        edit.checked()
+        edit.validate()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -81,7 +81,7 @@ impl MemberEdit {
         *self = Self { is_complete: true, added: ids, removed: BTreeSet::new() };
     }
 
-    fn checked(self) -> Result<Self, ScimError> {
+    fn validate(self) -> Result<Self, ScimError> {
         if self.added.len() > MAX_MEMBERS || self.removed.len() > MAX_MEMBERS {
             return Err(ScimError::value("A group can have at most 20000 members."));
         }

@@ -216,7 +216,7 @@ impl ScimGroups {
         let is_read = edit.is_complete || is_renamed || !edit.added.is_empty();
         let present: BTreeSet<String> =
             if is_read { self.members(&group.id).await?.into_iter().collect() } else { BTreeSet::new() };
-        let added = self.known(&edit.added).await?;
+        let added = self.find_known_users(&edit.added).await?;
         if added.len() < edit.added.len() {
             tracing::warn!(group = group.id, unknown = edit.added.len() - added.len(), "scim group members unknown");
         }
@@ -229,7 +229,7 @@ impl ScimGroups {
         Ok(MemberWork { added, removed, renamed })
     }
 
-    async fn known(&self, ids: &BTreeSet<String>) -> Result<BTreeSet<String>, store::Error> {
+    async fn find_known_users(&self, ids: &BTreeSet<String>) -> Result<BTreeSet<String>, store::Error> {
         let reads = stream::iter(ids).map(async |id| Ok(self.users.get(id).await?.map(|_| id.clone())));
         reads.buffer_unordered(CONCURRENCY).try_filter_map(async |known| Ok(known)).try_collect().await
     }

@@ -16,7 +16,7 @@ pub(super) const USER_NAME: &str = "userName";
 pub(super) const EXTERNAL_ID: &str = "externalId";
 
 /// Folds a `userName`, in which upper and lower case count as equal (RFC 7643, section 4.1.1).
-pub(super) fn folded(name: &str) -> String {
+pub(super) fn fold_name(name: &str) -> String {
     name.to_lowercase()
 }
 
@@ -55,7 +55,7 @@ impl IndexEntry {
             false => Self::UserClaim(link.digest()),
         });
         let external_id = user.external_id.as_deref().map(|id| attribute(EXTERNAL_ID, id));
-        let own = [attribute(ID, &user.id), attribute(USER_NAME, &folded(&user.user_name))];
+        let own = [attribute(ID, &user.id), attribute(USER_NAME, &fold_name(&user.user_name))];
         own.into_iter().chain(external_id).chain(link).collect()
     }
 

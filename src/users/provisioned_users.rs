@@ -10,7 +10,7 @@ use futures::future::try_join_all;
 use super::{
     Generation, GroupMembership, Identity, OtherAttributes, ProvisionedUser, ProvisioningSettings, User, Users,
     claims_refresh::OfflineToken,
-    identity_index::{EXTERNAL_ID, ID, IndexEntry, USER_NAME, folded},
+    identity_index::{EXTERNAL_ID, ID, IndexEntry, USER_NAME, fold_name},
     login::put_if_changed,
     record::index_of_users,
     shard_of,
@@ -190,7 +190,7 @@ impl ProvisionedUsers {
     }
 
     pub async fn find_by_user_name(&self, name: &str) -> Result<Option<User>, store::Error> {
-        self.find_by(USER_NAME, &folded(name)).await
+        self.find_by(USER_NAME, &fold_name(name)).await
     }
 
     pub async fn find_by_external_id(&self, id: &str) -> Result<Option<User>, store::Error> {
@@ -359,7 +359,7 @@ pub(super) fn revoke_access<'a>(change: Change<'a>, record: &User) -> Change<'a>
 }
 
 fn user_name_entry(user: &ProvisionedUser) -> IndexEntry {
-    IndexEntry::Provisioned(Identity::provisioned_digest(&user.provider, USER_NAME, &folded(&user.user_name)))
+    IndexEntry::Provisioned(Identity::provisioned_digest(&user.provider, USER_NAME, &fold_name(&user.user_name)))
 }
 
 /// Sets the directory's part of a record, links it to an identity of the user, and ends all sessions and keys if it has become

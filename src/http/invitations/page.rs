@@ -152,7 +152,7 @@ impl<'a> InvitationsRequest<'a> {
 
     async fn create(&self, form: &FormFields) -> PageResult {
         self.admin.require_fresh_sign_in()?;
-        let wanted = match self.wanted(form) {
+        let wanted = match self.read_parameters(form) {
             Ok(wanted) => wanted,
             Err(problem) => return self.render_problem(StatusCode::BAD_REQUEST, problem, form).await,
         };
@@ -178,7 +178,7 @@ impl<'a> InvitationsRequest<'a> {
         self.render(status, state).await
     }
 
-    fn wanted(&self, form: &FormFields) -> Result<InvitationParameters, Problem> {
+    fn read_parameters(&self, form: &FormFields) -> Result<InvitationParameters, Problem> {
         let role = form
             .one("user_role")
             .and_then(|name| self.admin.services.checker.role(name))

@@ -33,10 +33,10 @@ async fn handle(request: HttpRequest, body: Body, services: Services) -> Result<
     let origin = origin(&request, &services.site, device.as_deref());
     let attempt =
         PasswordLoginRequest { email: &email, password: Zeroizing::new(password), origin, browser: browser(&request, &services) };
-    Ok(signed_in(&accounts.log_in(attempt).await?, &services.site))
+    Ok(login_response(&accounts.log_in(attempt).await?, &services.site))
 }
 
-fn signed_in(PasswordLogin { login: entered, device }: &PasswordLogin, site: &Site) -> HttpResponse {
+fn login_response(PasswordLogin { login: entered, device }: &PasswordLogin, site: &Site) -> HttpResponse {
     let mut response = json(
         StatusCode::OK,
         value!({

@@ -25,7 +25,7 @@ const LIFE: Duration = Duration::from_secs(600);
 pub(super) fn set(response: &mut HttpResponse, request: &HttpRequest, cookies: &CookieNames, target: &EncryptedTarget) {
     let mut used = target.text.len();
     // Browsers send the oldest cookie first (RFC 6265, section 5.4).
-    for (name, length) in known(request, cookies).into_iter().rev() {
+    for (name, length) in list_target_cookies(request, cookies).into_iter().rev() {
         used += length;
         if used > ALL {
             expire(response, cookies, name);
@@ -47,7 +47,7 @@ pub(super) fn get(request: &HttpRequest, cookies: &CookieNames, id: &str) -> Opt
 /// Removes the cookies of the target with this id.
 pub(super) fn remove(response: &mut HttpResponse, request: &HttpRequest, cookies: &CookieNames, id: &str) {
     let own = format!("{}{id}-", cookies.target);
-    for (name, _) in known(request, cookies).into_iter().filter(|(name, _)| name.starts_with(&own)) {
+    for (name, _) in list_target_cookies(request, cookies).into_iter().filter(|(name, _)| name.starts_with(&own)) {
         expire(response, cookies, name);
     }
 }
@@ -61,7 +61,7 @@ fn expire(response: &mut HttpResponse, cookies: &CookieNames, name: String) {
 }
 
 /// Returns the names of the request's target cookies and the lengths of their values.
-fn known(request: &HttpRequest, cookies: &CookieNames) -> Vec<(String, usize)> {
+fn list_target_cookies(request: &HttpRequest, cookies: &CookieNames) -> Vec<(String, usize)> {
     let lines = request.headers().get_all(header::COOKIE).filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.filter(|(name, _)| is_target(name, cookies)).map(|(name, value)| (name.to_owned(), value.len())).collect()

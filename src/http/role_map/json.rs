@@ -43,7 +43,7 @@ async fn explain_one(request: HttpRequest, body: Body, services: Services) -> Re
     let caller = caller(&request, &services, Intent::Read).await?;
     administrator(&services, &caller)?;
     let question = read_question(read_fields(&request, body, &caller)?)?;
-    Ok(explained(super::explain(&question, &services).await?))
+    Ok(explanation_response(super::explain(&question, &services).await?))
 }
 
 fn read_question(mut fields: Fields) -> Result<ExplanationRequest, ApiError> {
@@ -64,7 +64,7 @@ fn read_question(mut fields: Fields) -> Result<ExplanationRequest, ApiError> {
     Ok(question)
 }
 
-fn explained(response: ExplanationResponse) -> HttpResponse {
+fn explanation_response(response: ExplanationResponse) -> HttpResponse {
     let ExplanationResponse { user, is_cut, identities, grant, ignored_claims, access } = response;
     let mut body = serde_json::to_value(&grant).expect("texts and numbers are JSON");
     body["user_id"] = value!(user.map(|known| known.user.id));

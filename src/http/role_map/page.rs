@@ -40,7 +40,7 @@ async fn submit(request: HttpRequest, posted: Form<FormFields>, services: Servic
     let page = PageRequest::authenticate_form(&request, &services, PLACE, &posted, &[]).await?.into_administrator()?;
     let form = form(Some(&posted), &services.role_maps);
     match explain(&question(&posted), &services).await {
-        Ok(answer) => Ok(render(&page, StatusCode::OK, form, None, Some(explained(answer, &services)))),
+        Ok(answer) => Ok(render(&page, StatusCode::OK, form, None, Some(grant_explanation(answer, &services)))),
         Err(error) => match Failure::from(&error).form_problem() {
             Some((status, problem)) => Ok(render(&page, status, form, Some(problem), None)),
             None => Err(page.fail(&error)),
@@ -99,7 +99,7 @@ fn form(posted: Option<&FormFields>, role_maps: &RoleMaps) -> ExplainForm {
     }
 }
 
-fn explained(response: ExplanationResponse, services: &Services) -> GrantExplanation {
+fn grant_explanation(response: ExplanationResponse, services: &Services) -> GrantExplanation {
     let ExplanationResponse { user, is_cut, identities, grant, ignored_claims, access } = response;
     let Services { checker, login, .. } = services;
     let row = |ExplainedIdentity { identity, has_expired }: ExplainedIdentity| IdentityRow {

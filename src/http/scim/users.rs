@@ -48,18 +48,18 @@ async fn create(request: HttpRequest, body: Body, services: Services) -> Result<
 
 async fn show(request: HttpRequest, services: Services) -> Result<HttpResponse, ScimRefusal> {
     let user = scim_of(&services)?.users.get(id(&request)).await?;
-    Ok(shown(user, &projection(&request)))
+    Ok(user_response(user, &projection(&request)))
 }
 
 async fn replace(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ScimRefusal> {
     let user = scim_of(&services)?.users.replace(id(&request), &read_object(&request, body)?).await?;
-    Ok(shown(user, &projection(&request)))
+    Ok(user_response(user, &projection(&request)))
 }
 
 async fn patch(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ScimRefusal> {
     let changes = parse_changes(&read_object(&request, body)?)?;
     let user = scim_of(&services)?.users.patch(id(&request), &changes).await?;
-    Ok(shown(user, &projection(&request)))
+    Ok(user_response(user, &projection(&request)))
 }
 
 async fn delete(request: HttpRequest, services: Services) -> Result<HttpResponse, ScimRefusal> {
@@ -67,6 +67,6 @@ async fn delete(request: HttpRequest, services: Services) -> Result<HttpResponse
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn shown(user: Map<String, Value>, projection: &Projection) -> HttpResponse {
+fn user_response(user: Map<String, Value>, projection: &Projection) -> HttpResponse {
     resource(StatusCode::OK, projection.apply(user))
 }
