@@ -20,6 +20,7 @@ pub mod health;
 mod invitations;
 mod jwks;
 mod login;
+mod page_origin;
 mod page_request;
 mod page_settings;
 mod pagination;
@@ -46,7 +47,7 @@ pub use services::Services;
 use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use actix_web::{
-    HttpResponse, Route,
+    HttpRequest, HttpResponse, Route,
     body::BoxBody,
     error::{PayloadError, UrlencodedError},
     guard,
@@ -69,7 +70,9 @@ const LARGEST_FORM: usize = 16 << 10;
 pub fn public(services: Services, drain: Drain, body_deadline: Duration) -> impl FnOnce(&mut ServiceConfig) + Clone {
     move |app| {
         let observer = Observer::new(&services, drain, body_deadline);
+        // The last one is the outermost: it sees every response.
         let pages = web::scope("")
+            .wrap(from_fn(page_origin::redirect_pages(&services)))
             .wrap(from_fn(move |request, next: Next<BoxBody>| observer.clone().observe(request, next)))
             .configure(|app| login::routes(app, &services))
             .configure(account::routes)
@@ -118,8 +121,8 @@ fn get() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-async fn asset(name: web::Path<String>, services: Services) -> HttpResponse {
-    let Some(asset) = pages::asset(&services.site.brand, &name) else { return HttpResponse::NotFound().finish() };
+async fn asset(request: HttpRequest, name: web::Path<String>, services: Services) -> HttpResponse {
+    let Some(asset) = services.site.asset(request.headers(), &name) else { return HttpResponse::NotFound().finish() };
     let mut response = HttpResponse::Ok().content_type(asset.content_type).finish();
     security_headers::for_asset(response.headers_mut(), &asset);
     response.set_body(BoxBody::new(asset.body))

@@ -36,6 +36,7 @@ pub mod administration;
 pub mod api_keys;
 pub mod backchannel_logout;
 pub mod frontchannel_logout;
+pub mod handover;
 pub mod local_accounts;
 pub mod login;
 pub mod oidc;

@@ -1,7 +1,9 @@
-//! Parses the public origin and joins it with paths; compares hosts of requests.
+//! Parses the origins that browsers use and joins them with paths; compares hosts of requests.
 
+mod further;
 mod host;
 
+pub use further::FurtherOrigins;
 pub use host::{Authority, AuthorityError, NamedHost, ProtectedHosts};
 
 use std::fmt;
@@ -57,7 +59,7 @@ impl PublicUrl {
             return Err(PublicUrlError::Host);
         }
         let scheme = if url.scheme() == "https" { Scheme::Https } else { Scheme::Http };
-        if scheme == Scheme::Http && !is_loopback(&url) {
+        if scheme == Scheme::Http && !is_loopback(&url) && !is_below_localhost(&url) {
             return Err(PublicUrlError::Insecure);
         }
         Ok(Self { origin: url.origin().ascii_serialization(), host, scheme })
@@ -83,7 +85,7 @@ impl PublicUrl {
 
     /// True if only browsers on the same host reach the origin.
     pub fn is_loopback(&self) -> bool {
-        Url::parse(&self.origin).is_ok_and(|url| is_loopback(&url))
+        Url::parse(&self.origin).is_ok_and(|url| is_loopback(&url) || is_below_localhost(&url))
     }
 
     /// True if cookies can be `Secure` and have the `__Host-` prefix.
@@ -146,6 +148,12 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// True for names below `localhost`. Browsers open them on the same host (RFC 6761, section 6.3), but not every resolver does, so
+/// they count for the origins of browsers alone.
+fn is_below_localhost(url: &Url) -> bool {
+    matches!(url.host(), Some(Host::Domain(name)) if name.ends_with(".localhost"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,6 +179,7 @@ mod tests {
     #[case("http://localhost:80/", "http://localhost")]
     #[case("http://LOCALHOST:4180", "http://localhost:4180")]
     #[case("http://[::1]:4180", "http://[::1]:4180")]
+    #[case("http://chat.localhost:4180", "http://chat.localhost:4180")]
     fn plain_http_is_accepted_on_loopback(#[case] text: &str, #[case] origin: &str) {
         let url = PublicUrl::parse(text).unwrap();
         assert_eq!(url.origin(), origin);
@@ -204,6 +213,8 @@ mod tests {
     #[case("http://0.0.0.0:4180", PublicUrlError::Insecure)]
     #[case("http://127.0.0.1.example.com", PublicUrlError::Insecure)]
     #[case("http://localhost.example.com", PublicUrlError::Insecure)]
+    #[case("http://chat-localhost", PublicUrlError::Insecure)]
+    #[case("http://chat.localhost.", PublicUrlError::TrailingDot)]
     #[case("https://llm.example.com.", PublicUrlError::TrailingDot)]
     #[case("https://*.example.com", PublicUrlError::Host)]
     #[case("https://llm..example.com", PublicUrlError::Host)]

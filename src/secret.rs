@@ -2,6 +2,7 @@
 
 mod accepted_secrets;
 mod configured_secret;
+mod host_token;
 mod onboarding;
 mod opaque_token;
 mod ring;
@@ -12,6 +13,7 @@ mod signing_keys;
 
 pub use accepted_secrets::{AcceptedSecrets, AcceptedSecretsCell, AcceptedSecretsError};
 pub use configured_secret::{ConfiguredSecret, SecretFileError, read_secret_file, trim_newlines};
+pub use host_token::HostToken;
 pub use onboarding::{has_onboarding_token, sign_onboarding, verify_onboarding};
 pub use opaque_token::{OpaqueToken, OpaqueTokenError, TokenKind};
 pub use ring::{DecryptionError, EncryptionPurpose, KeyRing, KeyRingError, Mac, MacPurpose, RingKeys, new_dated_key, new_key};

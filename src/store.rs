@@ -108,6 +108,8 @@ pub enum RecordKind {
     ScimGroup,
     /// The group of the company's directory with a name, by the name's digest.
     ScimGroupName,
+    /// A hand-over of a session to another host, by the digest of its code.
+    Handover,
     /// A shared counter.
     Counter,
 }
@@ -256,7 +258,7 @@ impl fmt::Debug for Shard {
 
 impl RecordKind {
     /// The kinds whose values [`Records`] encrypts.
-    pub const ENCRYPTED: [Self; 15] = [
+    pub const ENCRYPTED: [Self; 16] = [
         Self::Flow,
         Self::User,
         Self::Identity,
@@ -272,6 +274,7 @@ impl RecordKind {
         Self::RefreshLease,
         Self::ScimGroup,
         Self::ScimGroupName,
+        Self::Handover,
     ];
 
     pub fn label(self) -> &'static str {
@@ -291,6 +294,7 @@ impl RecordKind {
             Self::RefreshLease => "refresh_lease",
             Self::ScimGroup => "scim_group",
             Self::ScimGroupName => "scim_group_name",
+            Self::Handover => "handover",
             Self::Counter => "counter",
         }
     }

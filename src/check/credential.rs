@@ -8,6 +8,7 @@ use crate::{
     api_keys::PresentedKey,
     bearer_tokens::Jwt,
     metrics::{CacheResult, CredentialLabel, LookupLabel, Metrics},
+    origin::FurtherOrigins,
     principal::CredentialKind,
     secret::KeyRing,
     users::SessionToken,
@@ -54,6 +55,8 @@ pub struct CredentialParser {
     ring: Arc<KeyRing>,
     own: OwnCredentials,
     session_cookie: &'static str,
+    /// The hosts whose session tokens are their own.
+    origins: FurtherOrigins,
     metrics: Arc<Metrics>,
 }
 
@@ -67,7 +70,14 @@ pub enum CredentialText<'a> {
 
 impl CredentialParser {
     pub fn new(ring: Arc<KeyRing>, session_cookie: &'static str, metrics: Arc<Metrics>) -> Self {
-        Self { own: OwnCredentials::new(Arc::clone(&ring)), ring, session_cookie, metrics }
+        let origins = FurtherOrigins::default();
+        Self { own: OwnCredentials::new(Arc::clone(&ring)), ring, session_cookie, origins, metrics }
+    }
+
+    /// Accepts on the hosts of these origins only the session tokens that were issued for them.
+    #[must_use]
+    pub fn with_origins(self, origins: FurtherOrigins) -> Self {
+        Self { own: self.own.with_origins(origins.clone()), origins, ..self }
     }
 
     /// Detects the credentials that no upstream may receive.
@@ -75,22 +85,59 @@ impl CredentialParser {
         &self.own
     }
 
-    /// Parses the credential in the sources to read. `values` returns every value of the header of a source. The header of
-    /// the session is `Cookie`.
+    /// Parses the credential of a request for `public_url`, in the sources to read. `values` returns every value of the header of
+    /// a source. The header of the session is `Cookie`.
     pub fn parse<'a, I>(&self, sources: CredentialSources, values: impl FnMut(CredentialSource) -> I) -> ParsedCredential<'a>
+    where
+        I: Iterator<Item = &'a [u8]>,
+    {
+        self.parse_with(sources, values, |cookie| self.parse_session(cookie))
+    }
+
+    /// Parses the credential of a request for this host, which is the one that the gateway serves.
+    pub fn parse_on<'a, I>(
+        &self,
+        host: &str,
+        sources: CredentialSources,
+        values: impl FnMut(CredentialSource) -> I,
+    ) -> ParsedCredential<'a>
+    where
+        I: Iterator<Item = &'a [u8]>,
+    {
+        self.parse_with(sources, values, |cookie| self.parse_session_on(host, cookie))
+    }
+
+    fn parse_with<'a, I>(
+        &self,
+        sources: CredentialSources,
+        values: impl FnMut(CredentialSource) -> I,
+        parse_session: impl FnOnce(&'a str) -> Result<SessionToken<'a>, CredentialError>,
+    ) -> ParsedCredential<'a>
     where
         I: Iterator<Item = &'a [u8]>,
     {
         match CredentialText::find(sources, self.session_cookie, values)? {
             None => Ok(None),
             Some(CredentialText::Header(text)) => self.parse_header(text).map(Some),
-            Some(CredentialText::Cookie(text)) => self.parse_session(text).map(|token| Some(Credential::Session(token))),
+            Some(CredentialText::Cookie(text)) => parse_session(text).map(|token| Some(Credential::Session(token))),
         }
     }
 
-    /// Parses the value of a session cookie.
+    /// Parses the value of the session cookie of `public_url`.
     pub fn parse_session<'a>(&self, cookie: &'a str) -> Result<SessionToken<'a>, CredentialError> {
-        SessionToken::parse(&self.ring, cookie).ok_or_else(|| {
+        self.require_session(SessionToken::parse(&self.ring, cookie))
+    }
+
+    /// Parses the value of this host's session cookie. A host that is not one of the further origins shares that of `public_url`.
+    pub fn parse_session_on<'a>(&self, host: &str, cookie: &'a str) -> Result<SessionToken<'a>, CredentialError> {
+        match self.origins.find(host) {
+            Some(origin) => self.require_session(SessionToken::parse_for_host(&self.ring, origin.host(), cookie)),
+            None => self.parse_session(cookie),
+        }
+    }
+
+    fn require_session<'a>(&self, parsed: Option<SessionToken<'a>>) -> Result<SessionToken<'a>, CredentialError> {
+        parsed.ok_or_else(|| {
             self.metrics.cache_lookup(LookupLabel::Session, CacheResult::Forged);
             CredentialError::MalformedSession
         })
@@ -243,7 +290,8 @@ mod tests {
     use crate::{
         check::has_own_name,
         clock::SystemClock,
-        secret::{OpaqueToken, TokenKind},
+        origin::PublicUrl,
+        secret::{HostToken, OpaqueToken, TokenKind},
     };
 
     type SearchResult<'a> = Result<Option<CredentialText<'a>>, CredentialError>;
@@ -377,6 +425,36 @@ mod tests {
         let headers: &[(&str, &[u8])] = &[("authorization", b"Bearer a.b.c")];
         assert_eq!(parse(&parser, headers).map(|found| found.map(|found| found.kind())), Ok(Some(CredentialKind::Jwt)));
         assert_eq!(parse(&parser, &[]), Ok(None));
+    }
+
+    #[test]
+    fn each_host_accepts_its_own_session_token_only() {
+        let origins = ["https://chat.example.com", "https://mcp.example.com"].map(|url| PublicUrl::parse(url).unwrap());
+        let parser = parser().with_origins(FurtherOrigins::new(origins.to_vec()));
+        let session = OpaqueToken::mint(&parser.ring, TokenKind::Session, 7);
+        let of_host = |host| HostToken { shard: 7, digest: session.digest() }.sign(&parser.ring, host);
+        let (chat, mcp) = (of_host("chat.example.com"), of_host("mcp.example.com"));
+        for (host, cookie, is_accepted) in [
+            ("llm.example.com", session.expose(), true),
+            ("llm.example.com", &chat, false),
+            ("unlisted.example.com", session.expose(), true),
+            ("unlisted.example.com", &mcp, false),
+            ("chat.example.com", &chat, true),
+            ("CHAT.Example.com", &chat, true),
+            ("chat.example.com", &mcp, false),
+            ("chat.example.com", session.expose(), false),
+            ("mcp.example.com", &mcp, true),
+            ("mcp.example.com", &chat, false),
+        ] {
+            let header = format!("__Host-vestibule={cookie}");
+            let headers: &[(&str, &[u8])] = &[("cookie", header.as_bytes())];
+            let parsed = parser.parse_on(host, CredentialSources::ALL, |source| values(headers, source));
+            assert_eq!(parsed.is_ok(), is_accepted, "{host}: {parsed:?}");
+            if let Ok(Some(Credential::Session(token))) = parsed {
+                assert_eq!(token.digest(), session.digest(), "one session on all hosts");
+            }
+        }
+        assert!(parser.parse_session(&chat).is_err());
     }
 
     #[rstest]

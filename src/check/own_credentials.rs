@@ -14,7 +14,8 @@ use percent_encoding::percent_decode;
 
 use crate::{
     api_keys::PresentedKey,
-    secret::{KeyRing, OpaqueToken, TokenKind, has_onboarding_token},
+    origin::FurtherOrigins,
+    secret::{HostToken, KeyRing, OpaqueToken, TokenKind, has_onboarding_token},
 };
 
 /// The texts in the form of a token that are verified in one value. A value with more counts as one with a credential, so that
@@ -30,24 +31,30 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Detects credentials that a pod of this deployment may have issued.
 pub struct OwnCredentials {
     ring: Arc<KeyRing>,
+    /// The hosts with session tokens of their own.
+    origins: FurtherOrigins,
 }
 
 impl OwnCredentials {
     pub fn new(ring: Arc<KeyRing>) -> Self {
-        Self { ring }
+        Self { ring, origins: FurtherOrigins::default() }
+    }
+
+    pub(super) fn with_origins(self, origins: FurtherOrigins) -> Self {
+        Self { origins, ..self }
     }
 
     /// True if the value of a header or a cookie contains one of our credentials: with any scheme, next to other text,
     /// percent-encoded, or in Base64 as in `Authorization: Basic`. The time is linear in the value's length.
     pub fn are_in(&self, value: &[u8]) -> bool {
-        let is_in = |text: &[u8]| Search { ring: &self.ring, remaining_tokens: MAX_TOKENS }.is_in(text);
+        let is_in = |text: &[u8]| Search { own: self, remaining_tokens: MAX_TOKENS }.is_in(text);
         is_in(value) || matches!(percent_decoded(value), Cow::Owned(decoded) if is_in(&decoded))
     }
 }
 
 /// The search for our credentials in one value.
 struct Search<'a> {
-    ring: &'a KeyRing,
+    own: &'a OwnCredentials,
     remaining_tokens: usize,
 }
 
@@ -70,7 +77,9 @@ impl Search<'_> {
     fn is_own(&mut self, token: &str) -> bool {
         let Some(remaining) = self.remaining_tokens.checked_sub(1) else { return true };
         self.remaining_tokens = remaining;
-        TokenKind::ALL.into_iter().any(|kind| OpaqueToken::verify(self.ring, kind, token).is_ok())
+        let OwnCredentials { ring, origins } = self.own;
+        TokenKind::ALL.into_iter().any(|kind| OpaqueToken::verify(ring, kind, token).is_ok())
+            || origins.iter().any(|origin| HostToken::verify(ring, origin.host(), token).is_some())
     }
 }
 

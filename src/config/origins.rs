@@ -18,9 +18,10 @@ const PUBLIC_URL: Field = field(
 
 const ORIGINS: Field = field(
     "origins",
-    "Further origins that this Vestibule protects, such as `[https://chat.example.com]`; `http://` is for loopback hosts only. \
-     Each host can be listed once, without that of `public_url`, because cookies ignore ports. An auth request whose URL names \
-     no host must be for the host of `public_url` or of one of these.",
+    "Further origins that this Vestibule protects, such as `[https://chat.example.com]`. A user who has signed in at \
+     `public_url` is signed in at each of them. The scheme is that of `public_url`; `http://` is for loopback hosts only. Each \
+     host can be listed once, without that of `public_url`, because cookies ignore ports. An auth request whose URL names no host \
+     must be for the host of `public_url` or of one of these.",
 )
 .unset("none");
 
@@ -47,7 +48,8 @@ impl ConfiguredOrigins {
         let is_given = matches!(self.public_url, Some(Some(_)));
         let public_url = self.public_url.and_then(|given| default_public_url(root, given, listen));
         let origins = public_url.clone().zip(self.origins).and_then(|(public_url, further)| {
-            require_distinct_hosts(root, &public_url, &further)?;
+            let is_valid = [require_distinct_hosts(root, &public_url, &further), require_scheme(root, &public_url, &further)];
+            is_valid.into_iter().collect::<Option<()>>()?;
             let configured = further.iter().chain([&public_url]).map(|origin| origin.host().to_owned());
             let loopback = LOOPBACK_HOSTS.iter().filter(|_| !is_given).map(|host| (*host).to_owned());
             let protected_hosts = ProtectedHosts::new(configured.chain(loopback));
@@ -82,4 +84,14 @@ fn require_distinct_hosts(root: &mut Section<'_>, public_url: &PublicUrl, furthe
         known.push(host);
     }
     distinct
+}
+
+/// The cookies of all origins have the same names, and `__Host-` names need https.
+fn require_scheme(root: &mut Section<'_>, public_url: &PublicUrl, further: &[PublicUrl]) -> Option<()> {
+    let mut same = Some(());
+    for origin in further.iter().filter(|origin| origin.scheme() != public_url.scheme()) {
+        root.complain("origins", format!("lists `{origin}`, whose scheme is not that of `public_url` ({})", public_url.scheme()));
+        same = None;
+    }
+    same
 }

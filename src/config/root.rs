@@ -51,7 +51,7 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let configured = configured_names(sources, upstream_credential.as_ref(), directory.as_ref());
     let role_map = root.section("role_map", role_map::DOC, |section| role_map::read(section, &configured, warnings));
     let (api, apps) = (root.section("api", api::DOC, api::read), read_apps(root, keys.as_ref()));
-    let (ui, log) = (root.section("ui", ui::DOC, ui::read), root.section("log", "The log on standard error.", read_log));
+    let (ui, log) = (read_ui(root, origins.as_ref()), root.section("log", "The log on standard error.", read_log));
     let shutdown = root.section("shutdown", SHUTDOWN, read_shutdown);
     let protected = check::require_secret(root, check.as_ref(), upstream_credential.as_ref());
     check_sharing(root, scope, replicas, key_ring.as_ref().map(Option::is_some)).and(protected)?;
@@ -88,6 +88,11 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
         log: log?,
         shutdown: shutdown?,
     })
+}
+
+fn read_ui(root: &mut Section<'_>, origins: Option<&Origins>) -> Option<ui::Ui> {
+    let further = origins.map(|origins| origins.further.as_slice());
+    root.section("ui", ui::DOC, |section| ui::read(section, further))
 }
 
 pub fn declarations() -> Vec<Declaration> {

@@ -3,35 +3,50 @@
 use std::fs;
 
 use super::values;
+use crate::origin::PublicUrl;
 use crate::pages::{Brand, text};
-use crate::yaml::decode::{Kind, Section, field};
+use crate::yaml::decode::{Field, Kind, Section, field};
 use crate::yaml::shown;
 
 /// The appearance and language of the pages.
 #[derive(Clone, Debug)]
 pub struct Ui {
     pub brand: Brand,
+    /// The brands of further origins, by their hosts.
+    pub origin_brands: Vec<(String, Brand)>,
     /// The content of a translation file.
     pub text: Option<String>,
 }
 
 pub const DOC: &str = "Appearance and language of the pages.";
 
-pub fn read(section: &mut Section<'_>) -> Option<Ui> {
+const ORIGIN_BRANDS: &str = "Appearance of pages for users of a further origin: its sign-in page at `public_url`, and the pages on \
+                             the origin itself.";
+
+const LOGO_FILE: Field = field("logo_file", "SVG or PNG file of up to 256 KiB that replaces the logo. Read at start.");
+
+const ACCENT_COLOR: Field = field(
+    "accent",
+    "Color of buttons and links, as `#rrggbb`. If its contrast is too low in the light or dark theme, links get a darker or \
+     lighter shade.",
+);
+
+/// The settings of a brand.
+#[derive(Clone)]
+struct BrandFields {
+    name: String,
+    logo: Option<Vec<u8>>,
+    accent: Option<String>,
+}
+
+/// `further` are the configured origins; `None` if they have a mistake.
+pub fn read(section: &mut Section<'_>, further: Option<&[PublicUrl]>) -> Option<Ui> {
     let name = section.or_default(field("name", "Name of this site on the pages, up to 40 characters."), &NAME, "Vestibule");
-    let logo = section.optional(
-        field("logo_file", "SVG or PNG file of up to 256 KiB that replaces the logo. Read at start.").unset("the built-in logo"),
-        &LOGO,
-    );
-    let accent = section.optional(
-        field(
-            "accent",
-            "Color of buttons and links, as `#rrggbb`. If its contrast is too low in the light or dark theme, links get a darker \
-             or lighter shade.",
-        )
-        .unset("`#4353c9`"),
-        &ACCENT,
-    );
+    let logo = section.optional(LOGO_FILE.unset("the built-in logo"), &LOGO);
+    let accent = section.optional(ACCENT_COLOR.unset("`#4353c9`"), &ACCENT);
+    let fields = name.zip(logo).zip(accent).map(|((name, logo), accent)| BrandFields { name, logo, accent });
+    let mut known = Vec::new();
+    let origins = section.sections("origins", ORIGIN_BRANDS, |entry| read_origin(entry, further, fields.as_ref(), &mut known));
     let text = section.optional(
         field(
             "text_file",
@@ -40,14 +55,53 @@ pub fn read(section: &mut Section<'_>) -> Option<Ui> {
         .unset("English"),
         &TEXT,
     );
-    let (name, logo, accent) = (name?, logo?, accent?);
-    match Brand::new(&name, logo, accent.as_deref()) {
-        Ok(brand) => Some(Ui { brand, text: text? }),
-        // Each field was validated before.
-        Err(error) => {
-            section.complain("name", error.to_string());
-            None
+    let brand = fields.and_then(|fields| fields.brand(section));
+    Some(Ui { brand: brand?, origin_brands: origins?, text: text? })
+}
+
+/// Reads the brand of one origin. Fields that are not set are those of all pages.
+fn read_origin(
+    section: &mut Section<'_>,
+    further: Option<&[PublicUrl]>,
+    common: Option<&BrandFields>,
+    known: &mut Vec<String>,
+) -> Option<(String, Brand)> {
+    let origin = section.required(field("origin", "One of `origins`."), &values::PUBLIC_URL);
+    let name = section.optional(field("name", "Name on the pages.").unset("`ui.name`"), &NAME);
+    let logo = section.optional(LOGO_FILE.unset("`ui.logo_file`"), &LOGO);
+    let accent = section.optional(ACCENT_COLOR.unset("`ui.accent`"), &ACCENT);
+    let host = require_further(section, &origin?, further, known);
+    let (name, logo, accent, common) = (name?, logo?, accent?, common?.clone());
+    let fields = BrandFields { name: name.unwrap_or(common.name), logo: logo.or(common.logo), accent: accent.or(common.accent) };
+    fields.brand(section).zip(host).map(|(brand, host)| (host, brand))
+}
+
+/// Returns the host of an origin that has no other entry.
+fn require_further(
+    section: &mut Section<'_>,
+    origin: &PublicUrl,
+    further: Option<&[PublicUrl]>,
+    known: &mut Vec<String>,
+) -> Option<String> {
+    let host = origin.host().to_owned();
+    let mistake = match further {
+        Some(further) if !further.contains(origin) => "is not one of `origins`",
+        _ if known.contains(&host) => "has another entry; keep one of them",
+        _ => {
+            known.push(host.clone());
+            return Some(host);
         }
+    };
+    section.complain("origin", mistake);
+    None
+}
+
+impl BrandFields {
+    fn brand(self, section: &mut Section<'_>) -> Option<Brand> {
+        // Each field was validated before.
+        Brand::new(&self.name, self.logo, self.accent.as_deref())
+            .map_err(|error| section.complain("name", error.to_string()))
+            .ok()
     }
 }
 

@@ -107,7 +107,10 @@ async fn evaluate(
         Err(refusal) => return service.refuse(request, Some(url.dialect), &refusal),
     };
     let find = |places| {
-        let found = service.checker.credentials().parse(places, |place| credential_headers::values(request.headers(), place));
+        let found = service
+            .checker
+            .credentials()
+            .parse_on(original.host, places, |place| credential_headers::values(request.headers(), place));
         *label = CredentialLabel::from(&found);
         found
     };

@@ -20,7 +20,7 @@ pub(super) use requests::{
     reject_malformed_query, reject_slow_body, sign_in_again, unknown_provider,
 };
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -34,7 +34,7 @@ use serde_json::json;
 use super::{
     Site, page,
     pages::{
-        self, Action, ErrorPage, Frame, Problem, Quote,
+        self, Action, Brand, ErrorPage, Frame, Problem, Quote,
         text::{TextValue, text},
     },
     request_id::RequestId,
@@ -185,16 +185,21 @@ impl Failure {
     }
 
     pub fn respond(self, request: &HttpRequest, site: &Site) -> HttpResponse {
-        self.render(site, &RequestId::of(request))
+        self.render_with(site, site.page_brand(request.headers()), &RequestId::of(request))
     }
 
+    /// Renders the failure without the request that led to it.
     pub fn render(self, site: &Site, id: &RequestId) -> HttpResponse {
+        self.render_with(site, &site.brand, id)
+    }
+
+    fn render_with(self, site: &Site, brand: &Arc<Brand>, id: &RequestId) -> HttpResponse {
         let PageText { id: message, mut values, quote, actions } =
             self.page.unwrap_or_else(|| PageText::of(requests::UNEXPECTED_PAGE));
         values.push(("contact", TextValue::from(site.contact.as_str())));
         let part = |name: &str| text(&format!("{message}-{name}"), &values);
         let body = pages::render(&ErrorPage {
-            frame: Frame::of(&site.brand),
+            frame: Frame::of(brand),
             status: self.status.as_u16(),
             title: part("title"),
             explanation: part("happened"),

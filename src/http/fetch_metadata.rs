@@ -18,7 +18,7 @@ pub(super) fn request_origin(request: &HttpRequest, site: &Site) -> RequestOrigi
     let ours = match (header("sec-fetch-site"), header(header::ORIGIN.as_str())) {
         (Some(from), _) => from == "same-origin",
         (None, None | Some("null")) => return RequestOrigin::Undeclared,
-        (None, Some(origin)) => origin == site.public_url.origin(),
+        (None, Some(origin)) => origin == site.page_origin(request.headers()).origin(),
     };
     if ours { RequestOrigin::SameOrigin } else { RequestOrigin::CrossOrigin }
 }

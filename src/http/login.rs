@@ -2,7 +2,9 @@
 
 mod backchannel_logout;
 mod frontchannel_logout;
+mod handover;
 pub(super) mod json;
+mod login_target;
 mod logout;
 mod onboarding;
 mod password;
@@ -29,6 +31,11 @@ pub(super) fn routes(app: &mut ServiceConfig, services: &Services) {
             .wrap(from_fn(rate_limit::limit_page_views(services, Activity::LoginStart)))
             .route(get().to(provider::begin))
             .post(password::sign_in),
+    )
+    .service(
+        web::resource("/sso/handover")
+            .wrap(from_fn(rate_limit::limit(services, Activity::LoginStart)))
+            .route(web::get().to(handover::show)),
     )
     .service(callback("/sso/callback", services))
     .service(callback("/sso/callback/{provider}", services))

@@ -4,6 +4,7 @@ mod capacity;
 mod encrypted_target;
 mod record;
 
+pub use capacity::{FlowCapacity, FlowStage};
 pub use encrypted_target::EncryptedTarget;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -11,10 +12,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 
-use self::{
-    capacity::{FlowCapacity, FlowStage},
-    record::{FlowRecord, PendingLogin, TargetPlace},
-};
+use self::record::{FlowRecord, PendingLogin, TargetPlace};
 use super::{LoginFlowSettings, RequiredAuthentication};
 use crate::{
     clock::{self, Clock},

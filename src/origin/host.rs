@@ -85,7 +85,7 @@ impl ProtectedHosts {
 
 /// Compares letters without their case, and nothing else. Another spelling of an IP address is another host, as it is for
 /// the host patterns of access rules.
-fn is_same_host(one: &str, other: &str) -> bool {
+pub(super) fn is_same_host(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 

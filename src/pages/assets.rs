@@ -12,6 +12,8 @@ pub const ASSETS: &str = "/vestibule/assets/";
 pub struct Asset {
     pub content_type: &'static str,
     pub cache_control: &'static str,
+    /// True if the name has the tag of this content.
+    pub is_current: bool,
     /// An SVG that is not ours: the operator's logo.
     pub is_svg_of_others: bool,
     pub body: Cow<'static, [u8]>,
@@ -55,6 +57,7 @@ pub fn asset(brand: &Brand, name: &str) -> Option<Asset> {
     let is_current = tag == file.tag();
     Some(Asset {
         content_type: file.kind.content_type(),
+        is_current,
         cache_control: if is_current { "public, max-age=31536000, immutable" } else { "no-store" },
         is_svg_of_others: file.kind == AssetKind::SvgLogo,
         body: file.body.clone(),

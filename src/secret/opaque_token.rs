@@ -9,8 +9,8 @@ use super::{Digest, KeyRing, MacPurpose, random_bytes};
 
 const RANDOM_LEN: usize = 32;
 const MAC_LEN: usize = 16;
-const BODY_LEN: usize = 1 + RANDOM_LEN;
-const LEN: usize = BODY_LEN + MAC_LEN;
+pub(super) const BODY_LEN: usize = 1 + RANDOM_LEN;
+pub(super) const LEN: usize = BODY_LEN + MAC_LEN;
 
 /// The kind of record that an opaque token identifies. A token of one kind is never valid for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum TokenKind {
     Session,
     /// A login flow: the first part of its `state`.
     Flow,
+    /// A hand-over of a session to another host: its code.
+    Handover,
 }
 
 /// A secret that identifies a record: the shard, 256 random bits and a MAC, in base64url.
@@ -33,12 +35,13 @@ pub struct OpaqueToken {
 pub struct OpaqueTokenError;
 
 impl TokenKind {
-    pub const ALL: [Self; 2] = [Self::Session, Self::Flow];
+    pub const ALL: [Self; 3] = [Self::Session, Self::Flow, Self::Handover];
 
     fn label(self) -> &'static [u8] {
         match self {
             Self::Session => b"session",
             Self::Flow => b"flow",
+            Self::Handover => b"handover",
         }
     }
 }
@@ -90,7 +93,7 @@ impl OpaqueToken {
     }
 }
 
-fn decode(text: &str) -> Option<[u8; LEN]> {
+pub(super) fn decode(text: &str) -> Option<[u8; LEN]> {
     let mut bytes = [0; LEN];
     let is_whole = text.len() == OpaqueToken::TEXT_LEN && URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) == Ok(LEN);
     is_whole.then_some(bytes)

@@ -45,6 +45,8 @@ pub enum EncryptionPurpose {
     State,
     /// The return target of a login flow, in a cookie.
     ReturnTarget,
+    /// A hand-over of a session to another host, in a URL.
+    Handover,
 }
 
 /// The purpose of a MAC. Each purpose has its own derived key.
@@ -106,6 +108,7 @@ struct RingKey {
     invalidation: RandomizedNonceKey,
     state: RandomizedNonceKey,
     return_target: RandomizedNonceKey,
+    handover: RandomizedNonceKey,
     opaque_token: hmac::Key,
     csrf: hmac::Key,
     device: hmac::Key,
@@ -267,6 +270,7 @@ impl RingKey {
             invalidation: aead("seal bus"),
             state: aead("seal state"),
             return_target: aead("seal return target"),
+            handover: aead("seal handover"),
             opaque_token: mac("mac handle"),
             csrf: mac("mac csrf"),
             device: mac("mac device"),
@@ -294,6 +298,7 @@ impl RingKey {
             EncryptionPurpose::Invalidation => &self.invalidation,
             EncryptionPurpose::State => &self.state,
             EncryptionPurpose::ReturnTarget => &self.return_target,
+            EncryptionPurpose::Handover => &self.handover,
         }
     }
 

@@ -29,11 +29,13 @@ use crate::{
     config::{self, Config, RoleMapSource},
     fetch::FileWatch,
     frontchannel_logout::FrontchannelLogout,
+    handover::Handovers,
     http::{CookieNames, FormTokens, Services, Site, health::Readiness},
     kubernetes::{RoleMapWatch, TokenAuthority},
     login::Login,
     metrics::Metrics,
     oidc::{LoginFlows, ProviderSettings, Providers},
+    origin::FurtherOrigins,
     pages,
     principal::{EmailTrust, LOCAL, ProfileClaims, Profiles},
     principal_cache::{Principals, Sources},
@@ -75,8 +77,7 @@ impl Parts {
     pub(super) async fn build(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
         warn_about_exposed_check_listener(config);
         translate_pages(config)?;
-        let metrics = Arc::new(Metrics::new());
-        let mut watches = Vec::new();
+        let (metrics, mut watches) = (Arc::new(Metrics::new()), Vec::new());
         let ring = key_ring(config.key_ring.as_ref(), clock, &metrics, &mut watches)?;
         let (redis, store) = store(&config.store, clock, &metrics, &mut watches)?;
         let (role_maps, role_map_watch) = role_maps(config, clock, &metrics, &mut watches).await?;
@@ -99,7 +100,7 @@ impl Parts {
             Arc::clone(&role_maps),
             Arc::clone(&upstream),
             Evaluator::new(profiles(config), users.max_age().clone(), Arc::clone(clock)),
-            CredentialParser::new(Arc::clone(&ring), CookieNames::of(&config.public_url).session, Arc::clone(&metrics)),
+            credential_parser(config, &ring, &metrics),
             Arc::clone(&refresher),
         );
         let local = config
@@ -113,6 +114,7 @@ impl Parts {
             site: Arc::new(site(config, ring)),
             form_tokens: Arc::new(FormTokens::new(records.clone(), Arc::clone(clock))),
             login,
+            handovers: Arc::new(Handovers::new(records.clone(), config.logins.max_pending, Arc::clone(clock))),
             backchannel_logout,
             frontchannel_logout: Arc::new(FrontchannelLogout::new(Arc::clone(&providers), Arc::clone(&users))),
             checker: Arc::new(checker),
@@ -192,6 +194,12 @@ impl Parts {
         });
         refresh.chain(issuers).chain([ready, attempted]).chain(role_map).collect()
     }
+}
+
+fn credential_parser(config: &Config, ring: &Arc<KeyRing>, metrics: &Arc<Metrics>) -> CredentialParser {
+    let session_cookie = CookieNames::of(&config.public_url).session;
+    let parser = CredentialParser::new(Arc::clone(ring), session_cookie, Arc::clone(metrics));
+    parser.with_origins(FurtherOrigins::new(config.origins.clone()))
 }
 
 fn translate_pages(config: &Config) -> anyhow::Result<()> {
@@ -297,12 +305,14 @@ fn site(config: &Config, ring: Arc<KeyRing>) -> Site {
         local_accounts: config.local_accounts.enabled,
         session_writes: config.api.session_writes,
         public_url: config.public_url.clone(),
+        origins: FurtherOrigins::new(config.origins.clone()),
         cookies,
         limits: config.sessions,
         proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         ring,
         facts: describe_configuration(config),
         brand: Arc::new(config.ui.brand.clone()),
+        origin_brands: config.ui.origin_brands.iter().map(|(host, brand)| (host.clone(), Arc::new(brand.clone()))).collect(),
     }
 }
 

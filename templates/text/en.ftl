@@ -505,6 +505,10 @@ error-ended-at-provider-title = Signed out during the sign-in
 error-ended-at-provider-happened = { $provider } ended your session while you were signing in here.
 error-ended-at-provider-next = Start again.
 
+error-handover-title = This sign-in has expired
+error-handover-happened = You are signed in on one host of this site, but another host did not receive it in time.
+error-handover-next = Start again.
+
 error-finished-title = This sign-in is already complete
 error-finished-happened = The address of a completed sign-in was opened again, for example with the back button or by reloading.
 error-finished-next = If you are signed in, continue. Otherwise start again.

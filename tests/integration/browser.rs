@@ -2,6 +2,7 @@
 
 mod accounts;
 mod applications;
+mod further_origins;
 mod hostile_script;
 mod pages;
 mod readme;

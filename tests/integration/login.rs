@@ -6,6 +6,7 @@ mod cookies;
 mod faulty_provider;
 mod flood;
 mod forged_callbacks;
+mod further_origins;
 mod identity;
 mod oauth2;
 mod portal;

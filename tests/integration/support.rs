@@ -58,6 +58,9 @@ fn build_client(address: Option<IpAddr>) -> reqwest::Client {
         .tls_certs_only([])
         .redirect(reqwest::redirect::Policy::none())
         .local_address(address)
+        // Browsers resolve these names, and the C library does not. The URL determines the port.
+        .resolve("chat.localhost", (Ipv4Addr::LOCALHOST, 0).into())
+        .resolve("mcp.localhost", (Ipv4Addr::LOCALHOST, 0).into())
         .timeout(std::time::Duration::from_secs(30))
         .build()
         .expect("a client without TLS roots can be built")

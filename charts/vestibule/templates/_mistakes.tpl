@@ -36,8 +36,16 @@ Values that the binary would reject at its start are rejected here first.
 {{- range $index, $origin := .Values.config.origins -}}
 {{- $host := include "vestibule.hostOf" $origin -}}
 {{- if not (and (regexMatch "^https?://[^/?#@\\s]+/?$" $origin) (include "vestibule.isEndpoint" $origin) (not (hasSuffix "." $host))) }}{{ $mistakes = append $mistakes (printf "config.origins[%d]: must be an https origin such as https://chat.example.com, without user name, path, query or fragment; http:// is accepted for loopback hosts only" $index) }}
-{{- else if has $host $hosts }}{{ $mistakes = append $mistakes (printf "config.origins[%d]: %s is also the host of config.public_url or of another origin; cookies ignore ports, so each host can be used once" $index $host) }}{{ end -}}
+{{- else if has $host $hosts }}{{ $mistakes = append $mistakes (printf "config.origins[%d]: %s is also the host of config.public_url or of another origin; cookies ignore ports, so each host can be used once" $index $host) }}
+{{- else if ne (hasPrefix "https:" $origin) (hasPrefix "https:" $url) }}{{ $mistakes = append $mistakes (printf "config.origins[%d]: must have the scheme of config.public_url, because their cookies have the same names" $index) }}{{ end -}}
 {{- $hosts = append $hosts $host -}}
+{{- end -}}
+{{- $branded := list -}}
+{{- range $index, $one := (.Values.config.ui | default dict).origins | default list -}}
+{{- $host := include "vestibule.hostOf" $one.origin -}}
+{{- if not (has $host (include "vestibule.furtherHosts" $ | fromJsonArray)) }}{{ $mistakes = append $mistakes (printf "config.ui.origins[%d].origin: %s is not one of config.origins" $index $one.origin) }}
+{{- else if has $host $branded }}{{ $mistakes = append $mistakes (printf "config.ui.origins[%d].origin: %s has another entry; keep one of them" $index $one.origin) }}{{ end -}}
+{{- $branded = append $branded $host -}}
 {{- end -}}
 {{- $octet := "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])" -}}
 {{- $network := printf "^(%s(\\.%s){3}(/(3[0-2]|[12]?[0-9]))?|[0-9a-fA-F:]*:[0-9a-fA-F:.]*(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?)$" $octet $octet -}}
@@ -353,6 +361,7 @@ values. A key ring must not be lost. */}}
 {{- range $index, $one := $upstream.static | default list }}{{ range $name, $value := pick $one "authorization_file" "value_file" }}{{ $named = append $named (list (printf "config.upstream_credential.static[%d].%s" $index $name) $value) }}{{ end }}{{ end -}}
 {{- with ($upstream.assertion | default dict).keys_file }}{{ $named = append $named (list "config.upstream_credential.assertion.keys_file" .) }}{{ end -}}
 {{- range $name, $value := pick (.Values.config.ui | default dict) "logo_file" "text_file" }}{{ $named = append $named (list (printf "config.ui.%s" $name) $value) }}{{ end -}}
+{{- range $index, $one := (.Values.config.ui | default dict).origins | default list }}{{ with $one.logo_file }}{{ $named = append $named (list (printf "config.ui.origins[%d].logo_file" $index) .) }}{{ end }}{{ end -}}
 {{- range $named -}}
 {{- $field := index . 0 }}{{ $path := index . 1 -}}
 {{- if hasPrefix "/etc/vestibule/secrets/" $path -}}

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{cookies::has_exact_name, *};
 use crate::{
     clock::SystemClock,
+    origin::PublicUrl,
     secret::{Digest, sign_onboarding},
 };
 
@@ -18,7 +19,8 @@ fn ring() -> Arc<KeyRing> {
 }
 
 fn own() -> OwnCredentials {
-    OwnCredentials::new(ring())
+    let origins = ["https://chat.example.com", "https://mcp.example.com"].map(|url| PublicUrl::parse(url).unwrap());
+    OwnCredentials::new(ring()).with_origins(FurtherOrigins::new(origins.to_vec()))
 }
 
 fn token(own: &OwnCredentials, kind: TokenKind) -> String {
@@ -28,7 +30,9 @@ fn token(own: &OwnCredentials, kind: TokenKind) -> String {
 /// One credential of each form.
 fn credentials(own: &OwnCredentials) -> Vec<String> {
     let onboarding = sign_onboarding(&own.ring, &json!({"aud": "a"}));
-    vec![KEY.to_owned(), token(own, TokenKind::Session), token(own, TokenKind::Flow), onboarding]
+    let of_host = HostToken { shard: 7, digest: Digest::of(b"session") }.sign(&own.ring, "mcp.example.com");
+    let opaque = TokenKind::ALL.into_iter().map(|kind| token(own, kind));
+    opaque.chain([KEY.to_owned(), onboarding, of_host]).collect()
 }
 
 #[test]

@@ -90,9 +90,10 @@ fn an_empty_configuration_is_valid() {
 
 #[test]
 fn the_hosts_of_public_url_and_origins_are_protected() {
-    let config = config("public_url: https://llm.example.com\norigins: [https://chat.example.com:8443, http://localhost:1]", &[]);
+    let config =
+        config("public_url: https://llm.example.com\norigins: [https://chat.example.com:8443, https://localhost:1]", &[]);
     let origins: Vec<_> = config.origins.iter().map(PublicUrl::origin).collect();
-    assert_eq!(origins, ["https://chat.example.com:8443", "http://localhost:1"]);
+    assert_eq!(origins, ["https://chat.example.com:8443", "https://localhost:1"]);
     for (host, protected) in [
         ("llm.example.com", true),
         ("Chat.Example.com", true),
@@ -485,4 +486,12 @@ fn a_forbidden_scheme_is_a_mistake_in_file_and_variables() {
     assert_eq!(wrong.len(), 3, "{wrong:?}");
     assert!(wrong[0].contains("line 1") && wrong[0].contains("never allowed"), "{wrong:?}");
     assert!(wrong[1].contains("OAUTH_ALLOWED_REDIRECT_SCHEMES") && wrong[2].contains("must be a URI scheme"), "{wrong:?}");
+}
+
+#[test]
+fn the_brand_of_an_origin_has_the_common_fields_that_it_does_not_set() {
+    let ui = "ui: {name: Acme, accent: \"#112233\", origins: [{origin: https://chat.example.com, name: Chat}]}";
+    let config = config(&format!("public_url: https://llm.example.com\norigins: [https://chat.example.com]\n{ui}"), &[]);
+    let [(host, brand)] = &config.ui.origin_brands[..] else { panic!("one brand") };
+    assert_eq!((host.as_str(), brand.name.as_str(), brand.theme.is_some()), ("chat.example.com", "Chat", true));
 }

@@ -9,6 +9,7 @@ use crate::{
     backchannel_logout::BackchannelLogoutError,
     fetch::ON_DEMAND,
     frontchannel_logout::FrontchannelLogoutError,
+    handover::TakeHandoverError,
     http::{
         pages::text::{TextValue, text},
         paths::{LoginAuthentication, authenticating_href, login_href},
@@ -136,6 +137,19 @@ impl From<&FailureReason> for Failure {
             FailureReason::Taken => Self::of_page(StatusCode::CONFLICT, "error-link-taken"),
             FailureReason::StoreBefore(_) => Self::sign_in_unavailable().page("error-store-before"),
             FailureReason::StoreAfter(_) => Self::sign_in_unavailable().page("error-store-after"),
+        }
+    }
+}
+
+impl From<&TakeHandoverError> for Failure {
+    fn from(error: &TakeHandoverError) -> Self {
+        match error {
+            TakeHandoverError::Unknown | TakeHandoverError::OtherRequest | TakeHandoverError::OtherHost => {
+                Self::of_page(StatusCode::BAD_REQUEST, "error-handover")
+            }
+            TakeHandoverError::Used => Self::of_page(StatusCode::BAD_REQUEST, "error-finished"),
+            TakeHandoverError::OtherBrowser => other_browser(),
+            TakeHandoverError::Store(_) => Self::sign_in_unavailable().page("error-store-after"),
         }
     }
 }

@@ -34,18 +34,25 @@ pub(super) struct Confirmation {
 
 pub(super) async fn show(request: HttpRequest, services: Services) -> HttpResponse {
     let Services { site, checker, .. } = &services;
-    let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(site) };
-    let Ok(token) = checker.credentials().parse_session(&cookie) else { return signed_out(site) };
+    let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(&request, site) };
+    let host = site.page_origin(request.headers()).host();
+    let Ok(token) = checker.credentials().parse_session_on(host, &cookie) else { return signed_out(&request, site) };
     match checker.load_session(&token).await {
         Ok(Some(_)) if !fetch_metadata::is_navigation(&request) => error::navigation_required().respond(&request, site),
-        Ok(Some((signed_in, evaluation))) => confirm(&services, &cookie, &signed_in, &evaluation),
-        Ok(None) => signed_out(site),
+        Ok(Some((signed_in, evaluation))) => confirm(&request, &services, &cookie, &signed_in, &evaluation),
+        Ok(None) => signed_out(&request, site),
         Err(unanswered) => unavailable(&request, site, &unanswered.to_string()),
     }
 }
 
 /// The page that asks before the session is ended.
-fn confirm(services: &Services, cookie: &str, signed_in: &UserSession, evaluation: &Evaluation) -> HttpResponse {
+fn confirm(
+    request: &HttpRequest,
+    services: &Services,
+    cookie: &str,
+    signed_in: &UserSession,
+    evaluation: &Evaluation,
+) -> HttpResponse {
     let Services { site, login, form_tokens, .. } = services;
     let provider = login.providers().get(&signed_in.session.provider);
     let elsewhere = provider.and_then(|provider| Some((provider, provider.end_session_endpoint()?)));
@@ -55,29 +62,34 @@ fn confirm(services: &Services, cookie: &str, signed_in: &UserSession, evaluatio
         None => ProviderLogout::Stays,
     };
     let body = pages::render(&SignOutPage {
-        frame: Frame::of(&site.brand),
+        frame: Frame::of(site.page_brand(request.headers())),
         csrf: form_tokens.issue_for_session_end(FormId { purpose: FORM, bound_to: cookie }),
         account: account(evaluation),
         at_provider,
         action: PATH.to_owned(),
         stay_href: "/vestibule/".to_owned(),
     });
-    let targets = elsewhere.map(|(_, endpoint)| policy_source(&endpoint));
+    let targets = elsewhere.map(|(_, endpoint)| match site.further_origin(request.headers()) {
+        // From there, the provider redirects the browser to `public_url`.
+        Some(_) => format!("{} {}", policy_source(&endpoint), site.public_url),
+        None => policy_source(&endpoint),
+    });
     page_with(StatusCode::OK, body, &targets.as_deref().map_or(FormTargets::OwnOnly, FormTargets::And), &Scripts::None)
 }
 
 pub(super) async fn submit(request: HttpRequest, form: Form<Confirmation>, services: Services) -> HttpResponse {
     let site = &services.site;
-    let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(site) };
+    let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(&request, site) };
     let form_id = FormId { purpose: FORM, bound_to: &cookie };
     if !services.form_tokens.accepts_session_end(&request, site, form_id, &form.csrf) {
         tracing::warn!(reason = "foreign_form", suppressed = tracing::field::Empty, "logout refused");
         return refusal().respond(&request, site);
     }
     // A token that the key ring did not sign belongs to no session.
-    let ended = match SessionToken::parse(&site.ring, &cookie) {
-        Some(token) => end_session(&services, &token).await,
-        None => Ok(None),
+    let host = site.page_origin(request.headers()).host();
+    let ended = match services.checker.credentials().parse_session_on(host, &cookie) {
+        Ok(token) => end_session(&services, &token).await,
+        Err(_) => Ok(None),
     };
     match ended {
         Ok(ended) => follow(&services, ended.as_ref()),
@@ -118,9 +130,9 @@ fn provider_logout(services: &Services, session: &Session) -> Option<Url> {
     provider.end_session_url(&session.logout, return_url)
 }
 
-fn signed_out(site: &Site) -> HttpResponse {
-    let sign_in_href = "/sso/login".to_owned();
-    page(StatusCode::OK, pages::render(&SignedOutPage { frame: Frame::of(&site.brand), sign_in_href, provider_note: None }))
+fn signed_out(request: &HttpRequest, site: &Site) -> HttpResponse {
+    let (frame, sign_in_href) = (Frame::of(site.page_brand(request.headers())), "/sso/login".to_owned());
+    page(StatusCode::OK, pages::render(&SignedOutPage { frame, sign_in_href, provider_note: None }))
 }
 
 fn unavailable(request: &HttpRequest, site: &Site, cause: &str) -> HttpResponse {

@@ -30,7 +30,7 @@ pub(super) async fn sign_in(request: HttpRequest, form: Form<FormFields>, servic
     if let Some(response) = portal::redirect_form(&form, site) {
         return response;
     }
-    let target = match parse_target(form.one("rd"), site) {
+    let target = match parse_target(form.one("rd"), site.public_url.host()) {
         Ok(target) => target,
         Err(error) => return Failure::from(error).respond(&request, site),
     };

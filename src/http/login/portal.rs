@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::{HttpResponse, http::StatusCode};
 use url::form_urlencoded;
 
+use super::login_target::LoginTarget;
 use crate::{
     http::{Site, page_request::FormFields, redirect},
     oidc::{Provider, Providers},
@@ -34,8 +35,8 @@ impl<'a> Initiator<'a> {
 }
 
 /// Returns the target of the portal's link. A target that a login without a portal would refuse is ignored.
-pub(super) fn target(uri: &str, site: &Site) -> ReturnTarget {
-    ReturnTarget::parse(uri, site.public_url.host()).unwrap_or_else(|_| ReturnTarget::root())
+pub(super) fn target<'a>(uri: &str, site: &'a Site) -> LoginTarget<'a> {
+    LoginTarget::parse(uri, site).unwrap_or_else(|_| LoginTarget::Own(ReturnTarget::root()))
 }
 
 /// Returns the hint for the provider about the user.

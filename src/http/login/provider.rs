@@ -10,6 +10,8 @@ use actix_web::{
 use serde::Deserialize;
 
 use super::{
+    handover,
+    login_target::LoginTarget,
     portal::{self, Initiator},
     refuse_script, rejected_header,
     sign_in_page::SignInRequest,
@@ -52,14 +54,29 @@ pub(super) struct CallbackQuery {
 }
 
 pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, services: Services) -> HttpResponse {
-    let target = match query.target(&services.site) {
+    let site = &services.site;
+    if let Some(origin) = site.further_origin(request.headers()) {
+        return match is_navigation(&request) {
+            true => handover::begin(&request, &query, &services, origin).await,
+            false => Ok(refuse_script(&request, &services)),
+        }
+        .unwrap_or_else(|failure| failure.respond(&request, site));
+    }
+    let target = match query.target(site) {
         Ok(target) => target,
-        Err(error) => return Failure::from(error).respond(&request, &services.site),
+        Err(error) => return Failure::from(error).respond(&request, site),
     };
     if !is_navigation(&request) {
         return refuse_script(&request, &services);
     }
-    let authentication = LoginAuthentication::parse(query.authenticate.as_deref());
+    let target = match target {
+        LoginTarget::Own(target) => target,
+        LoginTarget::OnOrigin(origin, target) if query.is_of_gateway() && query.iss.is_none() => {
+            return handover::redirect_to_start(origin, &target);
+        }
+        LoginTarget::OnOrigin(origin, target) => handover::target_after_login(origin, &target),
+    };
+    let authentication = query.authentication();
     let sign_in = SignInRequest { request: &request, services: &services, target: &target, authentication };
     if query.is_of_gateway() {
         if let Some(explanation) = rejected_header::explain(&request, &services, &target).await {
@@ -87,16 +104,30 @@ struct UnknownProvider;
 
 impl BeginQuery {
     /// True for a redirect of a gateway or a page. It names neither a provider nor an authentication.
-    fn is_of_gateway(&self) -> bool {
-        self.provider.is_none() && LoginAuthentication::parse(self.authenticate.as_deref()) == LoginAuthentication::Any
+    pub fn is_of_gateway(&self) -> bool {
+        self.provider.is_none() && self.authentication() == LoginAuthentication::Any
+    }
+
+    pub fn authentication(&self) -> LoginAuthentication {
+        LoginAuthentication::parse(self.authenticate.as_deref())
+    }
+
+    pub fn provider_id(&self) -> Option<&str> {
+        self.provider.as_deref()
     }
 
     /// The return target. The target of a portal's link counts if there is no `rd`.
-    fn target(&self, site: &Site) -> Result<ReturnTarget, ReturnTargetError> {
+    fn target<'a>(&self, site: &'a Site) -> Result<LoginTarget<'a>, ReturnTargetError> {
         match (&self.rd, &self.target_link_uri) {
             (None, Some(uri)) => Ok(portal::target(uri, site)),
-            (rd, _) => parse_target(rd.as_deref(), site),
+            (Some(rd), _) => log_refusal(LoginTarget::parse(rd, site)),
+            (None, None) => Ok(LoginTarget::Own(ReturnTarget::root())),
         }
+    }
+
+    /// The return target on a further origin.
+    pub fn target_on(&self, host: &str) -> Result<ReturnTarget, ReturnTargetError> {
+        parse_target(self.rd.as_deref(), host)
     }
 
     /// The provider of the login; `None` if the user has to choose one.
@@ -114,9 +145,12 @@ impl BeginQuery {
     }
 }
 
-/// The return target of a login.
-pub(super) fn parse_target(rd: Option<&str>, site: &Site) -> Result<ReturnTarget, ReturnTargetError> {
-    let target = rd.map_or_else(|| Ok(ReturnTarget::root()), |rd| ReturnTarget::parse(rd, site.public_url.host()));
+/// The return target of a login on one host.
+pub(super) fn parse_target(rd: Option<&str>, host: &str) -> Result<ReturnTarget, ReturnTargetError> {
+    log_refusal(rd.map_or_else(|| Ok(ReturnTarget::root()), |rd| ReturnTarget::parse(rd, host)))
+}
+
+pub(super) fn log_refusal<T>(target: Result<T, ReturnTargetError>) -> Result<T, ReturnTargetError> {
     target.inspect_err(|refused| tracing::warn!(reason = refused.reason(), suppressed = tracing::field::Empty, "login refused"))
 }
 

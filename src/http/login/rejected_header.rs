@@ -13,6 +13,7 @@ use crate::{
         error::Failure,
         paths::is_own_path,
     },
+    origin::PublicUrl,
     return_target::ReturnTarget,
 };
 
@@ -30,7 +31,8 @@ pub(super) async fn explain(request: &HttpRequest, services: &Services, target: 
 
 async fn has_live_session(request: &HttpRequest, services: &Services) -> bool {
     let Some(cookie) = services.site.cookies.session_in(request) else { return false };
-    let Ok(token) = services.checker.credentials().parse_session(&cookie) else { return false };
+    let host = services.site.page_origin(request.headers()).host();
+    let Ok(token) = services.checker.credentials().parse_session_on(host, &cookie) else { return false };
     matches!(services.checker.load_session(&token).await, Ok(Some(_)))
 }
 
@@ -38,11 +40,12 @@ async fn has_live_session(request: &HttpRequest, services: &Services) -> bool {
 async fn rejected_headers(request: &HttpRequest, services: &Services, target: &ReturnTarget) -> Option<Vec<&'static str>> {
     let headers = request.headers();
     let mut sources = CredentialSources::NONE;
+    let origin = services.site.page_origin(headers);
     let parse = |read| {
         sources = read;
-        services.checker.credentials().parse(read, |source| credential_headers::values(headers, source))
+        services.checker.credentials().parse_on(origin.host(), read, |source| credential_headers::values(headers, source))
     };
-    match services.checker.decide(&auth_request(services, target), &RouteRestrictions::default(), parse).await {
+    match services.checker.decide(&auth_request(origin, target), &RouteRestrictions::default(), parse).await {
         Decision::Unauthenticated(AuthenticationFailure::NoCredential | AuthenticationFailure::ExpiredClaims) => return None,
         Decision::Unauthenticated(_) => {}
         _ => return None,
@@ -52,13 +55,12 @@ async fn rejected_headers(request: &HttpRequest, services: &Services, target: &R
 }
 
 /// The auth request of a gateway for the browser's navigation to the target.
-fn auth_request<'a>(services: &'a Services, target: &'a ReturnTarget) -> CheckRequest<'a> {
-    let public_url = &services.site.public_url;
+fn auth_request<'a>(origin: &'a PublicUrl, target: &'a ReturnTarget) -> CheckRequest<'a> {
     let (path, query) = match target.as_str().split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (target.as_str(), None),
     };
-    CheckRequest { method: "GET", scheme: public_url.scheme(), host: public_url.host(), path, query }
+    CheckRequest { method: "GET", scheme: origin.scheme(), host: origin.host(), path, query }
 }
 
 fn display_name(source: CredentialSource) -> &'static str {

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 
+use super::handover;
 use crate::{
     http::{
-        Services,
+        FormTargets, Scripts, Services,
         browser_binding::new_form_token,
-        page,
+        page, page_with,
         paths::{LoginAuthentication, authenticating_href},
     },
     oidc::Provider,
-    pages::{self, Frame, PasswordForm, Problem, ProviderLink, SetupPage, SignInPage},
+    origin::PublicUrl,
+    pages::{self, Brand, Frame, PasswordForm, Problem, ProviderLink, SetupPage, SignInPage},
     return_target::ReturnTarget,
 };
 
@@ -35,13 +37,23 @@ impl SignInRequest<'_> {
         let password = local_accounts.is_some().then(|| self.password_form(csrf, refused));
         let new_cookie = new_cookie.filter(|_| password.is_some());
         let providers = login.providers().iter().map(|provider| self.link(provider)).collect();
-        let view = SignInPage { frame: Frame::of(&site.brand), providers, password, notice: None };
-        let mut response = page(status, pages::render(&view));
+        let view = SignInPage { frame: Frame::of(self.brand()), providers, password, notice: None };
+        // After a password, the browser may be redirected to a further origin, which browsers compare with this policy.
+        let origins: Vec<&str> = site.origins.iter().map(PublicUrl::origin).collect();
+        let origins = origins.join(" ");
+        let targets = if origins.is_empty() { FormTargets::OwnOnly } else { FormTargets::And(&origins) };
+        let mut response = page_with(status, pages::render(&view), &targets, &Scripts::None);
         if let Some(cookie) = new_cookie {
             // Adding fails only for values that can't stand in a header; ours is base64url.
             let _ = response.add_cookie(&site.cookies.login_cookie(&cookie));
         }
         response
+    }
+
+    /// The brand of the origin that the user has come from.
+    fn brand(&self) -> &Arc<Brand> {
+        let site = &self.services.site;
+        handover::origin_of(self.target, self.services).map_or(&site.brand, |origin| site.brand_of(origin))
     }
 
     fn show_setup(&self) -> HttpResponse {

@@ -13,7 +13,8 @@ const ENDED: &str = "The session has ended.";
 
 pub(in crate::http) async fn show(request: HttpRequest, services: Services) -> HttpResponse {
     let values = |place| credential_headers::values(request.headers(), place);
-    let token = match services.checker.credentials().parse(CredentialSources::ALL, values) {
+    let host = services.site.page_origin(request.headers()).host();
+    let token = match services.checker.credentials().parse_on(host, CredentialSources::ALL, values) {
         Ok(Some(Credential::Session(token))) => token,
         Err(CredentialError::MalformedSession) => return error::challenged("login_required", ENDED, error::CHALLENGE),
         Ok(None) => return error::challenged("login_required", "Nobody is signed in.", error::CHALLENGE),

@@ -1,4 +1,4 @@
-//! Bounds the login flows that the store holds at the same time, without client addresses.
+//! Bounds the login flows and hand-overs that the store holds at the same time, without client addresses.
 
 use std::time::Duration;
 
@@ -13,29 +13,33 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// The allowed difference between the clocks of two pods.
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(120);
 
-/// The counted login flows.
+/// The counted login flows and hand-overs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FlowStage {
+pub enum FlowStage {
     Pending,
     /// The tombstones of flows that were taken.
     Finished,
+    /// Hand-overs of a session to another host.
+    PendingHandover,
+    /// The tombstones of hand-overs that were taken.
+    FinishedHandover,
 }
 
-/// The maximum number of login flows of each stage in one shard.
+/// The maximum number of login flows or hand-overs of each stage in one shard.
 ///
 /// A flow's shard is random, so each shard has the same share of the maximum of the whole store.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct FlowCapacity {
+pub struct FlowCapacity {
     per_shard: u64,
 }
 
 impl FlowCapacity {
-    pub(super) fn new(max_pending: u32) -> Self {
+    pub fn new(max_pending: u32) -> Self {
         Self { per_shard: u64::from(max_pending).div_ceil(u64::from(Shard::COUNT)) }
     }
 
     /// Counts a flow that expires after `lifetime`.
-    pub(super) fn enter(self, shard: Shard, stage: FlowStage, now: Timestamp, lifetime: Duration) -> Capacity {
+    pub fn enter(self, shard: Shard, stage: FlowStage, now: Timestamp, lifetime: Duration) -> Capacity {
         // The clocks of other pods may differ, so that their flows are in earlier or later windows.
         let windows = window(now - CLOCK_DIFFERENCE)..=window(now + LIFETIME + CLOCK_DIFFERENCE);
         Capacity {
@@ -49,7 +53,7 @@ impl FlowCapacity {
 
 impl FlowStage {
     /// Returns the counter of a flow of this stage.
-    pub(super) fn counter_of(self, shard: Shard, expires: Timestamp) -> RecordKey {
+    pub fn counter_of(self, shard: Shard, expires: Timestamp) -> RecordKey {
         self.counter(shard, window(expires))
     }
 
@@ -57,6 +61,8 @@ impl FlowStage {
         let stage = match self {
             Self::Pending => "pending",
             Self::Finished => "finished",
+            Self::PendingHandover => "pending_handover",
+            Self::FinishedHandover => "finished_handover",
         };
         RecordKey::new(shard, RecordKind::Counter, format!("flows:{stage}:{window}"))
     }
@@ -94,7 +100,8 @@ mod tests {
     #[test]
     fn the_stages_are_counted_apart() {
         let (shard, now) = (Shard::new(3).unwrap(), SystemClock.now());
-        let [pending, finished] = [FlowStage::Pending, FlowStage::Finished].map(|stage| stage.counter_of(shard, now));
-        assert_ne!(pending, finished);
+        let stages = [FlowStage::Pending, FlowStage::Finished, FlowStage::PendingHandover, FlowStage::FinishedHandover];
+        let counters: std::collections::BTreeSet<_> = stages.iter().map(|stage| stage.counter_of(shard, now)).collect();
+        assert_eq!(counters.len(), stages.len());
     }
 }

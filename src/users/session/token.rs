@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    secret::{Digest, KeyRing, OpaqueToken, TokenKind},
+    secret::{Digest, HostToken, KeyRing, OpaqueToken, TokenKind},
     store::Shard,
 };
 
@@ -20,6 +20,12 @@ impl<'a> SessionToken<'a> {
     pub fn parse(ring: &KeyRing, text: &'a str) -> Option<Self> {
         let shard = OpaqueToken::verify(ring, TokenKind::Session, text).ok().and_then(Shard::new)?;
         Some(Self { text, shard, digest: Digest::of(text.as_bytes()) })
+    }
+
+    /// Parses the cookie's value of a host that has its own token of the session. `None` if it is not for this host.
+    pub fn parse_for_host(ring: &KeyRing, host: &str, text: &'a str) -> Option<Self> {
+        let HostToken { shard, digest } = HostToken::verify(ring, host, text)?;
+        Some(Self { text, shard: Shard::new(shard)?, digest })
     }
 
     /// The shard of the session and of its user.
@@ -58,6 +64,20 @@ mod tests {
         let token = SessionToken::parse(&ring, minted.expose()).unwrap();
         assert_eq!((token.shard().number(), token.digest(), token.expose()), (63, minted.digest(), minted.expose()));
         assert_eq!(format!("{token:?}"), "SessionToken([redacted])");
+    }
+
+    #[test]
+    fn the_token_of_a_host_leads_to_the_same_session() {
+        let ring = KeyRing::ephemeral(Arc::new(SystemClock));
+        let minted = OpaqueToken::mint(&ring, TokenKind::Session, 63);
+        let text = HostToken { shard: 63, digest: minted.digest() }.sign(&ring, "chat.example.com");
+        let token = SessionToken::parse_for_host(&ring, "chat.example.com", &text).unwrap();
+        assert_eq!((token.shard().number(), token.digest()), (63, minted.digest()));
+        assert!(SessionToken::parse_for_host(&ring, "mcp.example.com", &text).is_none());
+        assert!(SessionToken::parse_for_host(&ring, "chat.example.com", minted.expose()).is_none());
+        assert!(SessionToken::parse(&ring, &text).is_none());
+        let beyond = HostToken { shard: Shard::COUNT, digest: minted.digest() }.sign(&ring, "chat.example.com");
+        assert!(SessionToken::parse_for_host(&ring, "chat.example.com", &beyond).is_none());
     }
 
     #[test]

@@ -242,14 +242,14 @@ async fn a_refused_host_is_counted_and_logged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_without_a_host_is_for_public_url_or_one_of_origins() {
     let origins = |pod: &mut PodOptions| {
-        pod.further += "origins: [https://docs.example.com, https://chat.example.com:8443]\n";
+        pod.further += "origins: [http://docs.localhost, http://chat.localhost:8443]\n";
         pod.role_map = Some(format!("version: 1\n{ACCESS}"));
     };
     let fleet = Fleet::builder().config(origins).start().await;
     for (host, status) in [
         ("localhost", 401),
-        ("docs.example.com", 200),
-        ("CHAT.example.com.:1", 200),
+        ("docs.localhost", 200),
+        ("CHAT.localhost.:1", 200),
         ("example.com", 403),
         ("anything.example", 403),
         ("127.0.0.1", 403),

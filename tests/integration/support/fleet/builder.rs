@@ -30,6 +30,8 @@ pub struct FleetBuilder<'a> {
     /// The port of nginx.
     nginx: Option<u16>,
     check_url: CheckUrl,
+    /// The hosts of nginx. The first one is that of the public URL.
+    hosts: &'static [&'static str],
     configure: Vec<ConfigurePod<'a>>,
 }
 
@@ -43,6 +45,7 @@ impl<'a> FleetBuilder<'a> {
             is_heavy: false,
             nginx: None,
             check_url: CheckUrl::default(),
+            hosts: &["localhost"],
             configure: Vec::new(),
         }
     }
@@ -120,6 +123,13 @@ impl<'a> FleetBuilder<'a> {
         Self { check_url, ..self }
     }
 
+    /// Adds further hosts to nginx, and to `origins`.
+    pub fn further_hosts(self) -> Self {
+        let port = ports::free();
+        let origins = format!("origins: [http://chat.localhost:{port}, http://mcp.localhost:{port}]\n");
+        Self { hosts: &["localhost", "chat.localhost", "mcp.localhost"], ..self.nginx_at(port).yaml(origins) }
+    }
+
     /// Adds top-level YAML to the configuration of each pod.
     pub fn yaml(self, yaml: impl AsRef<str> + 'a) -> Self {
         self.config(move |pod| pod.further.push_str(yaml.as_ref()))
@@ -179,7 +189,7 @@ impl<'a> FleetBuilder<'a> {
             _turn: turn,
         };
         if let (Some(port), Some(upstream)) = (self.nginx, &fleet.upstream) {
-            let (hosts, pods) = (&["localhost"][..], &fleet.pod_ports()[..]);
+            let (hosts, pods) = (self.hosts, &fleet.pod_ports()[..]);
             let options =
                 NginxOptions { port, hosts, pods, upstream: upstream.port(), service_workers: "", check_url: self.check_url };
             fleet.nginx = Some(Nginx::start(options).await);
