@@ -13,6 +13,8 @@ mod metered_store;
 mod records;
 mod redis;
 mod sharded_id;
+#[cfg(test)]
+mod test_store;
 mod update;
 
 pub use commit::{Capacity, Commit, CommitIntent, Conflict, Precondition, Replication, SequenceEffect, Ttl};
@@ -24,6 +26,8 @@ pub use redis::{
     TlsError, TlsSettings, Topology,
 };
 pub use sharded_id::ShardedId;
+#[cfg(test)]
+pub use test_store::TestStore;
 pub use update::{Edit, TRIES, retry};
 
 use std::{fmt, time::Duration};

@@ -23,6 +23,8 @@ mod refresh_token;
 mod session;
 mod session_limit;
 mod sessions;
+#[cfg(test)]
+mod test_parts;
 
 pub use claims_refresh::{LeaseOutcome, LeasedToken, START_TIMEOUT, TokenPlace};
 pub use current_claims::{ClaimsMaxAge, CurrentClaims, is_pinned_by};
@@ -47,6 +49,8 @@ pub use refresh_policy::{RefreshPolicy, TokenOwner};
 pub use refresh_token::RefreshToken;
 pub use session::{Limits, Logout, Session, SessionState, SessionToken};
 pub use sessions::SessionEntry;
+#[cfg(test)]
+pub use test_parts::TestParts;
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -5,14 +5,11 @@ use std::{cell::RefCell, time::Duration};
 use super::*;
 use crate::{
     api_keys::{self, Keys},
-    clock::{Clock, SystemClock},
-    metrics::Metrics,
+    clock::SystemClock,
     principal::IdentityClaims,
     principal_cache::{CacheSettings, Sources},
-    role_map::{ConfiguredNames, RoleMaps},
-    secret::KeyRing,
-    store::{MemoryStore, Records, Ttl},
-    users::{Browser, Limits, Logout, Policy, PriorAccess, User, Users, VerifiedLogin},
+    store::{Records, Ttl},
+    users::{Browser, Limits, Logout, Policy, PriorAccess, TestParts, User, Users, VerifiedLogin},
 };
 
 const ISSUER: &str = "https://idp.example.com";
@@ -38,16 +35,11 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
-        let records = Records::new(store, Arc::new(KeyRing::ephemeral(Arc::clone(&clock))), "");
+        let parts = TestParts::new(SystemClock);
         let limits = Limits { idle: Duration::from_secs(600), absolute: Duration::from_secs(600), max_per_user: 100 };
-        let metrics = Arc::new(Metrics::new());
-        let role_maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&clock), Arc::clone(&metrics));
-        let role_maps = Arc::new(role_maps.expect("no document is invalid"));
-        let policy = Arc::new(Policy::new(Arc::clone(&role_maps), Vec::new()));
-        let users = Users::new(records.clone(), role_maps, limits, MONTH, Arc::clone(&clock), Arc::clone(&metrics));
-        let users = Arc::new(users);
+        let users = Arc::new(parts.users(limits, MONTH));
+        let TestParts { records, role_maps, clock, metrics } = parts;
+        let policy = Arc::new(Policy::new(role_maps, Vec::new()));
         let keys = Arc::new(Keys::new(records.clone(), policy, of_keys(), Arc::clone(&clock), Arc::clone(&metrics)));
         let settings = CacheSettings { revocation_grace: Duration::from_secs(60), entries: 100 };
         let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys };

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -6,25 +6,16 @@ use super::*;
 use crate::{
     clock::{Clock, manual::ManualClock},
     json::object,
-    metrics::Metrics,
-    role_map::{ConfiguredNames, RoleMaps},
-    secret::KeyRing,
-    store::{MemoryStore, Records},
-    users::{Browser, Limits, Logout, PriorAccess, VerifiedLogin},
+    users::{Browser, Limits, Logout, PriorAccess, TestParts, VerifiedLogin},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
 const INTERVAL: Duration = Duration::from_secs(900);
 
 fn users(clock: &ManualClock) -> Users {
-    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
-    let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
-    let records = Records::new(store, Arc::new(KeyRing::ephemeral(Arc::clone(&clock))), "");
-    let metrics = Arc::new(Metrics::new());
-    let role_maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&clock), Arc::clone(&metrics)).unwrap();
     let limits = Limits { idle: DAY, absolute: DAY * 7, max_per_user: 2 };
-    Users::new(records, Arc::new(role_maps), limits, DAY * 30, clock, metrics)
-        .with_directories([("corp".to_owned(), INTERVAL)].into())
+    let users = TestParts::new(clock.clone()).users(limits, DAY * 30);
+    users.with_directories([("corp".to_owned(), INTERVAL)].into())
 }
 
 fn identity(provider: &str, group: &str, clock: &ManualClock) -> IdentityClaims {

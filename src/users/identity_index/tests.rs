@@ -1,15 +1,12 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use crate::{
-    clock::{Clock, SystemClock},
-    metrics::Metrics,
+    clock::SystemClock,
     principal::IdentityClaims,
-    role_map::{ConfiguredNames, RoleMaps},
-    secret::KeyRing,
-    store::{self, MemoryStore, Records, Ttl},
+    store::{self, Records, Ttl},
     users::{
-        Browser, EmailOwners, Identity, Limits, LinkOutcome, LoginRefusal, Logout, PriorAccess, UnlinkOutcome, User, Users,
-        VerifiedLogin,
+        Browser, EmailOwners, Identity, Limits, LinkOutcome, LoginRefusal, Logout, PriorAccess, TestParts, UnlinkOutcome, User,
+        Users, VerifiedLogin,
     },
 };
 
@@ -23,15 +20,9 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
-        let records = Records::new(store, Arc::new(KeyRing::ephemeral(Arc::clone(&clock))), "");
-        let metrics = Arc::new(Metrics::new());
-        let role_maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&clock), Arc::clone(&metrics));
-        let role_maps = Arc::new(role_maps.expect("no document is invalid"));
-        let limits = Limits { idle: DAY, absolute: DAY, max_per_user: 100 };
-        let users = Users::new(records.clone(), role_maps, limits, DAY, clock, metrics);
-        Self { records, users }
+        let parts = TestParts::new(SystemClock);
+        let users = parts.users(Limits { idle: DAY, absolute: DAY, max_per_user: 100 }, DAY);
+        Self { records: parts.records, users }
     }
 
     async fn sign_in(&self, identity: IdentityClaims) -> Result<User, LoginRefusal> {

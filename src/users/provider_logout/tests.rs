@@ -1,14 +1,10 @@
-use std::sync::Arc;
-
 use super::*;
 use crate::{
     clock::{Clock, manual::ManualClock},
-    metrics::Metrics,
     principal::{IdentityClaims, LOCAL},
-    role_map::{ConfiguredNames, RoleMaps},
-    secret::{KeyRing, OpaqueToken},
-    store::{MemoryStore, Records},
-    users::{Browser, Limits, LoginRefusal, Logout, PriorAccess},
+    secret::OpaqueToken,
+    store::Records,
+    users::{Browser, Limits, LoginRefusal, Logout, PriorAccess, TestParts},
 };
 
 const ISSUER: &str = "https://idp.example.com";
@@ -23,16 +19,10 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let manual = ManualClock::new();
-        let clock: Arc<dyn Clock> = Arc::new(manual.clone());
-        let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
-        let records = Records::new(store, Arc::new(KeyRing::ephemeral(Arc::clone(&clock))), "");
-        let metrics = Arc::new(Metrics::new());
-        let role_maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&clock), Arc::clone(&metrics));
-        let role_maps = Arc::new(role_maps.expect("no document is invalid"));
-        let limits = Limits { idle: DAY, absolute: DAY, max_per_user: 500 };
-        let users = Users::new(records.clone(), role_maps, limits, DAY, clock, metrics);
-        Self { records, users, clock: manual }
+        let clock = ManualClock::new();
+        let parts = TestParts::new(clock.clone());
+        let users = parts.users(Limits { idle: DAY, absolute: DAY, max_per_user: 500 }, DAY);
+        Self { records: parts.records, users, clock }
     }
 
     fn login(&self, provider: &str, subject: &str, sid: Option<&str>) -> VerifiedLogin {

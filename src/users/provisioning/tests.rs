@@ -7,14 +7,12 @@ use serde_json::json;
 use super::*;
 use crate::{
     clock::{Clock, SystemClock},
-    metrics::Metrics,
     principal::Role,
-    role_map::{ConfiguredNames, RoleMap, RoleMaps},
-    secret::KeyRing,
-    store::{self, MemoryStore, Records, Ttl},
+    role_map::RoleMap,
+    store::{self, Ttl},
     users::{
         AccessChange, Browser, CurrentClaims, Limits, LinkOutcome, LoginRefusal, Logout, MAX_GROUPS, Membership, PriorAccess,
-        ProvisionedAttributes, ProvisionedUsers, ProvisioningError, Users, VerifiedLogin,
+        ProvisionedAttributes, ProvisionedUsers, ProvisioningError, TestParts, Users, VerifiedLogin,
     },
 };
 
@@ -22,7 +20,7 @@ const ISSUER: &str = "https://idp.example.com";
 const DAY: Duration = Duration::from_secs(86_400);
 
 struct Fixture {
-    records: Records,
+    parts: TestParts,
     users: Arc<Users>,
     directory: ProvisionedUsers,
 }
@@ -32,21 +30,15 @@ fn settings(attribute: LinkAttribute, claim: &str) -> ProvisioningSettings {
     ProvisioningSettings { provider: "corp".to_owned(), issuer: ISSUER.to_owned(), attribute, claim }
 }
 
-fn users(records: &Records, settings: Option<ProvisioningSettings>) -> Users {
-    let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Arc::new(Metrics::new()));
-    let role_maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&clock), Arc::clone(&metrics));
-    let role_maps = Arc::new(role_maps.expect("no document is invalid"));
-    let limits = Limits { idle: DAY, absolute: DAY, max_per_user: 100 };
-    Users::new(records.clone(), role_maps, limits, DAY, clock, metrics).with_provisioning(settings.map(Arc::new))
+fn users(parts: &TestParts, settings: Option<ProvisioningSettings>) -> Users {
+    parts.users(Limits { idle: DAY, absolute: DAY, max_per_user: 100 }, DAY).with_provisioning(settings.map(Arc::new))
 }
 
 impl Fixture {
     fn new(attribute: LinkAttribute, claim: &str) -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
-        let records = Records::new(store, Arc::new(KeyRing::ephemeral(clock)), "");
-        let users = Arc::new(users(&records, Some(settings(attribute, claim))));
-        Self { records, directory: ProvisionedUsers::of(&users).expect("a directory is configured"), users }
+        let parts = TestParts::new(SystemClock);
+        let users = Arc::new(users(&parts, Some(settings(attribute, claim))));
+        Self { parts, directory: ProvisionedUsers::of(&users).expect("a directory is configured"), users }
     }
 
     async fn sign_in(&self, identity: IdentityClaims) -> Result<User, LoginRefusal> {
@@ -174,7 +166,7 @@ async fn an_interrupted_move_is_completed_by_the_next_request(#[case] is_same_sh
     };
     record.provisioned.as_mut().unwrap().moved_to = Some(signed_in.id.clone());
     let key = User::key(&record.id);
-    fixture.records.change(key.shard).put(&key, &record, Ttl::Forever).commit().await.unwrap().unwrap();
+    fixture.parts.records.change(key.shard).put(&key, &record, Ttl::Forever).commit().await.unwrap().unwrap();
     let found = fixture.directory.get(&record.id).await.unwrap().expect("the move is completed");
     assert_eq!((found.id, fixture.count().await), (signed_in.id, (1, 1)));
 }
@@ -299,7 +291,7 @@ async fn without_a_directory_an_administrator_ends_its_refusal() {
     fixture.set_active(&ada.id, false).await;
     let allow = |_: &User| Ok::<_, store::Error>(());
     assert!(fixture.users.enable(&ada.id, allow).await.unwrap().unwrap().is_disabled());
-    let users = users(&fixture.records, None);
+    let users = users(&fixture.parts, None);
     assert!(!users.enable(&ada.id, allow).await.unwrap().unwrap().is_disabled());
 }
 
@@ -311,7 +303,7 @@ async fn a_user_has_a_bounded_number_of_groups() {
     let group = |number: usize| GroupMembership { id: format!("g-{number:05}"), name: format!("group {number}") };
     record.provisioned.as_mut().unwrap().groups = (0..MAX_GROUPS).map(group).collect();
     let key = User::key(&ada.id);
-    fixture.records.change(key.shard).put(&key, &record, Ttl::Forever).commit().await.unwrap().unwrap();
+    fixture.parts.records.change(key.shard).put(&key, &record, Ttl::Forever).commit().await.unwrap().unwrap();
     let set = async |number, membership| fixture.directory.set_membership(&ada.id, &group(number), membership).await;
     assert!(matches!(set(MAX_GROUPS, Membership::Member).await, Err(ProvisioningError::TooManyGroups)));
     assert!(set(7, Membership::None).await.unwrap().is_some());
