@@ -8,6 +8,9 @@ use crate::json::{JsonObject, MemberError, NotAnObjectError};
 /// The maximum number of keys that are tried for one token, since each one costs a verification.
 const MAX_CANDIDATES: usize = 8;
 
+/// The maximum number of keys in a document. Reading more would take too long.
+const MAX_KEYS: usize = 1000;
+
 /// An issuer's public keys for signatures. It contains at least one key.
 #[derive(Debug, PartialEq)]
 pub struct KeySet(Vec<VerificationKey>);
@@ -19,6 +22,8 @@ pub enum KeySetError {
     NotAnObject(#[from] NotAnObjectError),
     #[error("the key set can't be read: {0}")]
     Keys(#[from] MemberError),
+    #[error("the key set has {0} keys, more than {MAX_KEYS}")]
+    TooMany(usize),
     #[error("the key set has no usable signing key; assign a signing key at the provider")]
     NoKey,
 }
@@ -27,6 +32,9 @@ impl KeySet {
     /// Parses a document. Keys that verify no signature are skipped.
     pub fn parse(document: &[u8]) -> Result<Self, KeySetError> {
         let listed = JsonObject::parse(document)?.required_objects("keys")?;
+        if listed.len() > MAX_KEYS {
+            return Err(KeySetError::TooMany(listed.len()));
+        }
         let keys: Vec<_> = listed.iter().filter_map(VerificationKey::parse).collect();
         if keys.is_empty() { Err(KeySetError::NoKey) } else { Ok(Self(keys)) }
     }

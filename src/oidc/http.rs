@@ -5,7 +5,11 @@ use std::{path::Path, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use openidconnect::{
     HttpRequest, HttpResponse,
-    http::{HeaderMap, HeaderValue, Request, header::ACCEPT_ENCODING, request::Builder},
+    http::{
+        HeaderMap, HeaderValue, Request,
+        header::{ACCEPT_ENCODING, CONTENT_ENCODING},
+        request::Builder,
+    },
 };
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -45,6 +49,8 @@ pub enum HttpClientError {
     TooLarge { host: String },
     #[error("{host} answered with status {status}")]
     Status { host: String, status: u16 },
+    #[error("{host} answered with a Content-Encoding although the request accepts none")]
+    Encoded { host: String },
     #[error("{0} is not an https:// address; http:// is for loopback hosts only")]
     Plain(String),
     #[error("the certificates in {path} can't be used: {cause}")]
@@ -130,6 +136,10 @@ impl HttpClient {
         }
         let unreachable = |error: reqwest::Error| self.unreachable(host(&url), causes(&error.without_url()));
         let mut response = self.client().execute(request).await.map_err(unreachable)?;
+        // The status of an error says enough without its body.
+        if response.status().is_success() && is_encoded(response.headers()) {
+            return Err(HttpClientError::Encoded { host: host(&url) });
+        }
         let mut bounded = openidconnect::http::Response::new(Vec::new());
         *bounded.status_mut() = response.status();
         *bounded.headers_mut() = response.headers().clone();
@@ -171,6 +181,11 @@ impl ClientSettings {
         }
         Ok(ConnectedClient { client: builder.build().map_err(failed)?, credentials })
     }
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let is_identity = |encoding: &HeaderValue| encoding.is_empty() || encoding.as_bytes().eq_ignore_ascii_case(b"identity");
+    headers.get_all(CONTENT_ENCODING).iter().any(|encoding| !is_identity(encoding))
 }
 
 fn is_same(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {

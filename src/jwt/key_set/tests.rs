@@ -231,6 +231,39 @@ fn at_most_eight_keys_are_tried() {
 }
 
 #[test]
+fn of_many_keys_the_named_one_is_found_and_at_most_eight_are_tried() {
+    let (signer, other) = (Signer::es256(Some("k1")), public(&Signer::es256(None)));
+    let numbered = |number: usize| crate::json::with_members(other.clone(), &json!({"kid": format!("n{number}")}));
+    let mut listed: Vec<_> = (0..MAX_KEYS - 1).map(numbered).collect();
+    listed.push(public(&signer));
+    let keys = parse(&json!(listed)).unwrap();
+    assert_eq!((keys.len(), refusal(&token(&signer, Some("k1")), &keys)), (MAX_KEYS, None));
+    assert_eq!(keys.candidates(Some("k1"), Algorithm::ES256).count(), 1);
+    assert_eq!(keys.candidates(None, Algorithm::ES256).count(), MAX_CANDIDATES);
+    assert_eq!(refusal(&token(&signer, None), &keys), Some(JwtError::Signature), "the key is the last one");
+
+    listed.push(numbered(MAX_KEYS));
+    let error = parse(&json!(listed)).unwrap_err();
+    assert_eq!(error.to_string(), "the key set has 1001 keys, more than 1000");
+}
+
+#[test]
+fn deeply_nested_documents_are_read_or_refused() {
+    let (open, close) = ("[".repeat(200_000), "]".repeat(200_000));
+    let signer = Signer::es256(Some("k1"));
+    let key = public(&signer);
+    let beside = format!(r#"{{"x": {open}{close}, "keys": [{open}{close}, {key}]}}"#);
+    assert_eq!(refusal(&token(&signer, Some("k1")), &KeySet::parse(beside.as_bytes()).unwrap()), None);
+    for (document, expected) in [
+        (format!(r#"{{"keys": {open}{key}{close}}}"#), KeySetError::NoKey),
+        (format!("{open}{close}"), KeySetError::NotAnObject(NotAnObjectError)),
+        (format!(r#"{{"keys": {open}"#), KeySetError::NotAnObject(NotAnObjectError)),
+    ] {
+        assert_eq!(KeySet::parse(document.as_bytes()), Err(expected));
+    }
+}
+
+#[test]
 fn equal_sets_are_equal_and_others_are_not() {
     let (signer, other) = (Signer::es256(Some("k1")), Signer::es256(Some("k1")));
     let set = |key: Value| parse(&json!([key])).unwrap();

@@ -4,6 +4,8 @@
 use std::process::Command;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::process::{Child, OnFailure};
@@ -66,6 +68,15 @@ impl FaultyIdp {
     /// All codes and tokens that the provider has issued.
     pub async fn issued(&self) -> Vec<String> {
         serde_json::from_value(self.get_admin("/issued").await).expect("a list of texts")
+    }
+
+    /// The access token for the audience `litellm` that the provider issued last.
+    pub async fn last_access_token(&self) -> String {
+        let is_access_token = |token: &String| {
+            let claims = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+            claims.is_some_and(|claims| serde_json::from_slice::<Value>(&claims).is_ok_and(|claims| claims["aud"] == "litellm"))
+        };
+        self.issued().await.into_iter().rfind(is_access_token).expect("a login has an access token")
     }
 
     async fn post_fault(&self, fault: &Value) {

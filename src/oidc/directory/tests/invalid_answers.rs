@@ -54,6 +54,18 @@ async fn an_unreadable_page_fails_the_look_up(#[case] body: &'static str) {
     }
 }
 
+#[tokio::test]
+async fn a_page_with_an_encoding_that_was_not_requested_fails_the_look_up_with_its_cause() {
+    for (encoding, expected) in [("gzip", true), ("br, identity", true), ("Identity", false), ("", false)] {
+        let fixture = Fixture::start(GitLab, move |server, request, _| {
+            GitLab.page(server, request, 7..8, None).with("Content-Encoding", encoding)
+        });
+        let found = fixture.await.look_up().await;
+        let is_refused = found.is_err_and(|error| error.to_string().contains("answered with a Content-Encoding"));
+        assert_eq!(is_refused, expected, "{encoding:?}");
+    }
+}
+
 /// A page whose next page is at this address, which may contain the server's own.
 fn with_next(dialect: Dialect, server: &Url, next: &str) -> Reply {
     let next = next.replace("SERVER", server.as_str().trim_end_matches('/'));

@@ -57,6 +57,10 @@ fn odd_key_sets(key: &Value) -> Vec<(&'static str, Vec<Value>)> {
             ],
         ),
         ("an id that is not unique", vec![decoy(key, &json!({})), decoy(key, &json!({"alg": null})), key.clone()]),
+        (
+            "five hundred keys",
+            (0..499).map(|number| decoy(key, &json!({"kid": format!("k{number}")}))).chain([key.clone()]).collect(),
+        ),
         ("many without an id", [vec![decoy(key, &nameless); 7], vec![altered(key, &nameless)]].concat()),
     ]
 }
@@ -68,12 +72,7 @@ async fn publish(fleet: &mut FaultyFleet, keys: &[Value]) {
 
 /// The status of a check with the access token of the last login.
 async fn check_last_token(fleet: &FaultyFleet) -> u16 {
-    let is_access_token = |token: &&String| {
-        let claims = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
-        claims.is_some_and(|claims| serde_json::from_slice::<Value>(&claims).is_ok_and(|claims| claims["aud"] == "litellm"))
-    };
-    let issued = fleet.idp.issued().await;
-    let token = issued.iter().rfind(is_access_token).expect("a login has an access token");
+    let token = fleet.idp.last_access_token().await;
     auth_request(fleet.pod(), &[("authorization", &format!("Bearer {token}"))]).await.status
 }
 
