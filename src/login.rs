@@ -161,7 +161,7 @@ pub enum FailureReason {
     #[error("the provider refused: {error:?}")]
     Denied { error: String, description: Option<String> },
     #[error(transparent)]
-    Exchange(#[from] ExchangeError),
+    Exchange(ExchangeError),
     #[error("no role map has been read yet")]
     NoRoleMapYet,
     #[error("the role map grants no role")]
@@ -182,6 +182,15 @@ pub enum FailureReason {
     StoreBefore(store::Error),
     #[error("the store, after the code was redeemed: {0}")]
     StoreAfter(store::Error),
+}
+
+impl From<ExchangeError> for FailureReason {
+    fn from(error: ExchangeError) -> Self {
+        match error {
+            ExchangeError::LastDirectoryClaims(error) => Self::StoreAfter(error),
+            error => Self::Exchange(error),
+        }
+    }
 }
 
 impl Login {

@@ -96,7 +96,7 @@ impl Refresher {
         let Some(provider) = self.provider_of(&identity) else { return Ok(()) };
         let slot = self.slots.get(provider.id()).map(Semaphore::try_acquire);
         let Some(Ok(_slot)) = slot else { return Ok(()) };
-        provider.look_up_groups(&mut identity).await;
+        provider.look_up_groups(&mut identity).await?;
         self.users.update_directory(user, &identity).await
     }
 

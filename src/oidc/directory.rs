@@ -36,7 +36,7 @@ use crate::{
     metrics::{DirectoryOutcome, Metrics},
     principal::{Claims, IdentityClaims},
     secret::{Digest, SecretCell},
-    store::Records,
+    store::{self, Records},
 };
 
 /// The time for all requests of a look-up, with the pauses between them. A login waits for it.
@@ -86,12 +86,13 @@ impl Directory {
     /// Sets the claims of the source `directory`. `user_token` is the access token of the identity's login.
     ///
     /// Claims that are younger than the interval are not looked up again. If a look-up fails, those of the last one count until
-    /// `max_age`; without them the source is absent.
-    pub async fn add_claims(&self, identity: &mut IdentityClaims, user_token: Option<&AccessToken>) {
+    /// `max_age`; without them the source is absent. If the store does not tell whether there are any, nothing is known.
+    pub async fn add_claims(&self, identity: &mut IdentityClaims, user_token: Option<&AccessToken>) -> Result<(), store::Error> {
         (identity.directory, identity.directory_at) = match self.settings.kind.claims_of_token(&identity.id_token) {
             Some(claims) => (Some(claims), None),
-            None => self.find_claims(identity, user_token).await,
+            None => self.find_claims(identity, user_token).await?,
         };
+        Ok(())
     }
 
     /// Returns the claims with the time of their look-up.
@@ -99,24 +100,27 @@ impl Directory {
         &self,
         identity: &IdentityClaims,
         user_token: Option<&AccessToken>,
-    ) -> (Option<Claims>, Option<Timestamp>) {
-        let known = self.known.get(identity).await.filter(|known| self.check_size(identity, &known.claims).is_ok());
+    ) -> Result<(Option<Claims>, Option<Timestamp>), store::Error> {
+        let (known, unread) = match self.known.get(identity).await {
+            Ok(known) => (known.filter(|known| self.check_size(identity, &known.claims).is_ok()), None),
+            Err(error) => (None, Some(error)),
+        };
         let age = known.as_ref().map(|known| since(known.fetched, self.clock.now()));
         if let (Some(known), true) = (&known, age.is_some_and(|age| age < self.settings.interval)) {
             self.metrics.directory_lookup(&self.provider, DirectoryOutcome::Cached);
-            return (Some(known.claims.clone()), Some(known.fetched));
+            return Ok((Some(known.claims.clone()), Some(known.fetched)));
         }
         let now = self.clock.now();
         match self.look_up(identity, user_token).await {
             Ok(claims) => {
                 self.metrics.directory_lookup(&self.provider, DirectoryOutcome::Ok);
                 self.known.put(identity, &claims, now).await;
-                (Some(claims), Some(now))
+                Ok((Some(claims), Some(now)))
             }
             Err(error) => {
                 let last = known.filter(|_| age.is_some_and(|age| age < self.settings.max_age)).map(|known| known.claims);
                 self.report(&error, last.is_some());
-                (last, Some(now))
+                unread.map_or(Ok((last, Some(now))), Err)
             }
         }
     }

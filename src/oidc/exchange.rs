@@ -19,6 +19,7 @@ use crate::{
     clock::Clock,
     jwt::JwtError,
     principal::IdentityClaims,
+    store,
     users::{Logout, RefreshToken},
 };
 
@@ -58,6 +59,8 @@ pub enum ExchangeError {
     Subject(String),
     #[error("the claims are {size} bytes large, more than max_claims ({limit}) allows")]
     TooLarge { size: usize, limit: usize },
+    #[error("the directory does not answer, and its last claims could not be read: {0}")]
+    LastDirectoryClaims(#[from] store::Error),
 }
 
 impl ExchangeError {
@@ -74,6 +77,7 @@ impl ExchangeError {
             Self::TooSlow => "provider_too_slow",
             Self::Subject(_) => "subject_field_invalid",
             Self::TooLarge { .. } => "claims_too_large",
+            Self::LastDirectoryClaims(error) => error.reason(),
         }
     }
 }

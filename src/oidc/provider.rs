@@ -20,6 +20,7 @@ use crate::{
     metrics::{Metrics, Outcome},
     principal::{IdentityClaims, ProfileClaims},
     secret::SecretCell,
+    store,
     users::{LinkClaim, Logout},
 };
 
@@ -213,7 +214,7 @@ impl Provider {
             return Err(ExchangeError::TooLarge { size, limit });
         }
         if let Some(directory) = &self.directory {
-            directory.add_claims(&mut identity, access_token).await;
+            directory.add_claims(&mut identity, access_token).await?;
         }
         for unfit in identity.unfit_claims(self.profile()) {
             claims::log_ignored_claim(self.id(), unfit.source, &unfit.claim, unfit.found);
@@ -223,9 +224,10 @@ impl Provider {
     }
 
     /// Looks up the groups of an identity again, without a token of the user.
-    pub async fn look_up_groups(&self, identity: &mut IdentityClaims) {
-        if let Some(directory) = &self.directory {
-            directory.add_claims(identity, None).await;
+    pub async fn look_up_groups(&self, identity: &mut IdentityClaims) -> Result<(), store::Error> {
+        match &self.directory {
+            Some(directory) => directory.add_claims(identity, None).await,
+            None => Ok(()),
         }
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     principal::{Claims, IdentityClaims},
     secret::Digest,
-    store::{Record, RecordKey, RecordKind, Records, Ttl},
+    store::{self, Record, RecordKey, RecordKind, Records, Ttl},
 };
 
 pub(super) struct KnownClaims {
@@ -36,15 +36,10 @@ impl KnownClaims {
         Self { records, provider: provider.to_owned(), directory, max_age }
     }
 
-    /// Returns the result of the last look-up. Without an answer of the store, the directory is asked.
-    pub async fn get(&self, identity: &IdentityClaims) -> Option<DirectoryRecord> {
-        match self.records.get::<DirectoryRecord>(&self.key(identity)).await {
-            Ok(stored) => stored.map(|stored| stored.value).filter(|record| record.directory == self.directory),
-            Err(error) => {
-                tracing::debug!(%error, provider = self.provider, "directory claims not read");
-                None
-            }
-        }
+    /// Returns the result of the last look-up.
+    pub async fn get(&self, identity: &IdentityClaims) -> Result<Option<DirectoryRecord>, store::Error> {
+        let stored = self.records.get::<DirectoryRecord>(&self.key(identity)).await?;
+        Ok(stored.map(|stored| stored.value).filter(|record| record.directory == self.directory))
     }
 
     /// A result that cannot be written is looked up again sooner than necessary.

@@ -21,7 +21,7 @@ use crate::{
     config,
     json::object,
     secret::KeyRing,
-    store::MemoryStore,
+    store::{MemoryStore, RecordKind, TestStore},
 };
 
 static PRIVATE_KEY: LazyLock<String> = LazyLock::new(|| {
@@ -184,7 +184,7 @@ fn identity(id_token: serde_json::Value) -> IdentityClaims {
 /// The claims of an identity after a login.
 async fn claims(directory: &Directory, identity: &IdentityClaims) -> Option<Claims> {
     let mut identity = identity.clone();
-    directory.add_claims(&mut identity, Some(&user_token())).await;
+    directory.add_claims(&mut identity, Some(&user_token())).await.expect("the store answers");
     identity.directory
 }
 
@@ -364,6 +364,29 @@ async fn the_last_claims_stay_until_the_maximum_age_if_a_look_up_fails() {
         let sample = format!(r#"vestibule_directory_lookups_total{{outcome="{outcome}",provider="corp"}} {count}"#);
         assert!(metrics.contains(&sample), "{sample}: {metrics}");
     }
+}
+
+#[tokio::test]
+async fn a_failed_look_up_is_an_error_if_the_store_does_not_tell_the_last_claims() {
+    let fixture = Fixture::start(GitLab, |server, request, number| match number {
+        2 => Reply::status(500),
+        _ => GitLab.page(server, request, 7..8, None),
+    });
+    let Fixture { directory, server } = fixture.await;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = Arc::new(TestStore::new(Arc::clone(&clock)));
+    let records = Records::new(Arc::clone(&store) as Arc<_>, Arc::new(KeyRing::ephemeral(clock)), "test");
+    let known = KnownClaims::new(records, "corp", directory.settings.kind.name(), directory.settings.max_age);
+    let directory = Directory { known, ..directory };
+    let found = claims(&directory, &identity(json!({}))).await;
+    assert!(found.is_some());
+    store.fail_reads(Some(RecordKind::DirectoryClaims));
+    let mut signed_in = IdentityClaims { directory: found.clone(), ..identity(json!({})) };
+    let unknown = directory.add_claims(&mut signed_in, Some(&user_token())).await;
+    assert!(matches!(unknown, Err(store::Error::Unavailable(_))), "an unread record is no absent one: {unknown:?}");
+    assert_eq!(signed_in.directory, found);
+    assert_eq!(claims(&directory, &signed_in).await, found, "the directory itself answers again");
+    assert_eq!(server.requests().len(), 3);
 }
 
 #[tokio::test]
