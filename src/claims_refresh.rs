@@ -6,7 +6,13 @@
 mod attempt;
 mod worker;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::sync::{
@@ -46,6 +52,7 @@ pub enum RefreshState {
 pub struct ClaimsRefresher {
     requests: mpsc::Sender<RefreshRequest>,
     pending: watch::Sender<usize>,
+    is_stopping: AtomicBool,
     clock: Arc<dyn Clock>,
 }
 
@@ -103,19 +110,25 @@ impl ClaimsRefresher {
             let refresher = Refresher::new(providers, users, Arc::clone(&clock), metrics);
             worker::start(refresher, received, Arc::clone(&clock))?;
         }
-        Ok(Self { requests, pending: watch::Sender::new(0), clock })
+        Ok(Self::new(requests, clock))
+    }
+
+    fn new(requests: mpsc::Sender<RefreshRequest>, clock: Arc<dyn Clock>) -> Self {
+        Self { requests, pending: watch::Sender::new(0), is_stopping: AtomicBool::new(false), clock }
     }
 
     /// Requests a refresh if the claims of the session's user, or the token of the session, are due. Never waits.
     pub fn request_for_session(&self, UserSession { session, user }: &UserSession, digest: Digest) {
-        if self.take_turn(&session.refresh) || self.take_turn(&user.refresh) || self.take_turn(&user.directory) {
+        let is_due = self.take_turn(&session.refresh) || self.take_turn(&user.refresh) || self.take_turn(&user.directory);
+        if is_due && !self.is_stopping() {
             self.send(user, Some(PresentedSession { digest, entry: Arc::clone(session) }));
         }
     }
 
     /// Requests a refresh if the claims of the user are due. Never waits.
     pub fn request(&self, user: &Arc<CachedUser>) {
-        if self.take_turn(&user.refresh) || self.take_turn(&user.directory) {
+        let is_due = self.take_turn(&user.refresh) || self.take_turn(&user.directory);
+        if is_due && !self.is_stopping() {
             self.send(user, None);
         }
     }
@@ -129,6 +142,15 @@ impl ClaimsRefresher {
             RefreshAttempt::Answered => RefreshState::Pending,
             RefreshAttempt::Failed => RefreshState::Unavailable,
         }
+    }
+
+    /// Starts no more refreshes in the background, which other pods can do. A check that waits for one still gets it.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
     }
 
     /// Waits until no refresh is requested or in progress. A process that ended in between would lose tokens that a provider has
@@ -165,7 +187,7 @@ mod tests {
     #[tokio::test]
     async fn a_request_is_waited_for_until_it_is_done() {
         let (requests, _received) = mpsc::channel(QUEUED);
-        let refresher = ClaimsRefresher { requests, pending: watch::Sender::new(0), clock: Arc::new(SystemClock) };
+        let refresher = ClaimsRefresher::new(requests, Arc::new(SystemClock));
         assert_eq!(refresher.idle().now_or_never(), Some(()));
         let pending = PendingRequest::new(&refresher.pending);
         assert_eq!(refresher.idle().now_or_never(), None);

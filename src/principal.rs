@@ -87,6 +87,10 @@ pub struct IdentityClaims {
     /// Empty if the provider issues no id_token (`kind: oauth2`). A verified id_token has at least one claim.
     #[serde(default)]
     pub id_token: Claims,
+    /// The time at which the claims of the id_token were verified, if later refreshes brought no id_token. `None`: they are as old
+    /// as the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token_at: Option<Timestamp>,
     /// `None` if the access token is opaque.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token: Option<Claims>,

@@ -127,6 +127,7 @@ impl BoundServer {
         };
         tracing::info!(?delay, deadline = ?shutdown.deadline, "graceful shutdown started");
         readiness.stop();
+        parts.stop_refreshes();
         let graceful = async {
             tokio::time::sleep(delay).await;
             drain.begin();

@@ -26,7 +26,7 @@ mod sessions;
 #[cfg(test)]
 mod test_parts;
 
-pub use claims_refresh::{LeaseOutcome, LeasedToken, START_TIMEOUT, TokenPlace};
+pub use claims_refresh::{LeaseOutcome, LeasedToken, START_TIMEOUT, TokenLease, TokenPlace};
 pub use current_claims::{ClaimsMaxAge, CurrentClaims, is_pinned_by};
 pub use email::normal as normal_email;
 pub use email_index::EmailOwners;

@@ -55,7 +55,7 @@ impl Evaluator {
                 Some(UnregisteredSubjects::Users) | None => claims.grant(&role_map.map),
             };
             let identity = self.identity(bearer.user(), &claims.identities, &grant);
-            let expired_identities = self.subjects(&claims.expired);
+            let expired_identities = self.subjects(&claims.expired).into();
             let evaluation = Evaluation::new(role_map.version, grant, identity);
             let evaluation = Arc::new(Evaluation { valid_until, expired_identities, ..evaluation });
             bearer.cache_evaluation(&evaluation);
@@ -71,12 +71,32 @@ impl Evaluator {
     }
 
     /// The names of identities that have expired. A refresh renews them only while their provider is configured for it.
-    fn subjects(&self, identities: &[IdentityClaims]) -> Box<[ProviderSubject]> {
+    fn subjects(&self, identities: &[IdentityClaims]) -> Vec<ProviderSubject> {
         let subject = |identity: &IdentityClaims| ProviderSubject {
             is_refreshable: self.max_age.refresh_of(identity).is_some(),
             ..ProviderSubject::from(identity)
         };
         identities.iter().map(subject).collect()
+    }
+
+    /// The identities that only a sign-in can complete: their id_token has expired, and the grant or the headers of its claims are
+    /// missing. An id_token that makes no difference needs no sign-in.
+    fn incomplete_identities(
+        &self,
+        role_map: &ActiveRoleMap,
+        claims: &CurrentClaims,
+        grant: &Grant,
+        identity: &IdentityHeaders,
+    ) -> Vec<ProviderSubject> {
+        if claims.with_expired_id_token.is_empty() {
+            return Vec::new();
+        }
+        let complete = claims.before_id_tokens_expired();
+        let former = complete.grant(&role_map.map);
+        let is_same = (&former.role, &former.teams) == (&grant.role, &grant.teams)
+            && self.identity(&identity.user, &complete.identities, &former) == *identity;
+        let subject = |identity: &IdentityClaims| ProviderSubject { is_refreshable: false, ..ProviderSubject::from(identity) };
+        if is_same { Vec::new() } else { claims.with_expired_id_token.iter().map(subject).collect() }
     }
 
     fn evaluate_user(&self, role_map: &ActiveRoleMap, user: &CachedUser, credential: CredentialKind) -> Arc<Evaluation> {
@@ -92,7 +112,9 @@ impl Evaluator {
         let claims = CurrentClaims::select(user.identities(), user.pinned.as_ref(), max_age, now);
         let grant = claims.grant(&role_map.map);
         let identity = self.identity(&user.id, &claims.identities, &grant);
-        let (valid_until, expired_identities) = (claims.valid_until, self.subjects(&claims.expired));
+        let incomplete = self.incomplete_identities(role_map, &claims, &grant, &identity);
+        let expired_identities = self.subjects(&claims.expired).into_iter().chain(incomplete).collect();
+        let valid_until = claims.valid_until;
         let evaluation = Evaluation::new(role_map.version, grant, identity);
         let evaluation = Arc::new(Evaluation { valid_until, expired_identities, ..evaluation });
         cache.store(Some(Arc::clone(&evaluation)));
@@ -125,9 +147,9 @@ impl Evaluator {
         evaluation.is_suspended() && self.max_age.since_verification(created, self.clock.now()) >= self.max_age.sessions
     }
 
-    /// True if the provider of the session has to verify its identity again (`max_claims_age`).
+    /// True if only a sign-in at the provider of the session can verify its identity, or its id_token, again.
     pub(super) fn needs_verification(&self, evaluation: &Evaluation, session: &CachedSession) -> bool {
-        // An identity with a refresh token needs no sign-in.
+        // A refresh verifies an identity with a refresh token.
         let is_own = |expired: &ProviderSubject| !expired.is_refreshable && session.is_of(&expired.provider, &expired.subject);
         evaluation.expired_identities.iter().any(is_own)
             && self.max_age.needs_verification(&session.provider, session.created, self.clock.now())

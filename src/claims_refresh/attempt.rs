@@ -118,15 +118,15 @@ impl Refresher {
                 self.users.forget_refresh(user, identity).await?;
                 return Ok(RefreshOutcome::Settled);
             };
-            match self.users.lease_refresh(id, place).await? {
-                LeaseOutcome::Acquired => {}
+            let lease = match self.users.lease_refresh(id, place).await? {
+                LeaseOutcome::Acquired(lease) => lease,
                 LeaseOutcome::Held => return Ok(RefreshOutcome::Held),
                 LeaseOutcome::Paused => return Ok(RefreshOutcome::Unavailable),
-            }
-            let read = tokio::time::timeout(START_TIMEOUT, self.users.leased_token(id, identity, place)).await;
+            };
+            let read = tokio::time::timeout(START_TIMEOUT, self.users.leased_token(&lease, identity)).await;
             let Ok(read) = read else { return Ok(RefreshOutcome::Unavailable) };
             let Some(leased) = read? else {
-                self.users.release_refresh(id, place).await?;
+                self.users.release_refresh(&lease).await?;
                 return Ok(RefreshOutcome::Settled);
             };
             if let Some(outcome) = self.use_token(provider, &leased).await? {
@@ -159,7 +159,7 @@ impl Refresher {
                 let committed = self.commit(provider, leased, || self.users.complete_refresh(leased, &identity, &token)).await?;
                 self.metrics.claims_refreshed(provider.id(), RefreshResult::of(&committed));
                 if committed == RefreshCommit::Committed {
-                    tracing::debug!(provider = provider.id(), user = leased.user, "claims refreshed");
+                    tracing::debug!(provider = provider.id(), user = leased.lease.user, "claims refreshed");
                 }
                 return Ok(RefreshOutcome::Settled);
             }
@@ -168,7 +168,7 @@ impl Refresher {
             Err(_) => "the store did not answer in time".to_owned(),
         };
         self.metrics.claims_refreshed(provider.id(), RefreshResult::Failed);
-        tracing::warn!(provider = provider.id(), user = leased.user, error = reason, "refreshed claims not stored");
+        tracing::warn!(provider = provider.id(), user = leased.lease.user, error = reason, "refreshed claims not stored");
         self.pause(provider, leased, &token.failed(None)).await?;
         Ok(RefreshOutcome::Unavailable)
     }
@@ -190,7 +190,7 @@ impl Refresher {
                 self.metrics.claims_refreshed(provider.id(), RefreshResult::Refused);
                 self.commit(provider, leased, || self.users.refuse_refresh(leased)).await?;
                 let token_owner = leased.token_owner();
-                tracing::info!(provider = provider.id(), user = leased.user, token_owner, %error, "refresh token refused");
+                tracing::info!(provider = provider.id(), user = leased.lease.user, token_owner, %error, "refresh token refused");
                 Ok(None)
             }
             RefreshError::Failed { error, token } => {
@@ -217,7 +217,7 @@ impl Refresher {
         self.metrics.claims_refreshed(provider.id(), RefreshResult::Failed);
         tracing::warn!(
             provider = provider.id(),
-            user = leased.user,
+            user = leased.lease.user,
             reason,
             %error,
             suppressed = tracing::field::Empty,
@@ -225,7 +225,7 @@ impl Refresher {
         );
     }
 
-    async fn pause(&self, provider: &Provider, leased: &LeasedToken, token: &RefreshToken) -> Result<Duration, store::Error> {
+    async fn pause(&self, provider: &Provider, leased: &LeasedToken, token: &RefreshToken) -> Result<(), store::Error> {
         self.commit(provider, leased, || self.users.pause_refresh(leased, token)).await
     }
 
@@ -235,7 +235,7 @@ impl Refresher {
     where
         F: Future<Output = Result<T, store::Error>>,
     {
-        let remaining = || leased.ends.saturating_duration_since(self.clock.monotonic());
+        let remaining = || leased.lease.ends.saturating_duration_since(self.clock.monotonic());
         loop {
             let Ok(committed) = tokio::time::timeout(remaining(), commit()).await else {
                 return Err(self.report_unstored(provider, leased, store::Error::Unknown("the lease has ended".to_owned())));
@@ -254,7 +254,7 @@ impl Refresher {
 
     fn report_unstored(&self, provider: &Provider, leased: &LeasedToken, error: store::Error) -> store::Error {
         self.metrics.claims_refreshed(provider.id(), RefreshResult::StoreFailed);
-        tracing::error!(provider = provider.id(), user = leased.user, %error, "outcome of claims refresh not stored");
+        tracing::error!(provider = provider.id(), user = leased.lease.user, %error, "outcome of claims refresh not stored");
         error
     }
 }
@@ -267,3 +267,6 @@ impl RefreshResult {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

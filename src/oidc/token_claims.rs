@@ -53,7 +53,7 @@ impl<'a> TokenOrigin<'a> {
 
 impl OpenIdConnectProvider {
     /// Verifies the tokens and returns their claims by source. A source without usable claims is absent. Only the claims of the
-    /// id_token stay as they were if a refresh brings none, because it may.
+    /// id_token stay as they were if a refresh brings none, because it may. They keep their time of verification.
     pub(super) async fn identity_of(
         &self,
         tokens: &Tokens,
@@ -61,9 +61,11 @@ impl OpenIdConnectProvider {
         clock: &dyn Clock,
     ) -> Result<ResponseIdentity, ExchangeError> {
         let (metadata, id_token) = self.verified_id_token(tokens, origin, clock).await?;
-        let (subject, claims) = match &id_token {
-            Some(IdToken { subject, claims }) => (subject.clone(), without_token_claims(claims.clone())),
-            None => origin.require_identity().map(|known| (known.subject.clone(), known.id_token.clone()))?,
+        let (subject, claims, id_token_at) = match &id_token {
+            Some(IdToken { subject, claims }) => (subject.clone(), without_token_claims(claims.clone()), None),
+            None => origin
+                .require_identity()
+                .map(|known| (known.subject.clone(), known.id_token.clone(), known.id_token_at.or(known.verified_at)))?,
         };
         let access_token = match &tokens.access_token {
             Some(token) => self.access_token_claims(&metadata, token, &subject, clock).await,
@@ -75,6 +77,7 @@ impl OpenIdConnectProvider {
             issuer: self.settings.issuer.clone(),
             subject,
             id_token: claims,
+            id_token_at,
             access_token: access_token.map(without_token_claims),
             userinfo: userinfo.map(without_token_claims),
             ..IdentityClaims::default()

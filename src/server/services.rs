@@ -152,6 +152,11 @@ impl Parts {
         }
     }
 
+    /// Starts no more refreshes of claims in the background.
+    pub(super) fn stop_refreshes(&self) {
+        self.services.refresher.stop();
+    }
+
     /// Waits until no claims are being refreshed.
     pub(super) async fn finish_refreshes(&self) {
         self.services.refresher.idle().await;

@@ -20,7 +20,7 @@ use crate::{
 /// Longer than the slowest refresh, and short enough that another pod soon takes over if a pod dies.
 const LEASE: Duration = Duration::from_secs(75);
 
-/// The maximum time between the lease and the request to the provider.
+/// The maximum time between the start of the lease and the request to the provider.
 pub const START_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The place of a refresh token in the store.
@@ -33,33 +33,51 @@ pub enum TokenPlace {
 }
 
 /// The result of leasing a refresh token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeaseOutcome {
-    Acquired,
+    Acquired(TokenLease),
     /// Another pod uses the token, or has just used it.
     Held,
     /// The last attempt failed, and the next one has to wait.
     Paused,
 }
 
+/// The right of this pod alone to use a refresh token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenLease {
+    pub user: String,
+    pub place: TokenPlace,
+    /// The outcome has to be committed before this time, when another pod may lease the token.
+    pub ends: Instant,
+    /// The lease of another pod has another version.
+    pub(super) version: Version,
+}
+
 /// A refresh token that this pod alone uses, with the identity of its login.
 pub struct LeasedToken {
-    pub user: String,
+    pub lease: TokenLease,
     pub identity: IdentityClaims,
-    pub place: TokenPlace,
     pub token: RefreshToken,
     /// Claims of a refresh are those of this time or later.
     pub began: Timestamp,
-    /// The outcome has to be committed before this time, when another pod may lease the token.
-    pub ends: Instant,
-    /// The lease of this pod. The one of another pod has another version.
-    pub(super) lease: Version,
+}
+
+impl TokenLease {
+    pub(super) fn key(&self) -> RecordKey {
+        self.place.lease(shard_of(&self.user))
+    }
+
+    /// Ends the lease. The commit is a conflict if it has ended by itself: another pod may have leased the token since.
+    pub(super) fn end<'a>(&self, change: Change<'a>) -> Change<'a> {
+        let key = self.key();
+        change.expect_version(&key, self.version).delete(&key)
+    }
 }
 
 impl LeasedToken {
     /// The name of the record that has the token, and that ends if the provider refuses it.
     pub fn token_owner(&self) -> &'static str {
-        match self.place {
+        match self.lease.place {
             TokenPlace::Session(_) => "session",
             TokenPlace::Identity(_) => "identity",
         }
@@ -195,9 +213,12 @@ impl Users {
     /// of the store does not end it: another pod would use the token too.
     pub async fn lease_refresh(&self, user: &str, place: TokenPlace) -> Result<LeaseOutcome, store::Error> {
         let key = place.lease(shard_of(user));
+        // Before the record is written: the answer of the store may be late.
+        let ends = self.clock.monotonic() + LEASE;
         let change = self.records.unsequenced_change(key.shard).expect_absent(&key);
-        if change.put(&key, &RefreshLease::Running, Ttl::For(LEASE)).replicated().commit().await?.is_ok() {
-            return Ok(LeaseOutcome::Acquired);
+        let leased = change.put(&key, &RefreshLease::Running, Ttl::For(LEASE)).replicated().commit().await?;
+        if let Ok(version) = leased {
+            return Ok(LeaseOutcome::Acquired(TokenLease { user: user.to_owned(), place, ends, version }));
         }
         let found = self.records.get::<RefreshLease>(&key).await?;
         Ok(match found.map(|found| found.value) {
@@ -206,36 +227,30 @@ impl Users {
         })
     }
 
-    /// Ends a lease without an outcome.
-    pub async fn release_refresh(&self, user: &str, place: TokenPlace) -> Result<(), store::Error> {
-        let key = place.lease(shard_of(user));
-        let _ = self.records.unsequenced_change(key.shard).delete(&key).commit().await?;
+    /// Ends a lease without an outcome. That of another pod stays.
+    pub async fn release_refresh(&self, lease: &TokenLease) -> Result<(), store::Error> {
+        let _ = lease.end(self.records.unsequenced_change(shard_of(&lease.user))).commit().await?;
         Ok(())
     }
 
     /// Reads the token that this pod has leased, as it is now: another pod may have used it before the lease began. `None` if it
     /// needs no refresh any more, or has ended.
-    pub async fn leased_token(
-        &self,
-        user: &str,
-        identity: &IdentityClaims,
-        place: TokenPlace,
-    ) -> Result<Option<LeasedToken>, store::Error> {
-        let (began, ends) = (self.clock.now(), self.clock.monotonic() + LEASE - START_TIMEOUT);
-        let (stored, record, lease) =
-            tokio::try_join!(self.get(user), self.read_token(user, place), self.lease_version(user, place))?;
+    pub async fn leased_token(&self, lease: &TokenLease, identity: &IdentityClaims) -> Result<Option<LeasedToken>, store::Error> {
+        let began = self.clock.now();
+        let (stored, record) = tokio::try_join!(self.get(&lease.user), self.read_token(&lease.user, lease.place))?;
         let token = record.as_ref().and_then(TokenRecord::token).cloned();
-        let (Some(stored), Some(token), Some(lease)) = (stored, token, lease) else { return Ok(None) };
+        let (Some(stored), Some(token)) = (stored, token) else { return Ok(None) };
         let is_same = |known: &IdentityClaims| known.issuer == identity.issuer && known.subject == identity.subject;
         let Some(known) = stored.value.dated_identities().into_iter().find(is_same) else { return Ok(None) };
         let is_due = self.is_refresh_due(&known) || self.is_token_due(&known.provider, &token);
-        let leased = LeasedToken { user: user.to_owned(), identity: known, place, token, began, ends, lease };
+        let leased = LeasedToken { lease: lease.clone(), identity: known, token, began };
         Ok((is_due && !stored.value.is_disabled()).then_some(leased))
     }
 
-    pub(super) async fn lease_version(&self, user: &str, place: TokenPlace) -> Result<Option<Version>, store::Error> {
-        let lease = self.records.get_patiently::<RefreshLease>(&place.lease(shard_of(user))).await?;
-        Ok(lease.map(|lease| lease.version))
+    /// True until the lease has ended by itself.
+    pub(super) async fn has_lease(&self, lease: &TokenLease) -> Result<bool, store::Error> {
+        let stored = self.records.get_patiently::<RefreshLease>(&lease.key()).await?;
+        Ok(stored.is_some_and(|stored| stored.version == lease.version))
     }
 
     /// True if the use of the identity has to lead to a refresh.

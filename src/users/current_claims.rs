@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Identity, RefreshPolicy, RefreshToken, TokenOwner};
 use crate::{
     clock::since,
-    principal::{CredentialKind, Grant, IdentityClaims, PinnedGrant},
+    principal::{Claims, CredentialKind, Grant, IdentityClaims, PinnedGrant},
     role_map::RoleMap,
 };
 
@@ -37,6 +37,8 @@ pub struct CurrentClaims {
     pub valid_until: Timestamp,
     /// The user's other identities, which have expired.
     pub expired: Vec<IdentityClaims>,
+    /// Of the identities that count, those whose id_token has expired, with its claims. Refreshes brought no other id_token.
+    pub with_expired_id_token: Vec<IdentityClaims>,
     /// The pinned grant, if the identity that it came from counts.
     pub pinned: Option<PinnedGrant>,
 }
@@ -102,7 +104,9 @@ impl ClaimsMaxAge {
     /// True if a session of this provider is old enough for another verification of its identity. A younger one comes from a
     /// sign-in that has just verified it, so that no browser is redirected in a loop.
     pub fn needs_verification(&self, provider: &str, created: Timestamp, now: Timestamp) -> bool {
-        self.providers.get(provider).is_some_and(|max_age| self.since_verification(created, now) >= *max_age)
+        let refresh = self.refreshes.get(provider).map(|refresh| refresh.max_age);
+        let bound = self.providers.get(provider).copied().into_iter().chain(refresh).min();
+        bound.is_some_and(|max_age| self.since_verification(created, now) >= max_age)
     }
 
     /// An identity that is older than this grants nothing to any credential.
@@ -129,16 +133,29 @@ impl CurrentClaims {
         };
         let pinned = pinned.filter(counts).cloned();
         let (mut identities, others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_current);
-        let valid_until = identities.iter().filter_map(expiry).min().unwrap_or(Timestamp::MAX);
+        let with_expired_id_token = remove_expired_id_tokens(&mut identities, &max_age, now);
+        let expiries = identities.iter().flat_map(|identity| [expiry(identity), id_token_expiry(identity, max_age(identity))]);
+        let valid_until = expiries.flatten().min().unwrap_or(Timestamp::MAX);
         // The claims of the directory are current as long as it provisions the user.
         identities.extend(others.iter().filter_map(IdentityClaims::provisioned_only));
         let expired = others.into_iter().filter(|identity| !identity.is_provisioned_only()).collect();
-        Self { identities, valid_until, expired, pinned }
+        Self { identities, valid_until, expired, with_expired_id_token, pinned }
+    }
+
+    /// The same claims with those of the expired id_tokens, for a comparison. They grant nothing.
+    pub fn before_id_tokens_expired(&self) -> Self {
+        let expired = |known: &IdentityClaims| {
+            self.with_expired_id_token.iter().find(|full| full.issuer == known.issuer && full.subject == known.subject)
+        };
+        let identities = self.identities.iter().map(|known| expired(known).unwrap_or(known).clone()).collect();
+        let (expired, pinned) = (Vec::new(), self.pinned.clone());
+        Self { identities, valid_until: self.valid_until, expired, with_expired_id_token: Vec::new(), pinned }
     }
 
     /// Claims that are not stored, and count as long as their source.
     pub fn of_unstored(identity: IdentityClaims) -> Self {
-        Self { identities: vec![identity], valid_until: Timestamp::MAX, expired: Vec::new(), pinned: None }
+        let (expired, with_expired_id_token) = (Vec::new(), Vec::new());
+        Self { identities: vec![identity], valid_until: Timestamp::MAX, expired, with_expired_id_token, pinned: None }
     }
 
     /// Evaluates the role map. Without an identity that counts, not even the default role is granted. Claims of a
@@ -167,6 +184,28 @@ pub fn is_pinned_by(pinned: &PinnedGrant, identity: &IdentityClaims) -> bool {
 /// The moment from which the identity no longer counts.
 fn expiry(identity: &IdentityClaims, max_age: Duration) -> Option<Timestamp> {
     identity.verified_at.map(|at| at.checked_add(max_age).unwrap_or(Timestamp::MAX))
+}
+
+/// The moment from which the claims of the id_token no longer count, if it is earlier than that of the identity.
+fn id_token_expiry(identity: &IdentityClaims, max_age: Duration) -> Option<Timestamp> {
+    identity.id_token_at.map(|at| at.checked_add(max_age).unwrap_or(Timestamp::MAX))
+}
+
+/// Removes the id_tokens that have expired. The other sources of their identities count, since a refresh has verified them.
+/// Returns the identities as they were.
+fn remove_expired_id_tokens(
+    identities: &mut [IdentityClaims],
+    max_age: impl Fn(&IdentityClaims) -> Duration,
+    now: Timestamp,
+) -> Vec<IdentityClaims> {
+    let is_expired =
+        |identity: &&mut IdentityClaims| id_token_expiry(identity, max_age(identity)).is_some_and(|expiry| expiry <= now);
+    let remove = |identity: &mut IdentityClaims| {
+        let former = identity.clone();
+        (identity.id_token, identity.id_token_at) = (Claims::default(), None);
+        former
+    };
+    identities.iter_mut().filter(is_expired).map(remove).collect()
 }
 
 fn digest(identity: &IdentityClaims) -> String {

@@ -165,13 +165,19 @@ impl User {
 }
 
 impl User {
-    /// Replaces the claims of an identity that its provider has verified again at this time, unless there are later ones. Returns
-    /// false if the user has no such identity.
+    /// Replaces the claims of an identity that its provider has verified again at this time, unless there are later ones. Without
+    /// an id_token, those of the last one stay with their time. Returns false if the user has no such identity.
     pub(super) fn renew_identity(&mut self, identity: &IdentityClaims, at: Timestamp) -> bool {
         let verified_at = Some(to_second(at));
         self.edit_identity(identity, |known| {
             if known.verified_at <= verified_at {
-                *known = IdentityClaims { verified_at, ..identity.clone() };
+                let mut renewed = IdentityClaims { verified_at, ..identity.clone() };
+                if renewed.id_token_at.is_some() {
+                    // A sign-in in the same second may have brought a later id_token than the one that the refresh kept.
+                    renewed.id_token_at = known.id_token_at.or(known.verified_at);
+                    renewed.id_token = std::mem::take(&mut known.id_token);
+                }
+                *known = renewed;
             }
             known.is_refreshable = true;
         })
@@ -184,16 +190,16 @@ impl User {
         })
     }
 
-    /// Records that there is no refresh token of the identity any more. Claims that are overdue stay so.
-    pub(super) fn forget_refresh(&mut self, identity: &IdentityClaims, is_overdue: bool) -> bool {
-        self.edit_identity(identity, |known| {
-            (known.is_refreshable, known.has_refresh_bound) = (false, known.has_refresh_bound || is_overdue);
-        })
+    /// Records that there is no refresh token of the identity any more.
+    pub(super) fn forget_refresh(&mut self, identity: &IdentityClaims) -> bool {
+        self.edit_identity(identity, |known| known.is_refreshable = false)
     }
 
-    /// Records that the provider has refused a refresh token of the identity.
+    /// Records that a refresh of the identity has failed or was refused. Returns false if that was recorded before.
     pub(super) fn keep_refresh_bound(&mut self, identity: &IdentityClaims) -> bool {
-        self.edit_identity(identity, |known| known.has_refresh_bound = true)
+        let mut is_first = false;
+        self.edit_identity(identity, |known| is_first = !std::mem::replace(&mut known.has_refresh_bound, true));
+        is_first
     }
 
     fn edit_identity(&mut self, identity: &IdentityClaims, edit: impl FnOnce(&mut IdentityClaims)) -> bool {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    Identity, LeasedToken, Session, TokenPlace, User, Users,
+    Identity, LeasedToken, Session, TokenLease, TokenPlace, User, Users,
     claims_refresh::{OfflineToken, RefreshLease, TokenRecord},
     identity_index::IndexEntry,
     provider_logout::LogoutTarget,
@@ -42,10 +42,10 @@ impl Users {
     /// same value of a claim that identifies users.
     pub async fn index_refresh(&self, leased: &LeasedToken, identity: &IdentityClaims) -> Result<Option<String>, store::Error> {
         // The refreshed claims may be the first that link the user to the directory's.
-        self.adopt_provisioned(&leased.user, identity).await?;
-        let owner = self.assign_user_claims(&leased.user, identity).await?;
+        self.adopt_provisioned(&leased.lease.user, identity).await?;
+        let owner = self.assign_user_claims(&leased.lease.user, identity).await?;
         if owner.is_none() {
-            self.index_email(&leased.user, identity).await?;
+            self.index_email(&leased.lease.user, identity).await?;
         }
         Ok(owner)
     }
@@ -65,9 +65,9 @@ impl Users {
             if !user.value.renew_identity(identity, leased.began) {
                 return Ok(Ok(None));
             }
-            let change = self.change_user(leased, &user).drop_user(&leased.user);
+            let change = self.change_user(leased, &user).drop_user(&leased.lease.user);
             let change = end_lease(self.put_token(change, leased, record, token), leased, is_leased);
-            let change = match leased.place {
+            let change = match leased.lease.place {
                 // The cached session contains the time at which the token is due.
                 TokenPlace::Session(digest) => change.drop_credential(&digest),
                 TokenPlace::Identity(_) => change,
@@ -79,37 +79,31 @@ impl Users {
                 self.remove_outdated_entries(&user, former).await;
                 Ok(RefreshCommit::Committed)
             }
-            None => self.release_leased(leased).await.map(|()| RefreshCommit::Superseded),
+            None => self.release_refresh(&leased.lease).await.map(|()| RefreshCommit::Superseded),
         }
     }
 
-    /// Ends the lease of a token that was replaced or has ended.
-    async fn release_leased(&self, leased: &LeasedToken) -> Result<(), store::Error> {
-        if self.lease_version(&leased.user, leased.place).await? == Some(leased.lease) {
-            let change = self.records.unsequenced_change(shard_of(&leased.user));
-            let _ = end_lease(change, leased, true).commit().await?;
-        }
-        Ok(())
-    }
-
-    /// Stores the token for the next attempt, which begins after a pause. Returns the pause.
-    pub async fn pause_refresh(&self, leased: &LeasedToken, token: &RefreshToken) -> Result<Duration, store::Error> {
+    /// Stores the token for the next attempt, which begins after a pause.
+    pub async fn pause_refresh(&self, leased: &LeasedToken, token: &RefreshToken) -> Result<(), store::Error> {
         let failures = usize::try_from(token.failures).unwrap_or(usize::MAX).clamp(1, PAUSES.len());
-        let pause = PAUSES[failures - 1];
-        let lease = leased.place.lease(shard_of(&leased.user));
+        let (pause, lease) = (PAUSES[failures - 1], leased.lease.key());
         store::retry(async || {
-            let Some(LeasedRecords { record, is_leased, .. }) = self.subject_of(leased).await? else {
-                return self.release_leased(leased).await.map(Ok);
+            let Some(LeasedRecords { mut user, record, is_leased }) = self.subject_of(leased).await? else {
+                return self.release_refresh(&leased.lease).await.map(Ok);
             };
-            let change = self.put_token(self.records.change(lease.shard), leased, record, token);
+            let is_first = user.value.keep_refresh_bound(&leased.identity);
+            let change = match is_first {
+                true => self.change_user(leased, &user).drop_user(&leased.lease.user),
+                false => self.records.change(lease.shard),
+            };
+            let change = self.put_token(change, leased, record, token);
             let change = match is_leased {
-                true => change.expect_version(&lease, leased.lease).put(&lease, &RefreshLease::Paused, Ttl::For(pause)),
+                true => change.expect_version(&lease, leased.lease.version).put(&lease, &RefreshLease::Paused, Ttl::For(pause)),
                 false => change,
             };
             Ok::<_, store::Error>(change.commit().await?.map(|_| ()))
         })
-        .await?;
-        Ok(pause)
+        .await
     }
 
     /// Ends what the provider has refused to refresh: the session that keeps the token, or all sessions of the identity that
@@ -117,15 +111,15 @@ impl Users {
     pub async fn refuse_refresh(&self, leased: &LeasedToken) -> Result<RefreshCommit, store::Error> {
         store::retry(async || {
             let Some(subject) = self.subject_of(leased).await? else {
-                return self.release_leased(leased).await.map(|()| Ok(RefreshCommit::Superseded));
+                return self.release_refresh(&leased.lease).await.map(|()| Ok(RefreshCommit::Superseded));
             };
-            let committed = match (leased.place, &subject.record) {
+            let committed = match (leased.lease.place, &subject.record) {
                 (TokenPlace::Session(digest), TokenRecord::Session(session)) => {
-                    let key = Session::key(shard_of(&leased.user), &digest);
+                    let key = Session::key(shard_of(&leased.lease.user), &digest);
                     let mut user = subject.user;
                     user.value.keep_refresh_bound(&leased.identity);
                     let change = self.change_user(leased, &user).expect_version(&key, session.version);
-                    let change = self.end_in(change, &leased.user, &digest).revoke_user(&leased.user);
+                    let change = self.end_in(change, &leased.lease.user, &digest).revoke_user(&leased.lease.user);
                     end_lease(change, leased, subject.is_leased).commit().await?
                 }
                 _ => self.try_suspend(leased, subject).await?,
@@ -142,24 +136,23 @@ impl Users {
     ) -> Result<Result<store::Version, Conflict>, store::Error> {
         let identity = &leased.identity;
         let target = LogoutTarget::Subject(identity.subject.clone());
-        let sessions = self.included_sessions(&leased.user, &identity.provider, &target).await?;
+        let sessions = self.included_sessions(&leased.lease.user, &identity.provider, &target).await?;
         user.value.suspend_identity(identity);
-        let key = OfflineToken::key(&leased.user, &Identity::digest(&identity.issuer, &identity.subject));
-        let change = self.change_user(leased, &user).revoke_user(&leased.user);
+        let key = OfflineToken::key(&leased.lease.user, &Identity::digest(&identity.issuer, &identity.subject));
+        let change = self.change_user(leased, &user).revoke_user(&leased.lease.user);
         let change = match record {
             TokenRecord::Identity(stored) => change.expect_version(&key, stored.version),
             TokenRecord::Session(_) => change,
         };
         let change = end_lease(change.delete(&key), leased, is_leased);
-        sessions.iter().fold(change, |change, session| self.end_in(change, &leased.user, session)).commit().await
+        sessions.iter().fold(change, |change, session| self.end_in(change, &leased.lease.user, session)).commit().await
     }
 
-    /// Records that an identity has no refresh token any more. Its claims stay until their maximum age, which never restores
-    /// access that has ended.
+    /// Records that an identity has no refresh token any more. If the last attempt to use one failed, its claims stay bound to
+    /// the maximum age of refreshes: the loss of the token restores no access that has ended.
     pub async fn forget_refresh(&self, user: &StoredRecord<User>, identity: &IdentityClaims) -> Result<(), store::Error> {
         let (key, mut changed) = (User::key(&user.value.id), user.value.clone());
-        let is_overdue = self.max_age.is_overdue(identity, self.clock.now());
-        if !changed.forget_refresh(identity, is_overdue) || changed == user.value {
+        if !changed.forget_refresh(identity) || changed == user.value {
             return Ok(());
         }
         // A conflict means that the user has just signed in, or was changed: the next use tries again.
@@ -170,27 +163,27 @@ impl Users {
 
     /// Reads the records of a leased token. `None` if the token was replaced, or its session or identity has ended.
     async fn subject_of(&self, leased: &LeasedToken) -> Result<Option<LeasedRecords>, store::Error> {
-        let lease = self.lease_version(&leased.user, leased.place);
-        let (user, record, lease) = tokio::try_join!(self.get(&leased.user), self.read_token(&leased.user, leased.place), lease)?;
+        let TokenLease { user, place, .. } = &leased.lease;
+        let (user, record, is_leased) =
+            tokio::try_join!(self.get(user), self.read_token(user, *place), self.has_lease(&leased.lease))?;
         let (Some(user), Some(record)) = (user, record) else { return Ok(None) };
         let is_current = record.token().is_some_and(|token| token.is_same(&leased.token));
         let is_live = match &record {
             TokenRecord::Session(session) => self.is_live(&session.value, &user.value),
             TokenRecord::Identity(_) => !user.value.is_disabled(),
         };
-        let is_leased = lease == Some(leased.lease);
         Ok((is_current && is_live).then_some(LeasedRecords { user, record, is_leased }))
     }
 
     fn change_user(&self, leased: &LeasedToken, user: &StoredRecord<User>) -> Change<'_> {
-        let key = User::key(&leased.user);
+        let key = User::key(&leased.lease.user);
         self.records.change(key.shard).expect_version(&key, user.version).put(&key, &user.value, Ttl::Forever)
     }
 
     /// The commit waits for a replica: a failover must not bring back a token that the provider has rotated.
     fn put_token<'a>(&self, change: Change<'a>, leased: &LeasedToken, record: TokenRecord, token: &RefreshToken) -> Change<'a> {
-        let shard = shard_of(&leased.user);
-        let change = match (record, leased.place) {
+        let shard = shard_of(&leased.lease.user);
+        let change = match (record, leased.lease.place) {
             (TokenRecord::Session(stored), TokenPlace::Session(digest)) => {
                 let StoredRecord { mut value, version } = *stored;
                 value.refresh_token = Some(token.clone());
@@ -198,7 +191,7 @@ impl Users {
                 change.expect_version(&key, version).put(&key, &value, ttl)
             }
             (TokenRecord::Identity(stored), TokenPlace::Identity(digest)) => {
-                let key = OfflineToken::key(&leased.user, &digest);
+                let key = OfflineToken::key(&leased.lease.user, &digest);
                 change.expect_version(&key, stored.version).put(&key, &OfflineToken { token: token.clone() }, Ttl::Forever)
             }
             _ => unreachable!("a record is read from its place"),
@@ -214,6 +207,5 @@ impl Users {
 
 /// Ends the lease, unless it has ended: another pod may have leased the token since.
 fn end_lease<'a>(change: Change<'a>, leased: &LeasedToken, is_leased: bool) -> Change<'a> {
-    let lease = leased.place.lease(shard_of(&leased.user));
-    if is_leased { change.expect_version(&lease, leased.lease).delete(&lease) } else { change }
+    if is_leased { leased.lease.end(change) } else { change }
 }

@@ -1,21 +1,25 @@
+mod bounds;
+
 use std::sync::Arc;
 
 use super::*;
 use crate::{
     clock::{Clock, manual::ManualClock},
     json,
-    metrics::Metrics,
     principal::CredentialKind,
-    role_map::{ConfiguredNames, RoleMaps},
-    secret::{KeyRing, OpaqueToken},
-    store::{MemoryStore, Records},
-    users::{Browser, Limits, LoginRefusal, Logout, PriorAccess, ProviderSession, RefreshCommit, UnlinkOutcome, VerifiedLogin},
+    secret::OpaqueToken,
+    store::{Records, TestStore},
+    users::{
+        Browser, Limits, LoginRefusal, Logout, PriorAccess, ProviderSession, RefreshCommit, TestParts, UnlinkOutcome,
+        VerifiedLogin,
+    },
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
 const INTERVAL: Duration = Duration::from_secs(900);
 
 struct Fixture {
+    store: Arc<TestStore>,
     records: Records,
     users: Users,
     clock: ManualClock,
@@ -30,19 +34,16 @@ struct TestSession {
 impl Fixture {
     /// `corp` keeps tokens with sessions, `partner` with identities, and `plain` keeps none.
     fn new() -> Self {
-        let manual = ManualClock::new();
-        let clock: Arc<dyn Clock> = Arc::new(manual.clone());
-        let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
-        let records = Records::new(store, Arc::new(KeyRing::ephemeral(Arc::clone(&clock))), "");
-        let metrics = Arc::new(Metrics::new());
-        let role_maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&clock), Arc::clone(&metrics));
-        let limits = Limits { idle: DAY, absolute: DAY * 7, max_per_user: 2 };
-        let role_maps = Arc::new(role_maps.expect("no document is invalid"));
+        let clock = ManualClock::new();
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let store = Arc::new(TestStore::new(Arc::clone(&shared)));
+        let parts = TestParts::over(Arc::clone(&store) as Arc<_>, shared);
         let policy = |token| RefreshPolicy { interval: INTERVAL, max_age: DAY, token };
         let policies = [("corp", TokenOwner::Session), ("partner", TokenOwner::Identity)];
-        let users = Users::new(records.clone(), role_maps, limits, DAY * 30, clock, metrics)
+        let users = parts
+            .users(Limits { idle: DAY, absolute: DAY * 7, max_per_user: 2 }, DAY * 30)
             .with_refreshes(policies.map(|(provider, owner)| (provider.to_owned(), policy(owner))).into());
-        Self { records, users, clock: manual }
+        Self { store, records: parts.records, users, clock }
     }
 
     fn token(&self, text: &str) -> RefreshToken {
@@ -89,9 +90,16 @@ impl Fixture {
     async fn lease(&self, open: &TestSession, provider: &str) -> LeasedToken {
         self.clock.advance(INTERVAL);
         let place = self.find(open, provider, Some(&open.token.digest())).await.expect("there is a token");
-        assert_eq!(self.users.lease_refresh(&open.user, place).await, Ok(LeaseOutcome::Acquired));
+        let lease = self.acquire(open, place).await;
         let identity = self.identity_of(open, provider).await;
-        self.users.leased_token(&open.user, &identity, place).await.unwrap().expect("it is due")
+        self.users.leased_token(&lease, &identity).await.unwrap().expect("it is due")
+    }
+
+    async fn acquire(&self, open: &TestSession, place: TokenPlace) -> TokenLease {
+        match self.users.lease_refresh(&open.user, place).await {
+            Ok(LeaseOutcome::Acquired(lease)) => lease,
+            other => panic!("the token is not leased: {other:?}"),
+        }
     }
 
     async fn is_live(&self, open: &TestSession) -> bool {
@@ -103,6 +111,14 @@ impl Fixture {
         record.and_then(|record| record.token().map(|token| token.expose().to_owned()))
     }
 
+    /// Ends the session with the last token, which the next use of the claims finds out.
+    async fn end_and_forget(&self, open: &TestSession, provider: &str) {
+        self.users.end_session(&open.user, &open.token.digest()).await.unwrap();
+        assert_eq!(self.find(open, provider, None).await, None);
+        let known = self.identity_of(open, provider).await;
+        self.users.forget_refresh(&self.user(open).await, &known).await.unwrap();
+    }
+
     /// The claims of the user grant nothing to any credential.
     async fn assert_overdue(&self, open: &TestSession) {
         let user = self.user(open).await.value;
@@ -112,8 +128,7 @@ impl Fixture {
     }
 
     async fn has_lease(&self, leased: &LeasedToken) -> bool {
-        let key = leased.place.lease(shard_of(&leased.user));
-        self.records.get::<RefreshLease>(&key).await.unwrap().is_some()
+        self.records.get::<RefreshLease>(&leased.lease.key()).await.unwrap().is_some()
     }
 }
 
@@ -154,61 +169,6 @@ async fn the_presented_session_comes_first_and_any_other_serves() {
 }
 
 #[tokio::test]
-async fn losing_the_token_of_overdue_claims_restores_nothing_until_the_next_sign_in() {
-    let fixture = Fixture::new();
-    let open = fixture.sign_in("corp", Some("t-1")).await;
-    fixture.clock.advance(DAY);
-    let known = fixture.identity_of(&open, "corp").await;
-    fixture.users.end_session(&open.user, &open.token.digest()).await.unwrap();
-    fixture.users.forget_refresh(&fixture.user(&open).await, &known).await.unwrap();
-    assert!(!fixture.identity_of(&open, "corp").await.is_refreshable);
-    fixture.assert_overdue(&open).await;
-    let again = fixture.sign_in("corp", None).await;
-    let user = fixture.user(&again).await.value;
-    assert_eq!(fixture.users.claims_for(&user, CredentialKind::ApiKey).identities.len(), 1);
-    assert_eq!(fixture.users.max_age().of(CredentialKind::ApiKey, &user.identities[0]), DAY * 30);
-}
-
-#[tokio::test]
-async fn claims_whose_token_was_refused_count_no_longer_than_before() {
-    let fixture = Fixture::new();
-    for age in [INTERVAL, DAY / 2] {
-        let open = fixture.sign_in("corp", Some("t-1")).await;
-        fixture.clock.advance(age - INTERVAL);
-        let leased = fixture.lease(&open, "corp").await;
-        assert_eq!(fixture.users.refuse_refresh(&leased).await, Ok(RefreshCommit::Committed));
-        fixture.users.forget_refresh(&fixture.user(&open).await, &leased.identity).await.unwrap();
-        fixture.clock.advance(DAY - age);
-        fixture.assert_overdue(&open).await;
-    }
-}
-
-#[tokio::test]
-async fn a_refresh_by_another_session_lifts_the_bound_of_a_refusal() {
-    let fixture = Fixture::new();
-    let (one, other) = (fixture.sign_in("corp", Some("t-1")).await, fixture.sign_in("corp", Some("t-2")).await);
-    let leased = fixture.lease(&one, "corp").await;
-    assert_eq!(fixture.users.refuse_refresh(&leased).await, Ok(RefreshCommit::Committed));
-    assert!(fixture.identity_of(&one, "corp").await.has_refresh_bound);
-    let leased = fixture.lease(&other, "corp").await;
-    let next = leased.token.renewed(None, fixture.clock.now());
-    let committed = fixture.users.complete_refresh(&leased, &identity("corp", "refreshed"), &next).await;
-    assert_eq!(committed, Ok(RefreshCommit::Committed));
-    let known = fixture.identity_of(&one, "corp").await;
-    assert!(known.is_refreshable && !known.has_refresh_bound);
-}
-
-#[tokio::test]
-async fn disabling_and_enabling_a_user_restores_no_overdue_claims() {
-    let fixture = Fixture::new();
-    let open = fixture.sign_in("corp", Some("t-1")).await;
-    fixture.clock.advance(DAY);
-    fixture.users.disable::<store::Error>(&open.user, |_| Ok(())).await.unwrap();
-    fixture.users.enable::<store::Error>(&open.user, |_| Ok(())).await.unwrap();
-    fixture.assert_overdue(&open).await;
-}
-
-#[tokio::test]
 async fn the_refused_sign_in_of_a_disabled_user_keeps_no_token() {
     let fixture = Fixture::new();
     let open = fixture.sign_in("partner", Some("t-1")).await;
@@ -242,18 +202,19 @@ async fn a_late_outcome_leaves_the_lease_of_another_pod() {
     for outcome in ["failed", "refreshed"] {
         let leased = fixture.lease(&open, "partner").await;
         fixture.clock.advance(LEASE);
-        assert_eq!(fixture.users.lease_refresh(&open.user, leased.place).await, Ok(LeaseOutcome::Acquired));
+        fixture.acquire(&open, leased.lease.place).await;
+        fixture.users.release_refresh(&leased.lease).await.unwrap();
         let rotated = Some(outcome.to_owned());
         match outcome {
-            "failed" => drop(fixture.users.pause_refresh(&leased, &leased.token.failed(rotated)).await.unwrap()),
+            "failed" => fixture.users.pause_refresh(&leased, &leased.token.failed(rotated)).await.unwrap(),
             _ => {
                 let next = leased.token.renewed(rotated, fixture.clock.now());
                 let committed = fixture.users.complete_refresh(&leased, &identity("partner", "late"), &next).await;
                 assert_eq!(committed, Ok(RefreshCommit::Committed));
             }
         }
-        assert_eq!(fixture.stored_token(&open, leased.place).await.as_deref(), Some(outcome), "the rotated token is kept");
-        assert_eq!(fixture.users.lease_refresh(&open.user, leased.place).await, Ok(LeaseOutcome::Held), "{outcome}");
+        assert_eq!(fixture.stored_token(&open, leased.lease.place).await.as_deref(), Some(outcome), "the rotated token is kept");
+        assert_eq!(fixture.users.lease_refresh(&open.user, leased.lease.place).await, Ok(LeaseOutcome::Held), "{outcome}");
         fixture.clock.advance(LEASE);
     }
 }
@@ -271,7 +232,7 @@ async fn a_late_answer_replaces_no_later_claims() {
     let committed = fixture.users.complete_refresh(&leased, &identity("corp", "before the sign-in"), &next).await;
     assert_eq!(committed, Ok(RefreshCommit::Committed));
     assert!(fixture.identity_of(&open, "corp").await == signed_in);
-    assert_eq!(fixture.stored_token(&open, leased.place).await.as_deref(), Some("new"));
+    assert_eq!(fixture.stored_token(&open, leased.lease.place).await.as_deref(), Some("new"));
 }
 
 #[tokio::test]
@@ -314,9 +275,17 @@ async fn one_lease_at_a_time_ends_with_its_pod() {
     let fixture = Fixture::new();
     let open = fixture.sign_in("partner", Some("t-1")).await;
     let leased = fixture.lease(&open, "partner").await;
-    assert_eq!(fixture.users.lease_refresh(&open.user, leased.place).await, Ok(LeaseOutcome::Held));
+    assert_eq!(fixture.users.lease_refresh(&open.user, leased.lease.place).await, Ok(LeaseOutcome::Held));
     fixture.clock.advance(LEASE);
-    assert_eq!(fixture.users.lease_refresh(&open.user, leased.place).await, Ok(LeaseOutcome::Acquired));
+    let other = fixture.acquire(&open, leased.lease.place).await;
+    fixture.users.release_refresh(&leased.lease).await.unwrap();
+    assert_eq!(
+        fixture.users.lease_refresh(&open.user, leased.lease.place).await,
+        Ok(LeaseOutcome::Held),
+        "it belongs to another pod"
+    );
+    fixture.users.release_refresh(&other).await.unwrap();
+    fixture.acquire(&open, leased.lease.place).await;
 }
 
 #[tokio::test]
@@ -326,7 +295,7 @@ async fn the_rotated_token_and_the_claims_are_stored_together() {
         let open = fixture.sign_in(provider, Some("old")).await;
         let place = place.unwrap_or_else(|| of_session(&open));
         let leased = fixture.lease(&open, provider).await;
-        assert_eq!((leased.place, leased.token.expose(), leased.token.nonce.as_deref()), (place, "old", Some("n")));
+        assert_eq!((leased.lease.place, leased.token.expose(), leased.token.nonce.as_deref()), (place, "old", Some("n")));
         let next = leased.token.renewed(Some("new".to_owned()), fixture.clock.now());
         let committed = fixture.users.complete_refresh(&leased, &identity(provider, "refreshed"), &next).await;
         assert_eq!(committed, Ok(RefreshCommit::Committed));
@@ -336,8 +305,27 @@ async fn the_rotated_token_and_the_claims_are_stored_together() {
         assert_eq!(fixture.stored_token(&open, place).await.as_deref(), Some("new"));
         assert!(!fixture.has_lease(&leased).await);
         // A pod that looked for the token before the commit finds that there is nothing to do.
-        assert_eq!(fixture.users.lease_refresh(&open.user, place).await, Ok(LeaseOutcome::Acquired));
-        assert!(fixture.users.leased_token(&open.user, &known, place).await.unwrap().is_none());
+        let lease = fixture.acquire(&open, place).await;
+        assert!(fixture.users.leased_token(&lease, &known).await.unwrap().is_none());
+    }
+}
+
+/// A failover must neither end a lease nor bring back a token that the provider has rotated.
+#[tokio::test]
+async fn the_lease_and_each_stored_token_wait_for_a_replica() {
+    let fixture = Fixture::new();
+    for (provider, keeps_token) in [("corp", RecordKind::Session), ("partner", RecordKind::RefreshToken)] {
+        let open = fixture.sign_in(provider, Some("old")).await;
+        fixture.store.take_replicated();
+        let leased = fixture.lease(&open, provider).await;
+        assert_eq!(fixture.store.take_replicated(), [RecordKind::RefreshLease], "{provider}");
+        fixture.users.pause_refresh(&leased, &leased.token.failed(Some("rotated".to_owned()))).await.unwrap();
+        assert_eq!(fixture.store.take_replicated(), [RecordKind::User, keeps_token, RecordKind::RefreshLease], "{provider}");
+        let leased = fixture.lease(&open, provider).await;
+        fixture.store.take_replicated();
+        let next = leased.token.renewed(Some("new".to_owned()), fixture.clock.now());
+        fixture.users.complete_refresh(&leased, &identity(provider, "refreshed"), &next).await.unwrap();
+        assert_eq!(fixture.store.take_replicated(), [RecordKind::User, keeps_token], "{provider}");
     }
 }
 
@@ -352,7 +340,7 @@ async fn the_outcome_of_a_token_that_was_replaced_is_discarded() {
     assert_eq!(committed, Ok(RefreshCommit::Superseded));
     assert!(!fixture.has_lease(&leased).await, "the newer token can be used");
     assert_eq!(fixture.users.refuse_refresh(&leased).await, Ok(RefreshCommit::Superseded));
-    assert_eq!(fixture.stored_token(&again, leased.place).await.as_deref(), Some("newer"));
+    assert_eq!(fixture.stored_token(&again, leased.lease.place).await.as_deref(), Some("newer"));
     assert_eq!(fixture.identity_of(&open, "partner").await.id_token["role"], "at sign-in".into());
     assert!(fixture.is_live(&again).await);
 
@@ -381,7 +369,7 @@ async fn a_refused_offline_token_suspends_the_identity_until_the_next_sign_in() 
     let leased = fixture.lease(&one, "partner").await;
     assert_eq!(fixture.users.refuse_refresh(&leased).await, Ok(RefreshCommit::Committed));
     assert_eq!((fixture.is_live(&one).await, fixture.is_live(&other).await), (false, false));
-    assert_eq!(fixture.stored_token(&one, leased.place).await, None);
+    assert_eq!(fixture.stored_token(&one, leased.lease.place).await, None);
     let suspended = fixture.user(&one).await.value;
     assert!(fixture.users.claims_for(&suspended, CredentialKind::ApiKey).identities.is_empty());
     let again = fixture.sign_in("partner", None).await;
@@ -394,17 +382,16 @@ async fn after_a_failure_every_pod_waits_and_the_rotated_token_is_kept() {
     let fixture = Fixture::new();
     let open = fixture.sign_in("corp", Some("t-1")).await;
     let mut leased = fixture.lease(&open, "corp").await;
-    let mut pauses = Vec::new();
-    for attempt in 1..=5 {
+    for (attempt, pause) in (1..).zip([5, 10, 15, 30, 30]) {
         let next = leased.token.failed((attempt == 2).then(|| "rotated".to_owned()));
-        let pause = fixture.users.pause_refresh(&leased, &next).await.unwrap();
-        assert_eq!(fixture.users.lease_refresh(&open.user, leased.place).await, Ok(LeaseOutcome::Paused));
-        fixture.clock.advance(pause);
-        pauses.push(pause.as_secs());
-        leased = fixture.lease(&open, "corp").await;
+        fixture.users.pause_refresh(&leased, &next).await.unwrap();
+        fixture.clock.advance(Duration::from_secs(pause) - Duration::from_millis(1));
+        assert_eq!(fixture.users.lease_refresh(&open.user, leased.lease.place).await, Ok(LeaseOutcome::Paused), "{pause} s");
+        fixture.clock.advance(Duration::from_millis(1));
+        let lease = fixture.acquire(&open, leased.lease.place).await;
+        leased = fixture.users.leased_token(&lease, &leased.identity).await.unwrap().expect("it is due");
         assert_eq!((leased.token.failures, leased.token.expose() == "rotated"), (attempt, attempt >= 2));
     }
-    assert_eq!(pauses, [5, 10, 15, 30, 30]);
     assert!(fixture.is_live(&open).await);
 }
 

@@ -122,6 +122,10 @@ fn a_session_needs_no_other_verification_before_the_bound_of_its_provider() {
         assert_eq!(max_age.needs_verification(provider, created, now), expected, "{provider} {age}");
     }
     assert!(!max_age.needs_verification("corp", now + HOUR, now), "a pod whose clock is ahead");
+    let refresh = RefreshPolicy { interval: minute, max_age: HOUR, token: TokenOwner::Session };
+    let max_age = ClaimsMaxAge { refreshes: [("private".to_owned(), refresh)].into(), ..max_age };
+    assert!(!max_age.needs_verification("private", now - HOUR / 2, now));
+    assert!(max_age.needs_verification("private", now - HOUR, now), "what no refresh can renew");
 }
 
 #[test]
@@ -158,6 +162,27 @@ fn a_pinned_grant_ends_with_the_identity_that_it_came_from() {
     let of_a_released_version = PinnedGrant { identity: None, ..pinned };
     assert_eq!(role(&select(Duration::ZERO, &of_a_released_version)), Some("admin"));
     assert_eq!(role(&select(HOUR, &of_a_released_version)), Some("viewer"));
+}
+
+#[test]
+fn an_expired_id_token_grants_nothing_while_the_rest_of_its_identity_counts() {
+    let now = SystemClock.now();
+    let userinfo = Some(crate::json::object(json!({"role": "member"})));
+    let with_age = |age: Duration| IdentityClaims {
+        id_token_at: Some(now - age),
+        userinfo: userinfo.clone(),
+        ..at(identity("corp", "admin"), now - Duration::from_secs(60))
+    };
+    for (age, expected) in [(HOUR / 2, "admin"), (HOUR, "member"), (HOUR * 100, "member")] {
+        let claims = CurrentClaims::select(vec![with_age(age)], None, |_| HOUR, now);
+        let has_expired = age >= HOUR;
+        assert_eq!(role(&claims.grant(&map())), Some(expected), "{age:?}");
+        assert_eq!(teams(&claims.grant(&map())).is_empty(), has_expired);
+        assert_eq!((claims.with_expired_id_token.len(), claims.expired.len()), (usize::from(has_expired), 0));
+        assert_eq!(role(&claims.before_id_tokens_expired().grant(&map())), Some("admin"), "for the comparison");
+        let oldest = if has_expired { Duration::from_secs(60) } else { age };
+        assert_eq!(claims.valid_until, now - oldest + HOUR, "{age:?}");
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! sign-out by an outage. The providers rotate tokens, and end a grant whose former token is used again.
 
 mod faulty_answers;
+mod kept_id_token;
+mod lifecycle;
 mod offline;
 
 use std::time::Duration;
@@ -70,6 +72,7 @@ impl RefreshFleet {
         };
         let fleet = Fleet::builder().pods(3).cluster().idp_with(issue_refresh_tokens).idp_with(of_partner).config(|pod| {
             pod.role_map = Some(ROLE_MAP.to_owned());
+            pod.further.push_str("shutdown: {delay: 10s, deadline: 30s}\n");
             for (provider, token) in pod.providers.iter_mut().zip(["session", "offline"]) {
                 provider.further.push(format!("refresh: {{interval: 10s, max_age: 60s, token: {token}}}"));
             }
@@ -116,6 +119,13 @@ impl RefreshFleet {
         [Digest::of(token.as_bytes()), Identity::digest(self.idp(provider).issuer(), "alice")]
     }
 
+    /// Ends the lease of a pod that was killed. It ends by itself after 75 s, which a unit test shows.
+    async fn end_lease(&self, signed_in: &BrowserSession) {
+        let lease = lease_of(signed_in);
+        let ended = self.fleet.records().await.unsequenced_change(lease.shard).delete(&lease).commit().await;
+        assert!(ended.expect("the store answers").is_ok());
+    }
+
     async fn refreshes(&self, provider: &str) -> u64 {
         self.idp(provider).stats().await["refreshes"].as_u64().expect("a number")
     }
@@ -150,6 +160,12 @@ impl RefreshFleet {
     }
 }
 
+/// The lease of the token that a session keeps.
+fn lease_of(signed_in: &BrowserSession) -> RecordKey {
+    let digest = Digest::of(session_of(&signed_in.agent).as_bytes());
+    RecordKey::new(shard_of(&signed_in.user), RecordKind::RefreshLease, digest.to_hex())
+}
+
 fn issue_refresh_tokens(options: &mut IdpOptions) {
     options.clients[0]["grant_types"] = json!(["authorization_code", "refresh_token"]);
     options.further = json!({"refreshTokens": "always"});
@@ -179,6 +195,8 @@ async fn a_session_follows_the_provider_and_no_outage_ends_it() {
     a_lost_answer_ends_the_session_if_the_provider_refuses_the_old_token(&refreshed, &alice).await;
     a_user_who_was_deleted_at_the_provider_is_refused(&refreshed).await;
     assert_eq!(refreshed.counted("store_failed").await, 0.0);
+    lifecycle::a_pod_that_is_killed_after_the_rotation_costs_one_sign_in(&mut refreshed).await;
+    lifecycle::a_stopping_pod_starts_no_refresh_in_the_background(&mut refreshed).await;
 }
 
 async fn a_lost_role_is_gone_within_the_interval(refreshed: &RefreshFleet, alice: &BrowserSession) {
@@ -243,8 +261,7 @@ async fn an_outage_changes_nothing_until_the_maximum_age(refreshed: &RefreshFlee
 
 async fn another_pod_takes_over_if_a_pod_dies(refreshed: &mut RefreshFleet, alice: &BrowserSession) {
     let (before, records) = (refreshed.refreshes("corp").await, refreshed.fleet.records().await);
-    let digest = Digest::of(session_of(&alice.agent).as_bytes());
-    let lease = RecordKey::new(shard_of(&alice.user), RecordKind::RefreshLease, digest.to_hex());
+    let lease = lease_of(alice);
     refreshed.fleet.idp().pause().await;
     refreshed.age("corp", alice, DUE).await;
     let leased = async || {
@@ -259,9 +276,7 @@ async fn another_pod_takes_over_if_a_pod_dies(refreshed: &mut RefreshFleet, alic
         assert_eq!(auth_request(pod, &[("cookie", &alice.cookie)]).await.status, 200);
     }
     assert_eq!(refreshed.refreshes("corp").await, before, "the lease outlives its pod for a moment");
-    // The lease ends by itself after 75 s, which a unit test shows.
-    let ended = records.unsequenced_change(lease.shard).delete(&lease).commit().await;
-    assert!(ended.expect("the store answers").is_ok());
+    refreshed.end_lease(alice).await;
     let taken_over = async || {
         for pod in &refreshed.fleet.pods[1..] {
             assert_eq!(auth_request(pod, &[("cookie", &alice.cookie)]).await.status, 200);

@@ -1,17 +1,22 @@
 //! A provider without OpenID Connect: an OAuth 2.0 server with a `/user` endpoint like GitHub's.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use vestibule::users::User;
 
 use super::{parameter, recent_sign_in::is_recent};
 use crate::support::agent::{Agent, Page};
-use crate::support::fleet::Fleet;
+use crate::support::auth_request::auth_request;
+use crate::support::fleet::{Fleet, FleetBuilder};
 use crate::support::idp::{IdpOptions, TokenFormat};
 use crate::support::pod::{PodOptions, ProviderSection};
+use crate::support::records::age_identity;
 use crate::support::steps::{
     ALICE, BOB, CAROL, TestUser, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, begin, check,
-    restart_target, session_of, sign_in, until_callback,
+    restart_target, session_header, session_of, sign_in, until_callback,
 };
-use crate::support::wait::for_next_log_line;
+use crate::support::wait::{self, for_next_log_line};
 
 const ROLES: &str = r#"version: 1
 default_role: internal_user_viewer
@@ -23,6 +28,10 @@ rules:
 /// One pod whose provider `hub` is of `kind: oauth2`. Alice has an administrator role because of her id, bob a role because of
 /// his plan, and carol the default role.
 async fn hub(idp: impl FnOnce(&mut IdpOptions), further: &[&str]) -> Fleet {
+    hub_with(Fleet::builder(), idp, further).await
+}
+
+async fn hub_with(builder: FleetBuilder<'_>, idp: impl FnOnce(&mut IdpOptions), further: &[&str]) -> Fleet {
     let opaque = |options: &mut IdpOptions| {
         options.token_format = TokenFormat::Opaque;
         idp(options);
@@ -34,7 +43,7 @@ async fn hub(idp: impl FnOnce(&mut IdpOptions), further: &[&str]) -> Fleet {
         section.further.extend(further.iter().map(|&line| line.to_owned()));
         pod.role_map = Some(ROLES.to_owned());
     };
-    let fleet = Fleet::builder().idp_with(opaque).config(adjust).start().await;
+    let fleet = builder.idp_with(opaque).config(adjust).start().await;
     for (user, id, plan) in [(ALICE, 583_231, "free"), (BOB, 583_232, "pro-2"), (CAROL, 583_233, "free")] {
         fleet.idp().set_github_user(user.name, github_user(user, id, plan)).await;
     }
@@ -271,4 +280,51 @@ async fn a_sign_out_ends_the_session_and_does_not_redirect_to_the_provider() {
     assert_eq!((answer.status, next.path(), next.port()), (303, "/sso/logout", Some(fleet.pod(0).public_port())));
     assert_eq!(check(&agent, fleet.pod(0), &session).await.status, 401);
     assert_eq!(fleet.idp().stats().await["endSession"], 0);
+}
+
+/// Userinfo is the only source of claims, and has no expiry of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_reads_userinfo_again_until_the_provider_refuses_the_token() {
+    let issue_refresh_tokens = |options: &mut IdpOptions| {
+        options.clients[0]["grant_types"] = json!(["authorization_code", "refresh_token"]);
+        // A rotated token that comes with the answer of another user is not kept.
+        options.further = json!({"refreshTokens": "always", "rotateRefreshTokens": false});
+    };
+    let settings = ["refresh: {interval: 10s, max_age: 60s}"];
+    let fleet = hub_with(Fleet::builder().standalone(), issue_refresh_tokens, &settings).await;
+    let agent = Agent::new();
+    let session = sign_in(fleet.idp(), &agent, fleet.pod(0), BOB).await;
+    let user = identity(&check(&agent, fleet.pod(0), &session).await, "user").to_owned();
+    let cookie = session_header(&agent);
+    let until = async |status: u16, role: &str| {
+        fleet.change_user(&user, |user: &mut User| age_identity(user, "hub", Duration::from_secs(11))).await;
+        let is_reached = async || {
+            let answer = auth_request(fleet.pod(0), &[("cookie", &cookie)]).await;
+            let has_role = answer.status != 200 || answer.one("x-auth-request-role") == role;
+            (answer.status == status && has_role).then_some(())
+        };
+        wait::until(&format!("{status} {role}"), Duration::from_secs(60), is_reached).await;
+    };
+    fleet.idp().set_github_user("bob", github_user(BOB, 583_232, "free")).await;
+    until(200, "internal_user_viewer").await;
+
+    // Another user's answer to the same token, and a token that userinfo refuses, change nothing.
+    for answer in [github_user(ALICE, 583_231, "pro"), Value::Null] {
+        let failed = async || fleet.metric("vestibule_claims_refreshes_total", &["result=\"failed\""]).await;
+        let before = failed().await;
+        fleet.idp().set_github_user("bob", answer).await;
+        until(200, "internal_user_viewer").await;
+        wait::until("the refresh to fail", Duration::from_secs(60), async || {
+            assert_eq!(auth_request(fleet.pod(0), &[("cookie", &cookie)]).await.status, 200);
+            (failed().await > before).then_some(())
+        })
+        .await;
+    }
+    fleet.idp().set_github_user("bob", github_user(BOB, 583_232, "pro-2")).await;
+    until(200, "internal_user").await;
+    assert_eq!(fleet.idp().stats().await["tokenErrors"], json!([]));
+    fleet.idp().delete_account("bob").await;
+    until(401, "").await;
+    let errors = fleet.idp().stats().await["tokenErrors"].clone();
+    assert_eq!(errors, json!(["invalid_grant"]), "no loop");
 }

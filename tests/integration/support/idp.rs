@@ -203,6 +203,11 @@ impl Idp {
         self.post("/pause", json!({"how": "lose"})).await;
     }
 
+    /// Processes the next POST request and delays its answer.
+    pub async fn hold_next_answer(&self) {
+        self.post("/pause", json!({"how": "hold"})).await;
+    }
+
     /// Ends [`Idp::pause`] and [`Idp::fail`]; delayed requests are answered.
     pub async fn resume(&self) {
         self.post("/resume", json!({})).await;

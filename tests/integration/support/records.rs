@@ -8,7 +8,9 @@ use vestibule::api_keys::{ApiKey, KeyId};
 use vestibule::clock::{Clock, SystemClock};
 use vestibule::metrics::Metrics;
 use vestibule::secret::{Digest, KeyRing, RingKeys};
-use vestibule::store::{Connection, RecordKey, RecordKind, Records, RedisSettings, RedisStore, RedisUrl, Shard, Store, Ttl};
+use vestibule::store::{
+    self, Connection, Edit, RecordKey, RecordKind, Records, RedisSettings, RedisStore, RedisUrl, Shard, Store, Ttl,
+};
 use vestibule::users::User;
 
 use super::fleet::Fleet;
@@ -27,10 +29,12 @@ impl Fleet {
     pub async fn change_user(&self, id: &str, change: impl Fn(&mut User)) {
         let records = self.records().await;
         let place = User::key(id);
-        let mut stored = records.get::<User>(&place).await.expect("it can be read").expect("they are there");
-        change(&mut stored.value);
-        let changed = records.change(place.shard).expect_version(&place, stored.version).put(&place, &stored.value, Ttl::Forever);
-        changed.drop_user(id).commit().await.expect("the store is there").expect("no other writer");
+        // A pod may write the record at the same time.
+        let changed = records.update(&place, async |mut user: User, commit| {
+            change(&mut user);
+            Ok::<_, store::Error>(Edit::Commit(commit.put(&place, &user, Ttl::Forever).drop_user(id), ()))
+        });
+        changed.await.expect("the store is there").expect("the user exists");
     }
 }
 

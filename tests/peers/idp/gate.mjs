@@ -1,4 +1,4 @@
-// Simulates outages: passes requests, delays them until `resume`, responds with 503, or loses the next answer to a POST.
+// Simulates outages: passes requests, delays them until `resume`, responds with 503, or loses or holds the next answer to a POST.
 
 export function createGate() {
   let mode = 'open';
@@ -12,11 +12,18 @@ export function createGate() {
           res.end = () => req.socket.destroy();
         }
         serve();
+      } else if (mode === 'hold') {
+        if (req.method === 'POST') {
+          mode = 'open';
+          const end = res.end.bind(res);
+          res.end = (...body) => pending.push({ res, serve: () => end(...body) });
+        }
+        serve();
       } else if (mode === 'error') res.writeHead(503, { 'retry-after': '1' }).end('unavailable');
       else pending.push({ res, serve });
     },
     pause(how) {
-      mode = ['error', 'lose'].includes(how) ? how : 'hang';
+      mode = ['error', 'lose', 'hold'].includes(how) ? how : 'hang';
     },
     resume() {
       mode = 'open';

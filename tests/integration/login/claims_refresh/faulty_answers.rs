@@ -1,6 +1,7 @@
 //! Faulty answers to a refresh token: only a refusal of the token ends the session, and everything else changes nothing.
 
 use serde_json::{Value, json};
+use url::Url;
 use vestibule::users::{RefreshToken, Session};
 
 use super::super::parameter;
@@ -47,6 +48,9 @@ fn cases() -> Vec<Case> {
         Case("another nonce", id_token(json!({"nonce": "forged"})), Effect::TokenKept),
         Case("another issuer", id_token(json!({"iss": "https://evil.example"})), Effect::TokenKept),
         Case("another audience", id_token(json!({"aud": "other"})), Effect::TokenKept),
+        Case("another authorized party", id_token(json!({"azp": "other"})), Effect::TokenKept),
+        Case("no subject", id_token(json!({"sub": null})), Effect::TokenKept),
+        Case("user claim of another user", id_token(json!({"oid": "7"})), Effect::TokenKept),
         Case("expired id_token", id_token(json!({"exp": {"in": -3600}})), Effect::TokenKept),
         Case("wrong signature", json!({"idToken": {"signedBy": "unrelated key"}}), Effect::TokenKept),
         Case("unsigned", json!({"idToken": {"signedBy": "none"}}), Effect::TokenKept),
@@ -66,40 +70,45 @@ fn cases() -> Vec<Case> {
 }
 
 /// A pod whose provider returns faulty answers on request, and the user of all sign-ins.
-struct FaultyRefresh {
-    fleet: Fleet,
-    idp: FaultyIdp,
-    user: String,
+pub(super) struct FaultyRefresh {
+    pub fleet: Fleet,
+    pub idp: FaultyIdp,
+    pub user: String,
 }
 
 impl FaultyRefresh {
-    async fn start() -> Self {
+    pub async fn start(adjust: impl Fn(&mut PodOptions)) -> Self {
         let idp = FaultyIdp::start().await;
-        let further = "log: {level: \"trace,notify=warn,inotify=warn\"}\n";
-        let verbose = |pod: &mut PodOptions| pod.further.push_str(further);
         let mut provider = ProviderSection::corp(idp.issuer(), random_key());
         provider.further.push("refresh: {interval: 10s, max_age: 60s}".to_owned());
-        let fleet = Fleet::builder().standalone().provider(provider).config(verbose).start().await;
+        provider.further.push("trust_login_time: true".to_owned());
+        let fleet = Fleet::builder().standalone().provider(provider).config(adjust).start().await;
         let mut faulty = Self { fleet, idp, user: String::new() };
         let cookie = session_header(&faulty.sign_in().await);
         faulty.user = auth_request(faulty.pod(), &[("cookie", &cookie)]).await.one("x-auth-request-user").to_owned();
         faulty
     }
 
-    fn pod(&self) -> &Pod {
+    pub fn pod(&self) -> &Pod {
         self.fleet.pod(0)
     }
 
-    async fn sign_in(&self) -> Agent {
+    pub async fn sign_in(&self) -> Agent {
         let agent = Agent::new();
-        let question = begin(&agent, self.pod(), "/").await.location().expect("a redirect to the provider");
-        let callback = agent.get(question.as_str()).await.location().expect("the provider shows no form");
-        assert!(!parameter(&callback, "code").is_empty());
-        assert_signed_in(&agent.get(&at(self.pod(), &callback)).await);
+        self.sign_in_with(&agent, &json!({})).await;
         agent
     }
 
-    async fn session(&self, agent: &Agent) -> Option<Session> {
+    /// Signs in, and returns the request to the provider, whose answer has a fault.
+    pub async fn sign_in_with(&self, agent: &Agent, fault: &Value) -> Url {
+        let question = begin(agent, self.pod(), "/").await.location().expect("a redirect to the provider");
+        let callback = agent.get(question.as_str()).await.location().expect("the provider shows no form");
+        self.idp.fault(&parameter(&callback, "code"), fault).await;
+        assert_signed_in(&agent.get(&at(self.pod(), &callback)).await);
+        question
+    }
+
+    pub async fn session(&self, agent: &Agent) -> Option<Session> {
         let digest = Digest::of(session_of(agent).as_bytes());
         let key = Session::key(shard_of(&self.user), &digest);
         self.fleet.records().await.get::<Session>(&key).await.expect("it can be read").map(|stored| stored.value)
@@ -107,6 +116,17 @@ impl FaultyRefresh {
 
     async fn count(&self, result: &str) -> f64 {
         self.pod().metric("vestibule_claims_refreshes_total", &[&format!("result=\"{result}\"")]).await
+    }
+
+    /// Uses claims that are older than the interval until a refresh has had this result.
+    pub async fn refresh(&self, credential: (&str, &str), result: &str) {
+        let before = self.count(result).await;
+        self.fleet.change_user(&self.user, |user| age_identity(user, "corp", DUE)).await;
+        let counted = async || {
+            auth_request(self.pod(), &[credential]).await;
+            (self.count(result).await > before).then_some(())
+        };
+        wait::until(&format!("a refresh that is {result}"), PATIENCE, counted).await;
     }
 
     async fn assert_effect(&self, Case(name, fault, effect): &Case) {
@@ -119,14 +139,8 @@ impl FaultyRefresh {
             Effect::TokenKept | Effect::Nothing => "failed",
             Effect::Refused => "refused",
         };
-        let before = self.count(result).await;
-        self.fleet.change_user(&self.user, |user| age_identity(user, "corp", DUE)).await;
-        let counted = async || {
-            let status = auth_request(self.pod(), &[("cookie", &cookie)]).await.status;
-            assert!(status == 200 || *effect == Effect::Refused, "{name}: {status}");
-            (self.count(result).await > before).then_some(())
-        };
-        wait::until(&format!("{name}: {result}"), PATIENCE, counted).await;
+        eprintln!("{name}: expecting {result}");
+        self.refresh(("cookie", &cookie), result).await;
         match effect {
             Effect::Refreshed(role) => {
                 let has_role =
@@ -166,10 +180,21 @@ impl FaultyRefresh {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_refusal_of_the_token_ends_the_session() {
-    let faulty = FaultyRefresh::start().await;
+    let faulty = FaultyRefresh::start(|pod| {
+        pod.further.push_str("log: {level: \"trace,notify=warn,inotify=warn\"}\n");
+        pod.further.push_str("token_issuers: [{id: corp-api, provider: corp, audiences: [litellm], user_claim: oid}]\n");
+    });
+    let faulty = faulty.await;
+    let other = json!({"idToken": {"claims": {"sub": "eve", "oid": "7"}}, "userinfo": {"claims": {"sub": "eve"}}});
+    faulty.sign_in_with(&Agent::new(), &other).await;
     for case in cases() {
         faulty.assert_effect(&case).await;
     }
+    // The use of a token refreshes the claims with the token of the user's session.
+    let _session = faulty.sign_in().await;
+    let bearer = format!("Bearer {}", faulty.idp.last_access_token().await);
+    assert_eq!(auth_request(faulty.pod(), &[("authorization", &bearer)]).await.status, 200);
+    faulty.refresh(("authorization", &bearer), "refreshed").await;
     let log = faulty.pod().log();
     for secret in faulty.idp.issued().await {
         assert!(!log.contains(&secret), "a token or code is in the log");
