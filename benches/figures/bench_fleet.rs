@@ -20,6 +20,9 @@ const ACCESS: &str = "access:
   - {paths: [/**]}
 ";
 
+/// In the spelling in which `wrk` replaces its own.
+pub const HOST: &str = "Host";
+
 pub struct BenchFleet {
     pub fleet: Fleet,
     batch_secret: String,
@@ -74,6 +77,29 @@ impl BenchFleet {
         ]
     }
 
+    /// The same check with a session, in each dialect.
+    pub async fn dialects(&self) -> Vec<Case> {
+        let cookie = cookie(&session_of(&self.fleet.signed_in(ALICE).await));
+        let secret = (SECRET_HEADER.0, SECRET_HEADER.1.to_owned());
+        let proto = ("x-forwarded-proto", "http".to_owned());
+        let forwarded = [
+            ("x-forwarded-method", "GET".to_owned()),
+            ("x-forwarded-host", "localhost".to_owned()),
+            ("x-forwarded-uri", "/v1/models".to_owned()),
+        ];
+        let forwarded = [&[secret.clone(), proto.clone()], &forwarded[..], std::slice::from_ref(&cookie)].concat();
+        let port = self.pod().check_port();
+        let case = |name, target, headers| Case { name, port, target, headers, is_allowed: true };
+        vec![
+            Case { name: "nginx", ..check(self.pod(), "/v1/models", vec![cookie.clone()]) },
+            case("traefik", "/auth/traefik?host=localhost", forwarded.clone()),
+            case("caddy", "/auth/caddy?host=localhost", forwarded.clone()),
+            case("envoy", "/auth/envoy/localhost/v1/models", vec![secret, proto, cookie, (HOST, "localhost".to_owned())]),
+            case("haproxy", "/auth/haproxy?host=localhost", forwarded.clone()),
+            case("apisix", "/auth/apisix?host=localhost", forwarded),
+        ]
+    }
+
     async fn create_key(&self, headers: &[&(&'static str, String)], body: Value) -> String {
         let request = http_client().post(self.pod().public("/vestibule/api/keys")).json(&body);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
@@ -108,7 +134,8 @@ pub fn check(pod: &Pod, path: &str, headers: Vec<(&'static str, String)>) -> Cas
         ("x-original-url", format!("http://localhost{path}")),
         ("x-original-method", "GET".to_owned()),
     ];
-    Case { name: "a check", port: pod.check_port(), headers: [original, headers].concat(), is_allowed: true }
+    let headers = [original, headers].concat();
+    Case { name: "a check", port: pod.check_port(), target: "/auth/nginx?host=localhost", headers, is_allowed: true }
 }
 
 pub fn cookie(session: &str) -> (&'static str, String) {

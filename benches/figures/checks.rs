@@ -21,19 +21,20 @@ struct BestRound {
 
 pub async fn measure(bench: &BenchFleet) {
     let seconds = setting("BENCH_SECONDS", 4);
-    let empty = Case { name: "an empty handler", port: start_empty_handler(), headers: Vec::new(), is_allowed: true };
-    let cases = bench.cases().await;
-    for case in &cases {
+    let port = start_empty_handler();
+    let empty = Case { name: "an empty handler", port, target: "/", headers: Vec::new(), is_allowed: true };
+    let (cases, dialects) = (bench.cases().await, bench.dialects().await);
+    for case in cases.iter().chain(&dialects) {
         wrk::run(case, 1);
     }
     // Access logging reads the requests, and the log is discarded.
     let with_headers = Case { name: "an empty handler, headers of a check", headers: cases[0].headers.clone(), ..empty.clone() };
     let (mut baseline, mut headers_baseline) = (None, None);
-    let mut best: Vec<Option<BestRound>> = vec![None; cases.len()];
+    let mut best: Vec<Option<BestRound>> = vec![None; cases.len() + dialects.len()];
     for _ in 0..ROUNDS {
         baseline = best_of(baseline, measure_empty_handler(&empty, seconds));
         headers_baseline = best_of(headers_baseline, measure_empty_handler(&with_headers, seconds));
-        for (best, case) in best.iter_mut().zip(&cases) {
+        for (best, case) in best.iter_mut().zip(cases.iter().chain(&dialects)) {
             *best = best_of(*best, measure_pod(bench, case, seconds).await);
         }
     }
@@ -45,8 +46,14 @@ pub async fn measure(bench: &BenchFleet) {
     );
     print(&empty, &baseline, &baseline);
     print(&with_headers, &headers_baseline.expect("there is a round"), &baseline);
-    for (case, best) in cases.iter().zip(best) {
-        print(case, &best.expect("there is a round"), &baseline);
+    let best: Vec<BestRound> = best.into_iter().map(|best| best.expect("there is a round")).collect();
+    let (of_cases, of_dialects) = best.split_at(cases.len());
+    for (case, best) in cases.iter().zip(of_cases) {
+        print(case, best, &baseline);
+    }
+    println!("\nDialects: the check with a session; ratios to that of nginx\n");
+    for (case, best) in dialects.iter().zip(of_dialects) {
+        print(case, best, &of_dialects[0]);
     }
 }
 

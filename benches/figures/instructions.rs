@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::bench_fleet::{BenchFleet, binary, with_all_cases};
+use super::bench_fleet::{BenchFleet, HOST, binary, with_all_cases};
 use super::integration::support::pod::PodOptions;
 use super::integration::support::scratch::Scratch;
 use super::wrk::Case;
@@ -21,7 +21,7 @@ const WARM_UP: u32 = 50;
 pub async fn measure() {
     let bench = BenchFleet::with(|pod| *pod = under_callgrind(with_all_cases(pod.clone()))).await;
     println!("Instructions of each check, {CHECKS} of each kind over one connection\n");
-    for case in bench.cases().await {
+    for case in [bench.cases().await, bench.dialects().await].concat() {
         let mut connection = TcpStream::connect(("127.0.0.1", case.port)).await.expect("the pod listens");
         send_checks(&mut connection, &case, WARM_UP).await;
         control(bench.pod().pid(), &["--zero"]);
@@ -61,8 +61,9 @@ fn profiles() -> &'static Path {
 
 /// Sends one request after the other, each after the complete response to the previous one.
 async fn send_checks(connection: &mut TcpStream, case: &Case, times: u32) {
-    let headers: String = case.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let request = format!("GET /auth/nginx HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}\r\n");
+    let others = case.headers.iter().filter(|(name, _)| *name != HOST);
+    let headers: String = others.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let request = format!("GET {} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n", case.target);
     for _ in 0..times {
         connection.write_all(request.as_bytes()).await.expect("the pod reads");
         let (mut response, mut read) = (vec![0; 16 * 1024], 0);

@@ -9,6 +9,8 @@ pub const CONNECTIONS: u32 = 64;
 pub struct Case {
     pub name: &'static str,
     pub port: u16,
+    /// Path and query.
+    pub target: &'static str,
     pub headers: Vec<(&'static str, String)>,
     /// True if the request is allowed.
     pub is_allowed: bool,
@@ -51,7 +53,7 @@ fn command(case: &Case, seconds: usize) -> Command {
     for (name, value) in &case.headers {
         command.arg("--header").arg(format!("{name}: {value}"));
     }
-    command.arg(format!("http://127.0.0.1:{}/auth/nginx?host=localhost", case.port));
+    command.arg(format!("http://127.0.0.1:{}{}", case.port, case.target));
     command
 }
 

@@ -75,3 +75,46 @@ fn is_passed(source: CredentialSource, read: CredentialSources, sent: &UpstreamH
         other => !read.contains(other) && sent.others.iter().all(|sent| sent.header != other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::CredentialValue;
+
+    fn names(set: CredentialSources) -> Vec<&'static str> {
+        CredentialSource::HEADERS.into_iter().filter(|source| set.contains(*source)).map(CredentialSource::as_str).collect()
+    }
+
+    fn sent(authorization: Authorization, others: &[(&str, Option<&str>)]) -> Decision {
+        let others = others.iter().map(|(header, value)| CredentialValue {
+            header: CredentialHeader::parse(header).unwrap(),
+            value: value.map(str::to_owned),
+        });
+        Decision::AllowAnyone { upstream_headers: UpstreamHeaders { authorization, others: others.collect(), assertion: None } }
+    }
+
+    #[test]
+    fn a_header_is_set_kept_or_removed() {
+        let decision = sent(Authorization::Value("Bearer up".to_owned()), &[("api-key", Some("up")), ("x-own", None)]);
+        let request = UpstreamRequest::of(&decision, |source| source == CredentialSource::XApiKey).unwrap();
+        assert_eq!(names(request.kept), ["x-litellm-api-key", "x-goog-api-key", "ocp-apim-subscription-key"]);
+        assert_eq!(names(request.withheld), ["x-api-key"]);
+        assert_eq!(request.credentials().collect::<Vec<_>>(), [("authorization", "Bearer up"), ("api-key", "up")]);
+        assert_eq!(request.removed_credentials().collect::<Vec<_>>(), ["x-api-key", "x-own"]);
+        assert!(request.identity.user.is_empty() && request.assertion().is_empty());
+    }
+
+    #[test]
+    fn an_authorization_passes_only_without_a_credential_of_vestibule() {
+        let decision = sent(Authorization::Passthrough, &[]);
+        for (is_own, kept, removed) in [(false, 6, 0), (true, 0, 6)] {
+            let request = UpstreamRequest::of(&decision, |_| is_own).unwrap();
+            assert_eq!((names(request.kept).len(), request.removed_credentials().count()), (kept, removed));
+        }
+    }
+
+    #[test]
+    fn a_denial_forwards_nothing() {
+        assert!(UpstreamRequest::of(&Decision::RoleMapNotLoaded, |_| false).is_none());
+    }
+}

@@ -18,7 +18,11 @@ pub(super) struct Checks {
 
 impl Checks {
     pub fn new(registrar: &mut MetricRegistrar) -> Self {
-        let total = registrar.counters("checks_total", "Checks answered.", &["gateway", "outcome", "credential"]);
+        let total = registrar.counters(
+            "checks_total",
+            "Checks answered. `gateway` is the dialect: nginx, traefik, caddy, envoy, haproxy, apisix.",
+            &["gateway", "outcome", "credential"],
+        );
         let duration =
             registrar.histograms("check_duration_seconds", "Duration of a check, without the network.", &["gateway"], &BUCKETS);
         let refused = registrar.counters(

@@ -47,6 +47,7 @@ const MARKS: &[&str] = &[
 #[rstest]
 fn the_target_holds_for_its_corpus_and_for_random_variations(
     #[values(
+        "auth_request",
         "claim_path",
         "config",
         "cookies",

@@ -1,5 +1,6 @@
 //! One target per file. They are independent of test frameworks, so that libFuzzer can run them too.
 
+pub mod auth_request;
 pub mod claim_path;
 pub mod config;
 pub mod cookies;
@@ -12,7 +13,8 @@ pub mod session_tokens;
 pub type Target = fn(&[u8]);
 
 /// By the name of the corpus.
-pub const ALL: [(&str, Target); 8] = [
+pub const ALL: [(&str, Target); 9] = [
+    ("auth_request", auth_request::holds),
     ("claim_path", claim_path::holds),
     ("config", config::holds),
     ("cookies", cookies::holds),

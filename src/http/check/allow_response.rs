@@ -163,3 +163,107 @@ impl ClientHeaders<'_> {
         values.next().filter(|first| values.all(|other| other == *first)).cloned().unwrap_or(EMPTY)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        access::CredentialHeader, clock::SystemClock, principal::IdentityHeaders, secret::KeyRing, upstream::UpstreamHeaders,
+    };
+
+    const IDENTITY: [HeaderName; 7] = [USER, EMAIL, PREFERRED_USERNAME, GROUPS, ROLE, KEY, ASSERTION];
+    const COPYING: [Dialect; 4] = [Dialect::Traefik, Dialect::Caddy, Dialect::Haproxy, Dialect::Apisix];
+
+    /// A static credential in `x-litellm-api-key`, and none in `x-own`. The rules leave `x-api-key` and `api-key` to the upstream.
+    /// The latter has a credential of Vestibule.
+    fn answer(dialect: Dialect, echo: Echo, cookies: &'static str) -> HttpResponse {
+        let credential = |header: &str, value: Option<&str>| CredentialValue {
+            header: CredentialHeader::parse(header).unwrap(),
+            value: value.map(str::to_owned),
+        };
+        let others = vec![credential("x-litellm-api-key", Some("sk-upstream")), credential("x-own", None)];
+        let sent = UpstreamHeaders { authorization: Authorization::Remove, others, assertion: None };
+        let upstream = UpstreamRequest {
+            identity: &IdentityHeaders::ANONYMOUS,
+            sent: &sent,
+            kept: [CredentialSource::XApiKey].into_iter().collect(),
+            withheld: [CredentialSource::ApiKey].into_iter().collect(),
+        };
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("authorization", "Bearer x"), ("x-api-key", "theirs"), ("api-key", "ours"), ("cookie", cookies)] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let own = OwnCredentials::new(Arc::new(KeyRing::ephemeral(Arc::new(SystemClock))));
+        allow(dialect, &upstream, &ClientHeaders { headers: &headers, own: &own, echo })
+    }
+
+    fn value<'a>(response: &'a HttpResponse, name: &str) -> Option<&'a str> {
+        response.headers().get(name).map(|value| value.to_str().unwrap())
+    }
+
+    #[test]
+    fn every_dialect_sets_every_identity_header_even_if_it_is_empty() {
+        for dialect in Dialect::ALL {
+            let response = answer(dialect, Echo::Disabled, "a=1");
+            assert_eq!(response.status(), 200, "{dialect:?}");
+            for name in IDENTITY {
+                assert_eq!(value(&response, name.as_str()), Some(""), "{dialect:?}: {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_gateway_that_copies_gets_exactly_the_headers_of_the_upstream() {
+        for dialect in COPYING {
+            for (echo, cookies, passed) in [
+                (Echo::Disabled, "a=1", &[][..]),
+                (Echo::Enabled, "a=1; vestibule=x; b=2", &[("x-api-key", "theirs"), ("cookie", "a=1; b=2")]),
+                (Echo::Enabled, "vestibule=x", &[("x-api-key", "theirs")]),
+            ] {
+                let response = answer(dialect, echo, cookies);
+                let mut found: Vec<_> = response.headers().iter().filter(|(name, _)| !IDENTITY.contains(name)).collect();
+                let mut expected = [&[("x-litellm-api-key", "sk-upstream")], passed].concat();
+                found.sort_by_key(|(name, _)| name.as_str());
+                expected.sort();
+                let found: Vec<_> = found.into_iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+                assert_eq!(found, expected, "{dialect:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn envoy_sets_keeps_or_removes_every_credential_header() {
+        for (cookies, kept) in [("a=1; vestibule=x", Some("a=1")), ("vestibule=x", None)] {
+            let response = answer(Dialect::Envoy, Echo::Disabled, cookies);
+            let removed: Vec<_> = value(&response, "x-envoy-auth-headers-to-remove").unwrap().split(", ").collect();
+            assert_eq!((value(&response, "x-litellm-api-key"), value(&response, "cookie")), (Some("sk-upstream"), kept));
+            for name in
+                ["authorization", "api-key", "x-goog-api-key", "ocp-apim-subscription-key", "x-own", "proxy-authorization"]
+            {
+                assert!(removed.contains(&name) && value(&response, name).is_none(), "{name}: {removed:?}");
+            }
+            for name in ["x-api-key", "x-litellm-api-key"] {
+                assert!(!removed.contains(&name), "{name}: {removed:?}");
+            }
+            assert_eq!(removed.contains(&"cookie"), kept.is_none());
+            assert!(
+                response.headers().keys().all(|name| !["x-vestibule-untouched", "x-vestibule-removed"].contains(&name.as_str()))
+            );
+        }
+    }
+
+    #[test]
+    fn nginx_gets_the_names_of_the_headers_that_it_keeps() {
+        let response = answer(Dialect::Nginx, Echo::Disabled, "VESTIBULE=x");
+        assert_eq!((value(&response, "authorization"), value(&response, "x-own")), (Some(""), Some("")));
+        assert_eq!(
+            (value(&response, "x-vestibule-untouched"), value(&response, "x-vestibule-removed")),
+            (Some("x-api-key"), Some("cookie"))
+        );
+        let echo = answer(Dialect::Nginx, Echo::Enabled, "VESTIBULE=x; a=1");
+        let shown = ["x-api-key", "api-key", "cookie"].map(|name| value(&echo, name));
+        assert_eq!(shown, [Some("theirs"), Some(""), Some("a=1")]);
+    }
+}

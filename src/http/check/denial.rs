@@ -99,3 +99,80 @@ impl<'a> RelayedDenial<'a> {
         self.headers.get_all(name).map(HeaderValue::as_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::check::{AuthenticationFailure, DenialReason, RuleDenial, UnavailableCause};
+    use crate::principal::CredentialKind;
+
+    const HTML: (&str, &str) = ("accept", "text/html,*/*;q=0.8");
+    const JSON: (&str, &str) = ("accept", "application/json");
+
+    fn respond(decision: &Decision, method: &str, headers: &[(&'static str, &'static str)]) -> HttpResponse {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let original = CheckRequest { method, scheme: "https", host: "llm.example.com", path: "/a", query: Some("b=1") };
+        RelayedDenial::new(&Site::for_tests(), &map).respond(decision, &original)
+    }
+
+    fn value<'a>(response: &'a HttpResponse, name: &str) -> Option<&'a str> {
+        response.headers().get(name).map(|value| value.to_str().unwrap())
+    }
+
+    fn forbidden(reason: DenialReason) -> Decision {
+        Decision::Forbidden { user: "u-1".to_owned(), credential: CredentialKind::Session, reason }
+    }
+
+    #[test]
+    fn only_a_browser_that_opens_a_page_is_redirected() {
+        for failure in [AuthenticationFailure::NoCredential, AuthenticationFailure::UnknownSession] {
+            let decision = Decision::Unauthenticated(failure);
+            let redirect = respond(&decision, "GET", &[HTML]);
+            assert_eq!(redirect.status(), 302);
+            assert_eq!(value(&redirect, "location"), Some("https://llm.example.com/sso/login?rd=%2Fa%3Fb%3D1"));
+            assert_eq!(value(&redirect, "cache-control"), Some("no-store"));
+            for (method, headers) in [("GET", JSON), ("GET", ("sec-fetch-mode", "cors")), ("POST", HTML), ("HEAD", HTML)] {
+                let response = respond(&decision, method, &[headers]);
+                assert_eq!(response.status(), 401);
+                assert!(value(&response, "www-authenticate").unwrap().starts_with("Bearer "));
+                assert_eq!((value(&response, "location"), value(&response, "content-type")), (None, Some("application/json")));
+            }
+        }
+    }
+
+    #[rstest]
+    #[case::no_role(forbidden(DenialReason::NoRole), 403)]
+    #[case::route(forbidden(DenialReason::RouteRestriction), 403)]
+    #[case::closed(Decision::DeniedForAll(RuleDenial::UnknownRoute), 403)]
+    #[case::timeout(Decision::Unavailable(UnavailableCause::Timeout), 503)]
+    #[case::overdue(Decision::Unavailable(UnavailableCause::ClaimsOverdue), 503)]
+    #[case::no_role_map(Decision::RoleMapNotLoaded, 503)]
+    fn other_denials_are_a_page_or_json(#[case] decision: Decision, #[case] status: u16) {
+        for (accept, kind) in
+            [(HTML, "text/html; charset=utf-8"), (JSON, "application/json"), (("accept", "*/*"), "application/json")]
+        {
+            let response =
+                respond(&decision, "GET", &[accept, ("sec-fetch-mode", "navigate"), ("x-request-id", "0a1b2c3d-4e5f")]);
+            assert_eq!((response.status().as_u16(), value(&response, "content-type")), (status, Some(kind)));
+            assert_eq!(value(&response, "retry-after").is_some(), status == 503);
+            assert_eq!(value(&response, "x-request-id"), Some("0a1b2c3d-4e5f"));
+            assert!(response.headers().keys().all(|name| !name.as_str().starts_with("x-vestibule-")));
+            assert_eq!((value(&response, "cache-control"), value(&response, "location")), (Some("no-store"), None));
+        }
+    }
+
+    #[test]
+    fn nginx_gets_the_address_of_the_sign_in_and_no_redirect() {
+        let original = CheckRequest { method: "GET", scheme: "https", host: "llm.example.com", path: "/a", query: None };
+        let response = for_nginx(&Decision::Unauthenticated(AuthenticationFailure::NoCredential), &original);
+        assert_eq!((response.status().as_u16(), value(&response, "x-vestibule-sign-in")), (401, Some("/sso/login?rd=%2Fa")));
+        for (decision, status) in [(forbidden(DenialReason::NoRole), 403), (Decision::RoleMapNotLoaded, 503)] {
+            assert_eq!(for_nginx(&decision, &original).status(), status);
+        }
+    }
+}

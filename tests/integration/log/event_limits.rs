@@ -85,6 +85,11 @@ fn refused_requests() -> Vec<RefusedRequest> {
         RefusedRequest::get("app key request refused", "response_type_not_supported", "/sso/key/generate?response_type=none"),
         RefusedRequest::get(MALFORMED, "original_url_missing", "check:/auth/nginx"),
         RefusedRequest::get(MALFORMED, "unknown_gateway_path", "check:/auth/none"),
+        RefusedRequest::get(
+            "malformed auth request; check the gateway's configuration",
+            "forwarded_method_missing",
+            "check:/auth/traefik",
+        ),
         RefusedRequest {
             headers: &[(SECRET_HEADER.0, "wrong")],
             ..RefusedRequest::get("auth request without the gateway secret refused", "gateway_secret_wrong", "check:/auth/nginx")

@@ -27,7 +27,7 @@ async fn a_browser_returns_to_exactly_the_same_url_after_the_sign_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_receives_json() {
     let port = Fleet::shared().await.nginx().port();
-    let programs: [(&str, &[(&str, &str)]); 7] = [
+    let programs: [(&str, &[(&str, &str)]); 17] = [
         ("GET", &[]),
         ("GET", &[("Accept", "*/*")]),
         ("GET", &[("Accept", "application/json")]),
@@ -35,6 +35,16 @@ async fn a_program_receives_json() {
         ("GET", &[("Accept", "text/html"), ("Sec-Fetch-Mode", "cors")]),
         ("GET", &[("Accept", "text/event-stream"), ("Sec-Fetch-Mode", "cors")]),
         ("GET", &[("Accept", "application/json"), ("Authorization", "Bearer sk-wrong")]),
+        ("GET", &[("Accept", "text/html"), ("X-Requested-With", "XMLHttpRequest")]),
+        ("GET", &[("Accept", "text/html"), ("Sec-Fetch-Site", "same-origin")]),
+        ("GET", &[("Accept", "text/html"), ("Sec-Fetch-Dest", "document")]),
+        ("GET", &[("Accept", "text/html;q=0.0, application/json")]),
+        ("GET", &[("Accept", "text/html5, text/*")]),
+        ("GET", &[("Accept", "text/event-stream")]),
+        ("GET", &[("Accept", "text/html"), ("Connection", "close, Upgrade"), ("Upgrade", "WebSocket")]),
+        ("GET", &[("Accept", "text/html"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]),
+        ("OPTIONS", &[("Accept", "text/html"), ("Sec-Fetch-Mode", "cors")]),
+        ("POST", &[("Content-Type", "application/grpc"), ("TE", "trailers"), ("Content-Length", "0")]),
     ];
     for (method, headers) in programs {
         let answer = raw_http::send(port, method, "/v1/models", headers).await;
@@ -48,17 +58,22 @@ async fn a_program_receives_json() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_is_redirected_to_the_sign_in() {
     let port = Fleet::shared().await.nginx().port();
-    let browsers: [&[(&str, &str)]; 3] = [
+    let browsers: [&[(&str, &str)]; 6] = [
         &[("Accept", "text/html,application/xhtml+xml"), ("Sec-Fetch-Mode", "navigate")],
+        &[("Accept", "*/*"), ("Sec-Fetch-Mode", "navigate"), ("X-Requested-With", "com.example.app")],
         &[("Accept", "text/html,*/*;q=0.8")],
+        &[("Accept", "application/json;q=0, TEXT/HTML ;level=1;q=0.5")],
+        &[("Accept", "text/html"), ("X-Requested-With", "")],
         // An expired session leads to the sign-in, too.
         &[("Accept", "text/html"), ("Sec-Fetch-Mode", "navigate"), ("Cookie", "vestibule=expired")],
     ];
     for headers in browsers {
-        for method in ["GET", "HEAD"] {
-            let answer = raw_http::send(port, method, "/ui/?a=1&b=2", headers).await;
-            assert_eq!(answer.status, 302, "{method} {headers:?}: {answer:?}");
-            assert_eq!(answer.one("location"), "/sso/login?rd=%2Fui%2F%3Fa%3D1%26b%3D2");
+        let answer = raw_http::send(port, "GET", "/ui/?a=1&b=2", headers).await;
+        assert_eq!(answer.status, 302, "{headers:?}: {answer:?}");
+        assert_eq!(answer.one("location"), "/sso/login?rd=%2Fui%2F%3Fa%3D1%26b%3D2");
+        for method in ["HEAD", "POST"] {
+            let answer = raw_http::send(port, method, "/ui/?a=1&b=2", &[headers, &[("Content-Length", "0")]].concat()).await;
+            assert_eq!(answer.status, 401, "{method} {headers:?}: {answer:?}");
         }
     }
 }
