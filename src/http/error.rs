@@ -193,7 +193,7 @@ impl Failure {
         self.render_with(site, &site.brand, id)
     }
 
-    fn render_with(self, site: &Site, brand: &Arc<Brand>, id: &RequestId) -> HttpResponse {
+    pub fn render_with(self, site: &Site, brand: &Arc<Brand>, id: &RequestId) -> HttpResponse {
         let PageText { id: message, mut values, quote, actions } =
             self.page.unwrap_or_else(|| PageText::of(requests::UNEXPECTED_PAGE));
         values.push(("contact", TextValue::from(site.contact.as_str())));

@@ -46,6 +46,11 @@ impl Site {
         hosts.next().is_none().then(|| self.origins.iter().find(|origin| named.matches(origin.host())))?
     }
 
+    /// Returns the origin that signs browsers in for a host, which is the one that the gateway serves.
+    pub(super) fn origin_on(&self, host: &str) -> &PublicUrl {
+        self.origins.find(host).unwrap_or(&self.public_url)
+    }
+
     /// Returns the origin of the page that answers a request.
     pub(super) fn page_origin(&self, headers: &HeaderMap) -> &PublicUrl {
         self.further_origin(headers).unwrap_or(&self.public_url)

@@ -19,9 +19,12 @@ use super::{
         request_id::{REQUEST_ID, RequestId},
         security_headers::{self, OpenerPolicy},
     },
-    sign_in::sign_in_path,
+    sign_in::{sign_in_path, sign_in_url},
 };
-use crate::check::{CheckRequest, Decision, gateway::navigation};
+use crate::{
+    check::{CheckRequest, Decision, gateway::navigation},
+    origin::PublicUrl,
+};
 
 const SIGN_IN: HeaderName = HeaderName::from_static("x-vestibule-sign-in");
 
@@ -62,23 +65,23 @@ impl<'a> RelayedDenial<'a> {
     pub fn respond(&self, decision: &Decision, original: &CheckRequest<'_>) -> HttpResponse {
         match decision {
             Decision::Unauthenticated(_) if navigation::is_navigation(original.method, |name| self.values(name)) => {
-                let sign_in = self.site.public_url.join(&sign_in_path(original));
-                self.complete(redirect(StatusCode::FOUND, &sign_in))
+                self.complete(redirect(StatusCode::FOUND, &sign_in_url(self.site, original)))
             }
             Decision::Unauthenticated(failure) => self.complete(error::authentication_error(*failure)),
-            _ => self.render(Failure::of_denied_check(decision)),
+            _ => self.render(Failure::of_denied_check(decision), self.site.origin_on(original.host)),
         }
     }
 
     /// Returns the response to a malformed auth request.
     pub fn refuse(&self) -> HttpResponse {
-        self.render(error::malformed_auth_request())
+        self.render(error::malformed_auth_request(), &self.site.public_url)
     }
 
-    /// A page if the client accepts one, else JSON.
-    fn render(&self, failure: Failure) -> HttpResponse {
+    /// A page with the brand of this origin if the client accepts one, else JSON.
+    fn render(&self, failure: Failure, origin: &PublicUrl) -> HttpResponse {
         let is_page = navigation::accepts_html(self.values(header::ACCEPT.as_str()));
-        let response = if is_page { failure.render(self.site, &self.request_id) } else { failure.json() };
+        let response =
+            if is_page { failure.render_with(self.site, self.site.brand_of(origin), &self.request_id) } else { failure.json() };
         self.complete(response)
     }
 

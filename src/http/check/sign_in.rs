@@ -2,11 +2,16 @@
 
 use url::form_urlencoded;
 
-use super::super::RETURN_PARAMETER;
+use super::super::{RETURN_PARAMETER, Site};
 use crate::check::CheckRequest;
 
 /// The length limit of the address, since gateways limit the size of response headers.
 const LONGEST: usize = 2048;
+
+/// Returns the URL of the sign-in, on the host of the request if that is a further origin.
+pub(super) fn sign_in_url(site: &Site, original: &CheckRequest<'_>) -> String {
+    site.origin_on(original.host).join(&sign_in_path(original))
+}
 
 /// Returns the path and query of the sign-in. A target that is too long is left out as a whole and not truncated.
 pub(super) fn sign_in_path(original: &CheckRequest<'_>) -> String {
@@ -27,6 +32,20 @@ mod tests {
 
     fn path_for(path: &str, query: Option<&str>) -> String {
         sign_in_path(&CheckRequest { method: "GET", scheme: "http", host: "a", path, query })
+    }
+
+    #[test]
+    fn the_sign_in_is_on_the_host_of_a_further_origin_or_on_public_url() {
+        for (host, origin) in [
+            ("chat.example.com", "https://chat.example.com:8443"),
+            ("CHAT.example.com", "https://chat.example.com:8443"),
+            ("llm.example.com", "https://llm.example.com"),
+            ("unlisted.example.com", "https://llm.example.com"),
+            ("chat.example.com.evil.example", "https://llm.example.com"),
+        ] {
+            let original = CheckRequest { method: "GET", scheme: "http", host, path: "/a", query: None };
+            assert_eq!(sign_in_url(&Site::for_tests(), &original), format!("{origin}/sso/login?rd=%2Fa"), "{host}");
+        }
     }
 
     #[test]

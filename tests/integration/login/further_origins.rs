@@ -282,3 +282,24 @@ async fn the_pages_of_a_host_have_its_brand() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_relays_the_answer_gets_the_sign_in_of_the_requests_host() {
+    let fleet = shared().await;
+    for (number, dialect) in ["traefik", "caddy", "haproxy", "apisix"].into_iter().enumerate() {
+        for host in HOSTS {
+            let headers = [
+                ("x-forwarded-method", "GET"),
+                ("x-forwarded-proto", "http"),
+                ("x-forwarded-host", host),
+                ("x-forwarded-uri", "/app?x=1"),
+                ("sec-fetch-mode", "navigate"),
+                ("sec-fetch-dest", "document"),
+                ("accept", "text/html"),
+            ];
+            let answer = send_to_check(fleet.pod(number), "GET", &format!("/auth/{dialect}?host={host}"), &headers).await;
+            let sign_in = on(fleet, host, "/sso/login?rd=%2Fapp%3Fx%3D1");
+            assert_eq!((answer.status, answer.all("location")), (302, vec![sign_in.as_str()]), "{dialect} {host}: {answer:?}");
+        }
+    }
+}
