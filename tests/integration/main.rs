@@ -7,6 +7,7 @@ mod browser;
 mod cache;
 mod cli;
 mod commands;
+mod gateways;
 mod key_ring;
 mod keys;
 mod kubernetes;

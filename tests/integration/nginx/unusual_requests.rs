@@ -5,7 +5,7 @@ use crate::support::raw_http::{self, Answer};
 use crate::support::steps::ALICE;
 
 /// Request line and headers; `{}` is replaced by nginx's port.
-const ODD: &[(&str, &[&str])] = &[
+pub const ODD: &[(&str, &[&str])] = &[
     ("GET / HTTP/1.1", &["Host: evil.example"]),
     ("GET / HTTP/1.1", &["Host: LOCALHOST"]),
     ("GET / HTTP/1.1", &["Host: localhost."]),
@@ -61,7 +61,8 @@ const ODD: &[(&str, &[&str])] = &[
     ("GET /ui/ HTTP/1.1", &["Host: localhost", "Connection: Upgrade", "Upgrade: websocket"]),
 ];
 
-async fn send(port: u16, (line, headers): &(&str, &[&str]), further: &[String]) -> Option<Answer> {
+/// The bytes of a request of the table, with additional headers.
+pub fn request(port: u16, (line, headers): &(&str, &[&str]), further: &[String]) -> Vec<u8> {
     let mut request = format!("{line}\r\n");
     let all_headers = headers.iter().map(|header| (*header).to_owned()).chain(further.iter().cloned());
     all_headers.for_each(|header| request.push_str(&format!("{header}\r\n")));
@@ -69,7 +70,11 @@ async fn send(port: u16, (line, headers): &(&str, &[&str]), further: &[String]) 
         request.push_str("Connection: close\r\n");
     }
     request.push_str("\r\n");
-    raw_http::send_bytes(port, request.replace("{}", &port.to_string()).as_bytes()).await
+    request.replace("{}", &port.to_string()).into_bytes()
+}
+
+async fn send(port: u16, odd: &(&str, &[&str]), further: &[String]) -> Option<Answer> {
+    raw_http::send_bytes(port, &request(port, odd, further)).await
 }
 
 /// Only the upstream echoes the request.

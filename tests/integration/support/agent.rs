@@ -1,6 +1,6 @@
 //! A small browser without JavaScript: cookies by host and path, redirects one by one, forms.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -48,6 +48,11 @@ pub struct Form {
 impl Agent {
     pub fn new() -> Self {
         Self { http: super::http_client(), jar: Mutex::default() }
+    }
+
+    /// An agent that finds `localhost` at this address only, where a gateway has the port of the public URL.
+    pub fn through(gateway: SocketAddr) -> Self {
+        Self { http: super::http_client_through(gateway), jar: Mutex::default() }
     }
 
     /// An agent at one of 250 loopback addresses in turn, as the users of a load have addresses of their own.

@@ -1,6 +1,7 @@
 //! Writes HTTP/1.1 requests byte by byte, including those that client libraries reject.
 
 use std::fmt::Write;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -41,6 +42,11 @@ impl Answer {
 /// Sends a request with exactly these headers. `Host` is `localhost`, and the connection is closed after the answer unless the
 /// headers say otherwise.
 pub async fn send(port: u16, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
+    send_to(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), method, target, headers).await
+}
+
+/// Like [`send`], to any address.
+pub async fn send_to(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = format!("{method} {target} HTTP/1.1\r\n");
     for (name, value) in [("Host", "localhost"), ("Connection", "close")] {
         if !headers.iter().any(|(header, _)| header.eq_ignore_ascii_case(name)) {
@@ -51,22 +57,32 @@ pub async fn send(port: u16, method: &str, target: &str, headers: &[(&str, &str)
         write!(request, "{name}: {value}\r\n").expect("writing to a String can't fail");
     }
     request.push_str("\r\n");
-    send_bytes(port, request.as_bytes()).await.unwrap_or_else(|| panic!("no answer to {request:?}"))
+    send_bytes_to(address, request.as_bytes()).await.unwrap_or_else(|| panic!("no answer to {request:?}"))
 }
 
 /// Sends any bytes; `None` if the connection is closed without an answer.
 pub async fn send_bytes(port: u16, request: &[u8]) -> Option<Answer> {
+    send_bytes_to(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), request).await
+}
+
+/// Like [`send_bytes`], to any address.
+pub async fn send_bytes_to(address: SocketAddr, request: &[u8]) -> Option<Answer> {
+    parse(&receive(address, request, |received| is_whole(request.starts_with(b"HEAD "), received)).await)
+}
+
+/// Sends any bytes and returns what is received until `is_enough` holds or the connection is closed.
+pub async fn receive(address: SocketAddr, request: &[u8], is_enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let exchange = async {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the port is listened on");
+        let mut stream = TcpStream::connect(address).await.expect("the port is listened on");
         stream.write_all(request).await.expect("a small request fits the socket's buffer");
         let mut received = Vec::new();
-        while !is_whole(request.starts_with(b"HEAD "), &received) {
+        while !is_enough(&received) {
             // A refusal may be followed by a reset.
             if !matches!(stream.read_buf(&mut received).await, Ok(1..)) {
                 break;
             }
         }
-        parse(&received)
+        received
     };
     let result = tokio::time::timeout(DEADLINE, exchange).await;
     result.unwrap_or_else(|_| panic!("not answered in {DEADLINE:?}: {:?}", String::from_utf8_lossy(request)))
