@@ -22,6 +22,9 @@ OWN_PATHS = {"/sso", "/vestibule", "/onboarding"}
 TO_CHECK = CREDENTIALS - {"Authorization"} | {
     "Cookie", "X-Forwarded-Proto", "Accept", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-Site", "X-Requested-With", "Upgrade",
     "Sec-WebSocket-Key", "X-Request-Id"}
+OF_DENIALS = {
+    "Location", "WWW-Authenticate", "Retry-After", "Content-Type", "Cache-Control", "Vary", "X-Request-Id", "Content-Security-Policy",
+    "X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy", "Cross-Origin-Opener-Policy", "Cross-Origin-Embedder-Policy"}
 # The kind of object that contains the gateway secret. Other types read it from elsewhere.
 SECRET_IN = {"ingress-nginx": "ConfigMap", "traefik": "Middleware", "nginx-gateway-fabric": "SnippetsFilter", "haproxy": "Ingress",
              "envoy-gateway": "Secret"}
@@ -119,6 +122,7 @@ class Headers(unittest.TestCase):
             for provider in gateway_types.extension_providers(name).values():
                 self.assertLessEqual(TO_CHECK, set(provider["includeRequestHeadersInCheck"]), name)
                 self.assertEqual(set(provider["headersToUpstreamOnAllow"]), TO_UPSTREAM)
+                self.assertEqual(set(provider["headersToDownstreamOnDeny"]), OF_DENIALS)
                 self.assertEqual("includeAdditionalHeadersInCheck" in provider, "secret" in name)
                 self.assertEqual((provider["failOpen"], provider["statusOnError"]), (False, "503"))
 
@@ -174,6 +178,7 @@ class Headers(unittest.TestCase):
                 for prefix in ("x-auth-request-", "x-vestibule-"):
                     self.assertIn(f"http-request del-header {prefix} -m beg\n", early)
                 self.assertEqual(annotations["haproxy-ingress.github.io/auth-headers-succeed"], "-")
+                self.assertEqual(set(annotations["haproxy-ingress.github.io/auth-headers-fail"].split(",")), OF_DENIALS)
 
     def test_every_type_passes_on_the_header_of_a_static_upstream_credential_once(self):
         entries = [{"header": "X-Upstream-Key", "value_file": "/etc/vestibule/secrets/upstream"},

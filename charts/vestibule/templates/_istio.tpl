@@ -21,4 +21,6 @@
     {{- end }}
     headersToUpstreamOnAllow:
       {{- include "vestibule.headers.upstream" .root | fromJsonArray | toYaml | nindent 6 }}
+    headersToDownstreamOnDeny:
+      {{- include "vestibule.headers.denial" .root | fromJsonArray | toYaml | nindent 6 }}
 {{- end -}}
