@@ -8,7 +8,7 @@ import unittest
 import gateway_types
 from gateway_routes import routes
 from gateway_types import ENVOY, FURTHER, HOST, SECRET, TYPES, VARIANTS, rendering
-from helm import CHART, ROOT, HelmError, objects_of, pick, text_of
+from helm import CHART, ROOT, HelmError, objects_of, pick, read_yaml, text_of
 
 IDENTITY = {f"X-Auth-Request-{name}" for name in ("User", "Email", "Preferred-Username", "Groups", "Role", "Key")}
 CREDENTIALS = {"Authorization", "X-Api-Key", "X-Litellm-Api-Key", "Api-Key", "X-Goog-Api-Key", "Ocp-Apim-Subscription-Key"}
@@ -264,7 +264,25 @@ class ConsistentLists(unittest.TestCase):
         location = text.split("    location / {")[1].split("\n    }")[0]
         found = set(re.findall(r"proxy_set_header (\S+) ", location))
         connection = {"Host", "Connection", "Upgrade", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Request-ID"}
-        self.assertEqual(found - connection - ORIGINAL, TO_UPSTREAM | OF_GATEWAYS)
+        self.assertEqual(found - connection, TO_UPSTREAM | OF_GATEWAYS | ORIGINAL)
+
+    def test_with_traefik(self):
+        text = (ROOT / "deploy/traefik/vestibule.yaml.template").read_text()
+        middlewares = read_yaml(text)[0]["http"]["middlewares"]
+        check = middlewares["vestibule-check"]["forwardAuth"]
+        self.assertEqual(set(check["authResponseHeaders"]) | set(middlewares["vestibule-clean"]["headers"]["customRequestHeaders"]),
+                         TO_UPSTREAM | OF_GATEWAYS | ORIGINAL)
+        [ours] = [one["spec"]["forwardAuth"] for one in pick(rendering("traefik plain"), "Middleware") if "forwardAuth" in one["spec"]]
+        for field in ("trustForwardHeader", "maxResponseBodySize"):
+            self.assertEqual(ours[field], check[field])
+
+    def test_with_envoy(self):
+        text = (ROOT / "deploy/envoy/envoy.yaml.template").read_text()
+        steps = ("allowed_headers:", "allowed_upstream_headers:", "allowed_client_headers:", "retry_policy:")
+        listed = [set(re.findall(r"exact: (\S+)", text.split(start)[1].split(end)[0])) for start, end in zip(steps, steps[1:])]
+        [provider] = gateway_types.extension_providers("istio plain").values()
+        ours = ("includeRequestHeadersInCheck", "headersToUpstreamOnAllow", "headersToDownstreamOnDeny")
+        self.assertEqual(listed, [{header.lower() for header in provider[name]} for name in ours])
 
     def test_the_chart_has_the_nginx_template_of_deploy(self):
         ours, theirs = CHART / "files/vestibule.conf.template", ROOT / "deploy/nginx/vestibule.conf.template"
