@@ -1,6 +1,7 @@
 //! Auth requests through a real nginx in front of three pods, and directly to a pod.
 
 mod access;
+mod dialects;
 mod gateway_secret;
 mod hosts;
 mod identity;

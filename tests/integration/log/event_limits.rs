@@ -148,8 +148,8 @@ async fn a_thousand_refused_requests_of_each_kind_write_few_lines_whose_counts_a
     let total = u32::try_from(REQUESTS).expect("a small number");
     let malformed = pod.metric("vestibule_checks_total", &[r#"outcome="malformed""#]).await;
     let limited = pod.metric("vestibule_rate_limited_total", &[]).await;
-    // Three kinds are refused checks. Requests of an unknown gateway path are no checks.
-    assert_eq!((malformed, limited), (f64::from(3 * total), f64::from(total - 1)), "metrics count each request");
+    // Four kinds are refused checks. Requests of an unknown gateway path are no checks.
+    assert_eq!((malformed, limited), (f64::from(4 * total), f64::from(total - 1)), "metrics count each request");
 }
 
 #[tokio::test(flavor = "multi_thread")]
