@@ -13,7 +13,6 @@ use crate::{
         paths::{LoginAuthentication, authenticating_href},
     },
     oidc::Provider,
-    origin::PublicUrl,
     pages::{self, Brand, Frame, PasswordForm, Problem, ProviderLink, SetupPage, SignInPage},
     return_target::ReturnTarget,
 };
@@ -38,10 +37,9 @@ impl SignInRequest<'_> {
         let new_cookie = new_cookie.filter(|_| password.is_some());
         let providers = login.providers().iter().map(|provider| self.link(provider)).collect();
         let view = SignInPage { frame: Frame::of(self.brand()), providers, password, notice: None };
-        // After a password, the browser may be redirected to a further origin, which browsers compare with this policy.
-        let origins: Vec<&str> = site.origins.iter().map(PublicUrl::origin).collect();
-        let origins = origins.join(" ");
-        let targets = if origins.is_empty() { FormTargets::OwnOnly } else { FormTargets::And(&origins) };
+        // After a password, the browser may be redirected to this origin, and compares it with the policy.
+        let further = handover::origin_of(self.target, self.services);
+        let targets = further.map_or(FormTargets::OwnOnly, |origin| FormTargets::And(origin.origin()));
         let mut response = page_with(status, pages::render(&view), &targets, &Scripts::None);
         if let Some(cookie) = new_cookie {
             // Adding fails only for values that can't stand in a header; ours is base64url.
