@@ -184,16 +184,21 @@ class HeaderTests(Requests):
         self.assertEqual(cookies, ["a=1; b=2"])
 
     def test_own_paths_are_served_on_every_host_and_paths_that_only_begin_like_them_are_not(self):
-        for host in (PROTECTED, OPEN):
-            self.assertRegex(self.send(("GET /sso/none HTTP/1.1", f"Host: {host}")), r"^HTTP/1\.1 404 ")
-            self.assertIn("x-request-id", self.send(("GET /sso/none HTTP/1.1", f"Host: {host}")).lower())
+        # Pages of further hosts are at `public_url`.
+        for host, status in ((PROTECTED, 404), (OPEN, 302)):
+            answer = self.send(("GET /sso/none HTTP/1.1", f"Host: {host}"))
+            self.assertRegex(answer, rf"^HTTP/1\.1 {status} ")
+            self.assertIn("\r\nx-request-id: ", answer.lower())
         self.assertIn('"upstream"', self.send(("GET /ssolike HTTP/1.1", f"Host: {OPEN}")))
         self.assertRegex(self.send(("GET /ssolike HTTP/1.1", f"Host: {PROTECTED}")), r"^HTTP/1\.1 401 ")
 
     def test_browsers_are_redirected_to_the_sign_in_and_programs_get_401(self):
-        browser = self.send(("GET /page HTTP/1.1", f"Host: {PROTECTED}", "Sec-Fetch-Mode: navigate"))
-        self.assertRegex(browser, r"^HTTP/1\.1 302 ")
-        self.assertRegex(browser.lower(), rf"\r\nlocation: (https://{PROTECTED})?/sso/login\?rd=")
+        for lines in (["Sec-Fetch-Mode: navigate", "Sec-Fetch-Site: none"], ["Accept: application/xhtml+xml, text/html;q=0.9"]):
+            browser = self.send(("GET /page HTTP/1.1", f"Host: {PROTECTED}", *lines))
+            self.assertRegex(browser, r"^HTTP/1\.1 302 ")
+            self.assertRegex(browser.lower(), rf"\r\nlocation: (https://{PROTECTED})?/sso/login\?rd=")
+        for lines in (["Sec-Fetch-Mode: cors"], ["Accept: text/html;q=0"], ["Accept: text/html", "X-Requested-With: XMLHttpRequest"]):
+            self.assertRegex(self.send(("GET /page HTTP/1.1", f"Host: {PROTECTED}", *lines)), r"^HTTP/1\.1 401 ")
         program = self.send(("GET /v1/models HTTP/1.1", f"Host: {PROTECTED}"))
         self.assertRegex(program, r"^HTTP/1\.1 401 ")
         self.assertIn("www-authenticate:", program.lower())

@@ -35,13 +35,13 @@ location = /_vestibule_check {
 location @vestibule_sign_in {
     # Redirects contain no host, because nginx may not know the browser's scheme and port.
     absolute_redirect off;
-    set $vestibule_script "$http_sec_fetch_site$http_sec_fetch_dest$http_sec_fetch_user$http_x_requested_with$http_upgrade$http_sec_websocket_key";
-    set $vestibule_navigation "$request_method $http_sec_fetch_mode $vestibule_script $http_accept";
+    set $vestibule_script "$http_sec_fetch_site$http_sec_fetch_dest$http_sec_fetch_user$http_sec_fetch_storage_access$http_x_requested_with";
+    set $vestibule_navigation "$request_method $http_upgrade$http_sec_websocket_key $http_sec_fetch_mode $vestibule_script $http_accept";
     if ($vestibule_sign_in = "") {
         set $vestibule_navigation "";
     }
-    # Redirects browsers that open a page. Some do not send Sec-Fetch-* headers. Programs and scripts of pages receive 401.
-    if ($vestibule_navigation ~ "^GET (navigate |  .*text/html)") {
+    # Redirects browsers that open a page, by the rule of the check (docs/check.md). Programs and scripts of pages receive 401.
+    if ($vestibule_navigation ~ "^GET  (?:navigate |  (?i)(?:.*,)?\s*text/html\s*(?![^,]*;\s*q=0[.0]*\s*(?:[,;]|$))(?:[;,]|$))") {
         return 302 $vestibule_sign_in;
     }
     default_type application/json;
