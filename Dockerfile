@@ -18,8 +18,9 @@ RUN mkdir -p src benches/figures \
 
 COPY src src
 COPY templates templates
+COPY deploy/nginx/vestibule.conf.template deploy/nginx/
 # Cargo compares file times, and the copied files may be older than the layer.
-RUN find src templates -type f -exec touch {} + \
+RUN find src templates deploy -type f -exec touch {} + \
  && cargo build --profile dist --locked --offline --bin vestibule \
  && ./target/dist/vestibule --version
 

@@ -1,6 +1,7 @@
 //! The command line: the service, and commands for operators.
 
 mod log;
+mod migrate;
 mod role_map;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
@@ -44,6 +45,9 @@ enum Command {
     /// Validates and explains role maps.
     #[command(subcommand)]
     RoleMap(role_map::RoleMapCommand),
+    /// Converts the configuration of other products: Ingresses of ingress-nginx, and the options of oauth2-proxy.
+    #[command(subcommand)]
+    Migrate(migrate::MigrateCommand),
 }
 
 #[derive(Args)]
@@ -101,6 +105,7 @@ impl Cli {
             }
             Some(Command::Invite(args)) => invite(self.config, args),
             Some(Command::RoleMap(command)) => command.run(),
+            Some(Command::Migrate(command)) => command.run(self.config),
             Some(Command::CheckConfig) => check_config(self.config),
             None => serve(self.config),
         }

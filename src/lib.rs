@@ -13,6 +13,7 @@
 // The process: command line, configuration, composition root.
 pub mod cli;
 pub mod config;
+pub mod migrate;
 pub mod server;
 
 // Listeners, pages and the Kubernetes API.

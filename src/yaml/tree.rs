@@ -63,9 +63,21 @@ pub struct ParsedDocument {
     pub root: Node,
 }
 
+/// The documents of a text as far as they could be parsed, and all syntax mistakes.
+#[derive(Debug)]
+pub struct ParsedStream {
+    pub mistakes: Vec<Mistake>,
+    pub roots: Vec<Node>,
+}
+
 /// Parses a document. Mistakes name its lines.
 pub fn parse(text: &str, subset: Subset) -> ParsedDocument {
     Builder::new(text, subset, "", None).document()
+}
+
+/// Parses all documents of a text. Mistakes name its lines. The limits apply to the text as a whole.
+pub fn parse_stream(text: &str, subset: Subset) -> ParsedStream {
+    Builder::new(text, subset, "", None).stream()
 }
 
 /// Parses the text of an environment variable that sets the value at `path`.
@@ -171,6 +183,28 @@ impl<'t> Builder<'t> {
             .and_then(|()| self.first_document())
             .unwrap_or_else(|ParseAbort| Node::broken(Place::Nowhere));
         ParsedDocument { mistakes: self.mistakes, root }
+    }
+
+    fn stream(mut self) -> ParsedStream {
+        let mut roots = Vec::new();
+        if self.refuse_unprintable().is_ok() {
+            while let Ok(Some(root)) = self.next_document() {
+                roots.push(root);
+            }
+        }
+        ParsedStream { mistakes: self.mistakes, roots }
+    }
+
+    /// `None` at the end of the text.
+    fn next_document(&mut self) -> Result<Option<Node>, ParseAbort> {
+        loop {
+            let (event, place) = self.next()?;
+            match event {
+                Event::StreamEnd => return Ok(None),
+                Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
+                content => return self.node(content, place, 0).map(Some),
+            }
+        }
     }
 
     /// Rejects control characters. The parser takes a NUL character for the end of the text and ignores the rest, and it
@@ -378,7 +412,7 @@ fn is_non_specific(tag: &Tag) -> bool {
 }
 
 /// True if YAML allows the character (YAML 1.2, production 1).
-fn is_printable(character: char) -> bool {
+pub(super) fn is_printable(character: char) -> bool {
     match character {
         '\t' | '\n' | '\r' | '\u{85}' => true,
         '\u{fffe}' | '\u{ffff}' => false,

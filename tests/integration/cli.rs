@@ -1,5 +1,6 @@
 //! The command line, run like an operator does.
 
+mod migrate;
 mod role_map;
 
 use std::process::{Command, Output};

@@ -51,6 +51,7 @@ fn the_target_holds_for_its_corpus_and_for_random_variations(
         "claim_path",
         "config",
         "cookies",
+        "migration",
         "original_url",
         "path_interpretations",
         "return_target",

@@ -56,6 +56,11 @@ fn the_litellm_migration_page_is_correct() {
     assert!(read_page("docs/from-litellm.md").examples > 0);
 }
 
+#[test]
+fn the_authelia_migration_page_is_correct() {
+    assert!(read_page("docs/from-authelia.md").examples > 0);
+}
+
 fn read_page(page: &str) -> Reader {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
     let mut reader = Reader::default();

@@ -154,3 +154,20 @@ proptest::proptest! {
         let _ = (plain(&text), parse(&text, Subset::Core));
     }
 }
+
+#[test]
+fn a_stream_has_several_documents() {
+    let parsed = parse_stream("a: 1\n---\n---\n# nothing\n---\nb: &x 2\nc: *x\n...\n", Subset::Core);
+    assert!(parsed.mistakes.is_empty(), "{:?}", parsed.mistakes);
+    let found: Vec<_> = parsed.roots.iter().map(outline).collect();
+    assert_eq!(found.first().map(String::as_str), Some("{a@line 1=1@line 1}"));
+    assert_eq!(found.last().map(String::as_str), Some("{b@line 6=2@line 6, c@line 7=2@line 7}"));
+    assert!(parsed.roots[1..parsed.roots.len() - 1].iter().all(Node::is_null));
+}
+
+#[test]
+fn a_mistake_ends_a_stream() {
+    let parsed = parse_stream("a: 1\n---\nb: [\n---\nc: 3\n", Subset::Core);
+    assert_eq!((parsed.roots.len(), parsed.mistakes.len()), (1, 1));
+    assert_eq!(parse_stream("a: 1\n---\nb: \u{7}", Subset::Core).roots.len(), 0, "before a control character as well");
+}

@@ -1,0 +1,240 @@
+//! The options about the process, the requests and the upstream.
+
+use super::Form::{List, Single, Switch};
+use super::OptionEffect::{Converted, Missing, Replaced};
+use super::{OptionSection, option};
+
+const GATEWAY: &str = "the gateway forwards requests to the upstream; configure it there.";
+const TLS: &str = "the gateway terminates TLS.";
+const LOGS: &str = "logs go to the standard error in one format; see `log`.";
+const IDENTITY: &str = "the upstream always receives `X-Auth-Request-User`, `-Email`, `-Preferred-Username`, `-Groups` and `-Role`, and never `X-Forwarded-User`.";
+const TOKENS: &str = "tokens of the provider are never passed on; use an identity assertion (`upstream_credential.assertion`).";
+const BASIC: &str =
+    "there is no Basic authentication for the upstream; use a static upstream credential or an identity assertion.";
+const PAGES: &str = "`ui` has the name, logo, color and texts of the pages.";
+
+pub(super) const SECTIONS: &[OptionSection] = &[
+    OptionSection {
+        title: "Proxy",
+        entries: &[
+            option(
+                "redirect-url",
+                "redirect_url",
+                Single,
+                Converted,
+                "`public_url`. Register `/sso/callback` at the provider instead of the path.",
+            ),
+            option(
+                "relative-redirect-url",
+                "relative_redirect_url",
+                Switch,
+                Replaced,
+                "redirect URIs are always on `public_url`.",
+            ),
+            option(
+                "skip-auth-route",
+                "skip_auth_routes",
+                List,
+                Converted,
+                "access rules with `allow: anyone`, for expressions that are a path or a prefix; other paths stay protected.",
+            ),
+            option(
+                "skip-auth-regex",
+                "skip_auth_regex",
+                List,
+                Converted,
+                "access rules with `allow: anyone`, as for `skip-auth-route`.",
+            ),
+            option(
+                "skip-auth-preflight",
+                "skip_auth_preflight",
+                Switch,
+                Converted,
+                "an access rule with `methods: [OPTIONS]` and `allow: anyone`.",
+            ),
+            option(
+                "api-route",
+                "api_routes",
+                List,
+                Replaced,
+                "only a browser that opens a page is redirected; other requests get 401.",
+            ),
+            option(
+                "trusted-ip",
+                "trusted_ips",
+                List,
+                Missing,
+                "no client address passes without a credential; these clients need an API key.",
+            ),
+            option(
+                "reverse-proxy",
+                "reverse_proxy",
+                Switch,
+                Replaced,
+                "addresses of clients count if `trusted_proxies` lists the gateway.",
+            ),
+            option("trusted-proxy-ip", "trusted_proxy_ips", List, Converted, "`trusted_proxies`."),
+            option("real-client-ip-header", "real_client_ip_header", Single, Replaced, "`X-Forwarded-For` of a trusted proxy."),
+            option(
+                "skip-jwt-bearer-tokens",
+                "skip_jwt_bearer_tokens",
+                Switch,
+                Missing,
+                "id_tokens are not accepted as bearer tokens; list issuers and audiences of access tokens in `token_issuers`.",
+            ),
+            option(
+                "extra-jwt-issuers",
+                "extra_jwt_issuers",
+                List,
+                Converted,
+                "`token_issuers`. Their tokens need a rule in the role map.",
+            ),
+            option(
+                "bearer-token-login-fallback",
+                "bearer_token_login_fallback",
+                Switch,
+                Replaced,
+                "an invalid bearer token is always 401.",
+            ),
+            option(
+                "whitelist-domain",
+                "whitelist_domains",
+                List,
+                Replaced,
+                "browsers return to `public_url` and to `origins` only; list the hosts there.",
+            ),
+            option(
+                "skip-provider-button",
+                "skip_provider_button",
+                Switch,
+                Replaced,
+                "with one provider the browser is redirected at once.",
+            ),
+            option("force-https", "force_https", Switch, Replaced, "the gateway redirects to HTTPS."),
+            option("force-json-errors", "force_json_errors", Switch, Replaced, "programs always get JSON."),
+            option("allow-query-semicolons", "allow_query_semicolons", Switch, Replaced, "queries are not parsed."),
+            option("encode-state", "encode_state", Switch, Replaced, "`state` is an opaque token."),
+            option(
+                "proxy-prefix",
+                "proxy_prefix",
+                Single,
+                Replaced,
+                "Vestibule's paths are `/sso/`, `/vestibule/` and `/onboarding`. `/oauth2/auth` is the check, `/oauth2/sign_in` is `/sso/login`, and `/oauth2/sign_out` is `/sso/logout`.",
+            ),
+            option(
+                "signature-key",
+                "signature_key",
+                Single,
+                Missing,
+                "requests are not signed; use an identity assertion (`upstream_credential.assertion`).",
+            ),
+            option("config", "config", Single, Converted, "the file is read with `--config` of the command."),
+            option("alpha-config", "alpha-config", Single, Converted, "the file is read with `--alpha-config` of the command."),
+            option("config-test", "config-test", Switch, Replaced, "`vestibule check-config`."),
+            option("convert-config-to-alpha", "convert-config-to-alpha", Switch, Replaced, "a command of oauth2-proxy."),
+            option("version", "version", Switch, Replaced, "`vestibule --version`."),
+        ],
+    },
+    OptionSection {
+        title: "Headers",
+        entries: &[
+            option("set-xauthrequest", "set_xauthrequest", Switch, Replaced, IDENTITY),
+            option("pass-user-headers", "pass_user_headers", Switch, Replaced, IDENTITY),
+            option(
+                "prefer-email-to-user",
+                "prefer_email_to_user",
+                Switch,
+                Missing,
+                "`X-Auth-Request-User` is Vestibule's id of the user; the upstream can read `X-Auth-Request-Email`.",
+            ),
+            option("pass-basic-auth", "pass_basic_auth", Switch, Missing, BASIC),
+            option("set-basic-auth", "set_basic_auth", Switch, Missing, BASIC),
+            option("basic-auth-password", "basic_auth_password", Single, Missing, BASIC),
+            option("pass-access-token", "pass_access_token", Switch, Missing, TOKENS),
+            option("pass-authorization-header", "pass_authorization_header", Switch, Missing, TOKENS),
+            option("set-authorization-header", "set_authorization_header", Switch, Missing, TOKENS),
+            option(
+                "skip-auth-strip-headers",
+                "skip_auth_strip_headers",
+                Switch,
+                Replaced,
+                "identity headers of clients are always removed.",
+            ),
+        ],
+    },
+    OptionSection {
+        title: "Upstream",
+        entries: &[
+            option("upstream", "upstreams", List, Missing, GATEWAY),
+            option("upstream-timeout", "upstream_timeout", Single, Missing, GATEWAY),
+            option("flush-interval", "flush_interval", Single, Missing, GATEWAY),
+            option("pass-host-header", "pass_host_header", Switch, Missing, GATEWAY),
+            option("proxy-websockets", "proxy_websockets", Switch, Missing, GATEWAY),
+            option("disable-keep-alives", "disable_keep_alives", Switch, Missing, GATEWAY),
+            option("ssl-upstream-insecure-skip-verify", "ssl_upstream_insecure_skip_verify", Switch, Missing, GATEWAY),
+        ],
+    },
+    OptionSection {
+        title: "Listeners and probes",
+        entries: &[
+            option(
+                "http-address",
+                "http_address",
+                Single,
+                Converted,
+                "`listen.public`, and with it `listen.check`, for the gateway only, and `listen.admin`.",
+            ),
+            option("https-address", "https_address", Single, Replaced, TLS),
+            option("tls-cert-file", "tls_cert_file", Single, Replaced, TLS),
+            option("tls-key-file", "tls_key_file", Single, Replaced, TLS),
+            option("tls-cipher-suite", "tls_cipher_suites", List, Replaced, TLS),
+            option("tls-min-version", "tls_min_version", Single, Replaced, TLS),
+            option(
+                "metrics-address",
+                "metrics_address",
+                Single,
+                Replaced,
+                "`/metrics` is on the admin listener (`listen.admin`).",
+            ),
+            option(
+                "metrics-secure-address",
+                "metrics_secure_address",
+                Single,
+                Replaced,
+                "`/metrics` is on the admin listener (`listen.admin`).",
+            ),
+            option("metrics-tls-cert-file", "metrics_tls_cert_file", Single, Missing, "the admin listener has no TLS."),
+            option("metrics-tls-key-file", "metrics_tls_key_file", Single, Missing, "the admin listener has no TLS."),
+            option("ping-path", "ping_path", Single, Replaced, "`/livez` on the admin listener."),
+            option("ping-user-agent", "ping_user_agent", Single, Replaced, "`/livez` on the admin listener."),
+            option("ready-path", "ready_path", Single, Replaced, "`/readyz` on the admin listener."),
+            option("gcp-healthchecks", "gcp_healthchecks", Switch, Replaced, "`/livez` on the admin listener."),
+        ],
+    },
+    OptionSection {
+        title: "Pages and logs",
+        entries: &[
+            option("banner", "banner", Single, Missing, PAGES),
+            option("footer", "footer", Single, Missing, PAGES),
+            option("custom-sign-in-logo", "custom_sign_in_logo", Single, Missing, PAGES),
+            option("custom-templates-dir", "custom_templates_dir", Single, Missing, PAGES),
+            option("show-debug-on-error", "show_debug_on_error", Switch, Missing, "causes of errors are in the log only."),
+            option("auth-logging", "auth_logging", Switch, Replaced, LOGS),
+            option("auth-logging-format", "auth_logging_format", Single, Replaced, LOGS),
+            option("request-logging", "request_logging", Switch, Replaced, LOGS),
+            option("request-logging-format", "request_logging_format", Single, Replaced, LOGS),
+            option("standard-logging", "standard_logging", Switch, Replaced, LOGS),
+            option("standard-logging-format", "standard_logging_format", Single, Replaced, LOGS),
+            option("errors-to-info-log", "errors_to_info_log", Switch, Replaced, LOGS),
+            option("exclude-logging-path", "exclude_logging_paths", Single, Replaced, LOGS),
+            option("silence-ping-logging", "silence_ping_logging", Switch, Replaced, LOGS),
+            option("request-id-header", "request_id_header", Single, Replaced, "the request id is in `X-Request-ID`."),
+            option("logging-filename", "logging_filename", Single, Replaced, LOGS),
+            option("logging-compress", "logging_compress", Switch, Replaced, LOGS),
+            option("logging-local-time", "logging_local_time", Switch, Replaced, LOGS),
+            option("logging-max-age", "logging_max_age", Single, Replaced, LOGS),
+            option("logging-max-backups", "logging_max_backups", Single, Replaced, LOGS),
+            option("logging-max-size", "logging_max_size", Single, Replaced, LOGS),
+        ],
+    },
+];
