@@ -49,6 +49,9 @@ struct RequestContent {
     host: String,
     /// The fingerprint of the browser on this host.
     browser: String,
+    /// The digest of the session cookie on this host, which the hand-over may replace. `None` without one.
+    #[serde(default)]
+    session: Option<String>,
     target: ReturnTarget,
     begun: Timestamp,
 }
@@ -73,6 +76,8 @@ pub enum TakeHandoverError {
     OtherHost,
     #[error("the hand-over was begun in another browser")]
     OtherBrowser,
+    #[error("the hand-over was begun with another session on this host, or without one")]
+    OtherSession,
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -86,6 +91,7 @@ impl TakeHandoverError {
             Self::OtherRequest => "other_request",
             Self::OtherHost => "other_host",
             Self::OtherBrowser => "other_browser",
+            Self::OtherSession => "other_session",
             Self::Store(error) => error.reason(),
         }
     }
@@ -117,18 +123,20 @@ impl Handovers {
         Self { records, capacity: FlowCapacity::new(max_pending), clock }
     }
 
-    /// Returns the text of a request. A target that is too long is left out in parts: first its query, then all of it.
-    pub fn request(&self, host: &str, browser: &BrowserBinding, target: &ReturnTarget) -> String {
+    /// Returns the text of a request. `session` is the digest of the browser's session cookie on the host. A target that is too
+    /// long is left out in parts: first its query, then all of it.
+    pub fn request(&self, host: &str, browser: &BrowserBinding, session: Option<Digest>, target: &ReturnTarget) -> String {
         let targets = [target.clone(), path_of(target)].into_iter();
-        let mut texts = targets.map(|target| self.encrypt(host, browser, target));
+        let mut texts = targets.map(|target| self.encrypt(host, browser, session, target));
         let short = texts.find(|text| text.len() <= LONGEST_REQUEST);
-        short.unwrap_or_else(|| self.encrypt(host, browser, ReturnTarget::root()))
+        short.unwrap_or_else(|| self.encrypt(host, browser, session, ReturnTarget::root()))
     }
 
-    fn encrypt(&self, host: &str, browser: &BrowserBinding, target: ReturnTarget) -> String {
+    fn encrypt(&self, host: &str, browser: &BrowserBinding, session: Option<Digest>, target: ReturnTarget) -> String {
         let begun = self.clock.now();
         let begun = Timestamp::from_second(begun.as_second()).unwrap_or(begun);
-        let content = RequestContent { host: host.to_owned(), browser: browser.fingerprint(), target, begun };
+        let (browser, session) = (browser.fingerprint(), session.map(|session| session.to_hex()));
+        let content = RequestContent { host: host.to_owned(), browser, session, target, begun };
         let json = serde_json::to_vec(&content).expect("a request is plain data");
         URL_SAFE_NO_PAD.encode(self.records.ring().encrypt(EncryptionPurpose::Handover, b"", &json))
     }
@@ -168,14 +176,15 @@ impl Handovers {
         Err(FlowLimit::Pending.into())
     }
 
-    /// Takes the session of a code, for the host and the browser that present it. A known code is used up also if it is refused: it
-    /// is then known to somebody whom it was not issued for.
+    /// Takes the session of a code, for the host and the browser that present it, and the browser's session cookie on this host. A
+    /// known code is used up also if it is refused: it is then known to somebody whom it was not issued for.
     pub async fn take(
         &self,
         code: &str,
         request: &HandoverRequest,
         host: &str,
         browser: Option<&BrowserBinding>,
+        session: Option<Digest>,
     ) -> Result<Handover, TakeHandoverError> {
         let code = OpaqueToken::parse(self.records.ring(), TokenKind::Handover, code).map_err(|_| TakeHandoverError::Unknown)?;
         let key = RecordKey::of_digest(RecordKind::Handover, &code.digest());
@@ -190,6 +199,9 @@ impl Handovers {
         }
         if browser.is_none_or(|browser| !request.is_of(browser)) {
             return Err(TakeHandoverError::OtherBrowser);
+        }
+        if session.is_some_and(|session| !request.can_replace(&session)) {
+            return Err(TakeHandoverError::OtherSession);
         }
         let session = Digest::from_hex(&pending.session).ok_or(TakeHandoverError::Unknown)?;
         Ok(Handover { user: pending.user.clone(), session })
@@ -237,6 +249,11 @@ impl HandoverRequest {
     fn is_of(&self, browser: &BrowserBinding) -> bool {
         use subtle::ConstantTimeEq;
         browser.fingerprint().as_bytes().ct_eq(self.content.browser.as_bytes()).into()
+    }
+
+    /// A script of this host can set the cookie of another browser, but it cannot read the session cookie.
+    fn can_replace(&self, session: &Digest) -> bool {
+        self.content.session.as_deref() == Some(session.to_hex().as_str())
     }
 }
 

@@ -1,4 +1,4 @@
-//! A hand-over succeeds once, for its host, its browser and its request, within its time.
+//! A hand-over succeeds once, for its host, its browser, its session cookie and its request, within its time.
 
 use proptest::prelude::*;
 
@@ -36,7 +36,7 @@ fn alice() -> Handover {
 
 impl Setup {
     fn request(&self) -> HandoverRequest {
-        let text = self.handovers.request(CHAT, &self.browser, &target("/app?x=1"));
+        let text = self.handovers.request(CHAT, &self.browser, None, &target("/app?x=1"));
         self.handovers.parse_request(&text).unwrap()
     }
 
@@ -45,7 +45,7 @@ impl Setup {
     }
 
     async fn take(&self, code: &OpaqueToken, request: &HandoverRequest) -> Result<Handover, TakeHandoverError> {
-        self.handovers.take(code.expose(), request, CHAT, Some(&self.browser)).await
+        self.handovers.take(code.expose(), request, CHAT, Some(&self.browser), None).await
     }
 }
 
@@ -78,8 +78,8 @@ async fn one_of_several_concurrent_attempts_takes_the_code() {
 async fn another_browser_host_or_request_is_refused_and_uses_the_code_up() {
     let setup = setup();
     let (request, browser, other) = (setup.request(), Some(setup.browser), browser());
-    let at_mcp = setup.handovers.parse_request(&setup.handovers.request(MCP, &setup.browser, &target("/"))).unwrap();
-    let of_other = setup.handovers.parse_request(&setup.handovers.request(CHAT, &other, &target("/"))).unwrap();
+    let at_mcp = setup.handovers.parse_request(&setup.handovers.request(MCP, &setup.browser, None, &target("/"))).unwrap();
+    let of_other = setup.handovers.parse_request(&setup.handovers.request(CHAT, &other, None, &target("/"))).unwrap();
     for (request_of_attempt, host, browser, expected) in [
         (&request, CHAT, None, "other_browser"),
         (&request, CHAT, Some(other), "other_browser"),
@@ -90,9 +90,44 @@ async fn another_browser_host_or_request_is_refused_and_uses_the_code_up() {
         (&of_other, CHAT, browser, "other_request"),
     ] {
         let code = setup.code(&request).await;
-        let attempt = setup.handovers.take(code.expose(), request_of_attempt, host, browser.as_ref()).await;
+        let attempt = setup.handovers.take(code.expose(), request_of_attempt, host, browser.as_ref(), None).await;
         assert_eq!(reason(attempt), expected);
         assert_eq!(reason(setup.take(&code, &request).await), "code_used", "after {expected}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_session_cookie_of_the_beginning_is_replaced() {
+    let setup = setup();
+    let [own, other] = [b"own", b"any"].map(|cookie| Some(Digest::of(cookie)));
+    for (begun_with, received_with, expected) in [
+        (None, None, "taken"),
+        (own, own, "taken"),
+        (own, None, "taken"),
+        (None, own, "other_session"),
+        (other, own, "other_session"),
+    ] {
+        let text = setup.handovers.request(CHAT, &setup.browser, begun_with, &target("/"));
+        let request = setup.handovers.parse_request(&text).unwrap();
+        let code = setup.code(&request).await;
+        let attempt = setup.handovers.take(code.expose(), &request, CHAT, Some(&setup.browser), received_with).await;
+        assert_eq!(reason(attempt), expected, "{begun_with:?} {received_with:?}");
+        assert_eq!(reason(setup.take(&code, &request).await), "code_used");
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_the_field_of_the_session_replaces_none() {
+    let setup = setup();
+    let json = serde_json::json!({
+        "host": CHAT, "browser": setup.browser.fingerprint(), "target": target("/"), "begun": setup.clock.now(),
+    });
+    let encrypted = setup.handovers.records.ring().encrypt(EncryptionPurpose::Handover, b"", json.to_string().as_bytes());
+    let request = setup.handovers.parse_request(&URL_SAFE_NO_PAD.encode(encrypted)).unwrap();
+    for (session, expected) in [(None, "taken"), (Some(Digest::of(b"own")), "other_session")] {
+        let code = setup.code(&request).await;
+        let attempt = setup.handovers.take(code.expose(), &request, CHAT, Some(&setup.browser), session).await;
+        assert_eq!(reason(attempt), expected);
     }
 }
 
@@ -119,10 +154,10 @@ async fn a_foreign_or_altered_code_or_request_is_unknown() {
     let code = setup.code(&request).await;
     let foreign = OpaqueToken::mint(&KeyRing::ephemeral(Arc::new(setup.clock.clone())), TokenKind::Handover, 0);
     for text in ["", "x", foreign.expose(), &code.expose()[1..], &format!("{}A", code.expose())] {
-        let taken = setup.handovers.take(text, &request, CHAT, Some(&setup.browser)).await;
+        let taken = setup.handovers.take(text, &request, CHAT, Some(&setup.browser), None).await;
         assert_eq!(reason(taken), "code_unknown", "{text}");
     }
-    let text = setup.handovers.request(CHAT, &setup.browser, &target("/"));
+    let text = setup.handovers.request(CHAT, &setup.browser, None, &target("/"));
     assert!(other.handovers.parse_request(&text).is_none(), "of another deployment");
     for altered in ["", "x", &text[1..], &format!("{text}AAAA"), &text.to_lowercase()] {
         assert!(setup.handovers.parse_request(altered).is_none(), "{altered}");
@@ -157,7 +192,7 @@ fn the_text_of_a_request_is_short_and_debug_shows_neither_browser_nor_target() {
         (format!("/a?{}", "b".repeat(longest - 3)), "/a".to_owned()),
         (format!("/{}", "a".repeat(longest - 1)), "/".to_owned()),
     ] {
-        let text = setup.handovers.request(&"h".repeat(253), &setup.browser, &target(&path));
+        let text = setup.handovers.request(&"h".repeat(253), &setup.browser, Some(Digest::of(b"cookie")), &target(&path));
         assert!(text.len() <= LONGEST_REQUEST, "{}", text.len());
         let request = setup.handovers.parse_request(&text).unwrap();
         assert_eq!(request.target().as_str(), expected);
@@ -185,7 +220,7 @@ proptest! {
     fn a_request_keeps_its_target(path in "/[a-z0-9/?=&%\"]{0,60}") {
         let setup = setup();
         if let Ok(target) = ReturnTarget::parse(&path, "") {
-            let text = setup.handovers.request(CHAT, &setup.browser, &target);
+            let text = setup.handovers.request(CHAT, &setup.browser, None, &target);
             let request = setup.handovers.parse_request(&text).unwrap();
             prop_assert_eq!(request.target(), &target);
         }

@@ -147,7 +147,7 @@ impl From<&TakeHandoverError> for Failure {
             TakeHandoverError::Unknown | TakeHandoverError::OtherRequest | TakeHandoverError::OtherHost => {
                 Self::of_page(StatusCode::BAD_REQUEST, "error-handover")
             }
-            TakeHandoverError::Used => Self::of_page(StatusCode::BAD_REQUEST, "error-finished"),
+            TakeHandoverError::Used | TakeHandoverError::OtherSession => Self::of_page(StatusCode::BAD_REQUEST, "error-finished"),
             TakeHandoverError::OtherBrowser => other_browser(),
             TakeHandoverError::Store(_) => Self::sign_in_unavailable().page("error-store-after"),
         }

@@ -55,7 +55,7 @@ pub(super) async fn begin(
     }
     let site = &services.site;
     let (binding, new_cookie) = binding(request, site);
-    let text = services.handovers.request(origin.host(), &binding, &target);
+    let text = services.handovers.request(origin.host(), &binding, site.cookies.session_id_in(request), &target);
     let handover = path_with("start", &text);
     // If this host already has a current session, a hand-over would change nothing: the user wants to sign in again, or the page does
     // not accept sessions and would redirect for ever.
@@ -159,9 +159,17 @@ async fn receive(
 ) -> Result<HttpResponse, Failure> {
     let started = query.start.as_deref().and_then(|text| services.handovers.parse_request(text));
     let started = started.ok_or_else(|| refuse(&TakeHandoverError::Unknown, &ReturnTarget::root()))?;
-    let (code, binding) = (query.code.as_deref().unwrap_or_default(), services.site.cookies.binding_in(request));
-    let session = match services.handovers.take(code, &started, origin.host(), binding.as_ref()).await {
+    let cookies = &services.site.cookies;
+    let (code, binding) = (query.code.as_deref().unwrap_or_default(), cookies.binding_in(request));
+    let taken = services.handovers.take(code, &started, origin.host(), binding.as_ref(), cookies.session_id_in(request));
+    let session = match taken.await {
         Ok(session) => session,
+        // The browser keeps its session, for example that of another tab. If the session has ended, the target leads to a hand-over
+        // that may replace it.
+        Err(error @ TakeHandoverError::OtherSession) => {
+            log_refused_handover(&error);
+            return Ok(redirect(StatusCode::SEE_OTHER, &origin.join(started.target().as_str())));
+        }
         Err(TakeHandoverError::Used) if started.host() == origin.host() && is_signed_in(request, services).await => {
             return Ok(redirect(StatusCode::SEE_OTHER, &origin.join(started.target().as_str())));
         }
@@ -177,7 +185,7 @@ async fn receive(
     let mut response = redirect(StatusCode::SEE_OTHER, &origin.join(started.target().as_str()));
     let token = services.handovers.session_token(&session, origin.host());
     // As in the sign-in page.
-    let _ = response.add_cookie(&services.site.cookies.session_cookie(&token, services.site.limits.absolute));
+    let _ = response.add_cookie(&cookies.session_cookie(&token, services.site.limits.absolute));
     Ok(response)
 }
 
@@ -209,8 +217,12 @@ pub(super) fn redirect_to_start(origin: &PublicUrl, target: &ReturnTarget) -> Ht
 }
 
 fn refuse(error: &TakeHandoverError, target: &ReturnTarget) -> Failure {
-    tracing::warn!(reason = error.reason(), %error, suppressed = tracing::field::Empty, "hand-over refused");
+    log_refused_handover(error);
     Failure::from(error).action("action-start-again", login_href(target, None))
+}
+
+fn log_refused_handover(error: &TakeHandoverError) {
+    tracing::warn!(reason = error.reason(), %error, suppressed = tracing::field::Empty, "hand-over refused");
 }
 
 fn path_with(name: &str, value: &str) -> String {

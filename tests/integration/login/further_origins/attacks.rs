@@ -39,6 +39,22 @@ async fn a_code_of_another_browser_is_refused_and_used_up() {
     }
 }
 
+/// The case of a script on the host, which sets the cookie of the attacker's browser.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_of_a_browser_whose_cookie_was_copied_does_not_replace_the_session() {
+    let fleet = shared().await;
+    let (attacker, victim) = (fleet.signed_in(BOB).await, fleet.signed_in(ALICE).await);
+    victim.follow(victim.get(&on(fleet, CHAT, "/app")).await).await;
+    let session = session_on(&victim, CHAT).expect("signed in");
+    let code = until_code(fleet, &attacker, CHAT).await;
+    victim.set_cookie(CHAT, &attacker.cookie(CHAT, BINDING).unwrap().line);
+    let page = victim.get(code.as_str()).await;
+    assert_eq!((page.status, page.set_cookies().len()), (303, 0), "{}", page.body);
+    assert_eq!(page.location().unwrap().as_str(), on(fleet, CHAT, "/app?x=1"));
+    assert_eq!(session_on(&victim, CHAT), Some(session));
+    assert_refused(&attacker.get(code.as_str()).await, USED);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_of_an_attacker_gets_no_code_that_the_attacker_can_use() {
     let fleet = shared().await;
