@@ -56,6 +56,11 @@ impl Site {
         self.further_origin(headers).unwrap_or(&self.public_url)
     }
 
+    /// True if pages of this origin come from a host of this deployment. The origin is as browsers send it.
+    pub(super) fn is_own_origin(&self, origin: &str) -> bool {
+        self.origins.iter().chain([&self.public_url]).any(|own| own.origin() == origin)
+    }
+
     /// Returns the brand of an origin.
     pub(super) fn brand_of(&self, origin: &PublicUrl) -> &Arc<Brand> {
         let own = self.origin_brands.iter().find(|(host, _)| host == origin.host());

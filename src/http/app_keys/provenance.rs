@@ -44,11 +44,12 @@ pub(super) fn sign_in_target(request: &HttpRequest, services: &Services, wanted:
     marked.unwrap_or_else(|| SignInTarget { target: wanted.return_target().unwrap_or_else(ReturnTarget::root), new_cookie: None })
 }
 
-/// An upstream on our own origin does not count: a script in its pages has this `Referer` too.
+/// An upstream on an own origin does not count: a script in its pages has this `Referer` too.
 fn has_own_referer(request: &HttpRequest, site: &Site, wanted: &KeyRequest) -> bool {
     let Some(redirect) = &wanted.redirect else { return false };
-    let own = redirect.origin();
-    matches!(own, Origin::Tuple(..)) && own.ascii_serialization() != site.public_url.origin() && referer(request) == Some(own)
+    let expected = redirect.origin();
+    let is_foreign = matches!(expected, Origin::Tuple(..)) && !site.is_own_origin(&expected.ascii_serialization());
+    is_foreign && referer(request) == Some(expected)
 }
 
 fn referer(request: &HttpRequest) -> Option<Origin> {
@@ -67,4 +68,34 @@ fn has_mark(request: &HttpRequest, services: &Services, wanted: &KeyRequest) -> 
 
 fn purpose(wanted: &KeyRequest) -> String {
     format!("app-key-mark {}", wanted.to_query())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+    use crate::api_keys::app_requests::{AppRequest, RedirectPolicy};
+
+    #[test]
+    fn a_referer_counts_for_the_redirects_origin_and_never_for_an_own_one() {
+        let is_counted = |redirect: &str, referer: &str| {
+            let hosts =
+                ["app.example.com", "chat.example.com", "chat.example.com:8443", "llm.example.com"].map(str::to_owned).to_vec();
+            let query = format!("response_type=oauth_token&redirect_uri={redirect}");
+            let Ok(AppRequest::Key(wanted)) = AppRequest::parse(&query, &RedirectPolicy::new([], hosts)) else {
+                panic!("{redirect} is not allowed");
+            };
+            let request = TestRequest::default().insert_header((header::REFERER, referer)).to_http_request();
+            has_own_referer(&request, &Site::for_tests(), &wanted)
+        };
+        for origin in ["https://app.example.com", "https://chat.example.com", "http://127.0.0.1:5000"] {
+            assert!(is_counted(&format!("{origin}/cb"), &format!("{origin}/")), "{origin}");
+            assert!(!is_counted(&format!("{origin}/cb"), "https://other.example.com/"), "{origin}");
+        }
+        for own in ["https://llm.example.com", "https://llm.example.com:443", "https://chat.example.com:8443"] {
+            assert!(!is_counted(&format!("{own}/cb"), &format!("{own}/")), "{own}");
+        }
+        assert!(!is_counted("vscode://publisher.ext/cb", "vscode://publisher.ext/"), "opaque");
+    }
 }
