@@ -15,7 +15,7 @@ use crate::support::local_accounts::{
 };
 use crate::support::proxy::{CutTime, FaultProxy};
 use crate::support::redis::{Options, Standalone};
-use crate::support::wait::until;
+use crate::support::wait::{pass, until};
 
 const NO_INVITATION: &str = "This invitation link is invalid or has expired. Ask an administrator for a new one.";
 
@@ -178,7 +178,7 @@ async fn a_pod_killed_during_an_acceptance_leaves_the_invitation_open_or_the_acc
         let request = http_client().post(fleet.pod(0).public("/onboarding/claim_token"));
         let request = request.header("authorization", format!("Bearer {token}")).header("content-type", "application/json");
         let sent = tokio::spawn(request.body(body.to_string()).send());
-        tokio::time::sleep(delay).await;
+        pass(delay).await;
         fleet.pods[0].kill9();
         let is_answered = sent.await.expect("the request ends").is_ok();
         fleet.restart(0).await;

@@ -1,9 +1,12 @@
 //! Bootstrap of the first administrator: by the printed link, or by an invitation from the command line.
 
+use std::time::Duration;
+
 use crate::support::api::{Auth, get};
 use crate::support::fleet::Fleet;
 use crate::support::local_accounts::{LOCAL_ACCOUNTS, PASSWORD, accept_invitation, get_token, invite, link_in};
 use crate::support::pod::{Pod, PodOptions};
+use crate::support::wait::{pass, until};
 
 const PRINTED: &str = "can set a password at this link, once and within 1 hour";
 
@@ -50,7 +53,7 @@ async fn with_redis_the_log_explains_the_bootstrap_and_the_command_restores_acce
     let mut pod = Pod::start(options).await;
     let how = "no users yet; run vestibule invite to create an administrator role=proxy_admin";
     let is_logged = async || pod.log().contains(how).then_some(());
-    crate::support::wait::until("the log to say how to begin", std::time::Duration::from_secs(10), is_logged).await;
+    until("the log to explain the bootstrap", Duration::from_secs(10), is_logged).await;
     assert!(!pod.log().contains("invite_link="), "{}", pod.log());
     for _ in 0..2 {
         let output = invite(&pod, &["--role", "proxy_admin"]);
@@ -60,7 +63,7 @@ async fn with_redis_the_log_explains_the_bootstrap_and_the_command_restores_acce
         assert_eq!(accept_invitation(&pod, &link, PASSWORD).await.status(), 200);
     }
     pod.restart().await;
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    pass(Duration::from_millis(500)).await;
     assert_eq!(pod.log().matches(how).count(), 1, "the hint is not repeated once there is a user: {}", pod.log());
 }
 

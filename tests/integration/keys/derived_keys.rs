@@ -13,6 +13,7 @@ use crate::support::api::{
 use crate::support::fleet::Fleet;
 use crate::support::pod::Pod;
 use crate::support::steps::{BOB, session_of};
+use crate::support::wait::pass;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_derived_key_ends_with_its_parent_on_every_pod() {
@@ -102,7 +103,7 @@ async fn no_key_that_is_derived_during_a_rotation_outlives_it() {
             }
         };
         let rotate = async {
-            tokio::time::sleep(Duration::from_millis(150)).await;
+            pass(Duration::from_millis(150)).await;
             rotate_key(&fleet.pods[2], Auth::Session(&session), &leaked.id, json!({})).await.into_key()
         };
         let (one, two, again) = tokio::join!(derive(&fleet.pods[0]), derive(&fleet.pods[1]), rotate);

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use super::{Listener, assert_pod_works, pod};
 use crate::support::pod::Pod;
 use crate::support::raw_http;
-use crate::support::wait::timed;
+use crate::support::wait::{pass, timed};
 
 const CONNECTIONS: usize = 100;
 const BETWEEN_BYTES: Duration = Duration::from_millis(100);
@@ -123,7 +123,7 @@ async fn silent(pod: &Pod, listener: Listener) -> Duration {
 async fn idle(pod: &Pod, listener: Listener, waits: &[Duration]) -> Duration {
     let mut stream = TcpStream::connect(("127.0.0.1", listener.port(pod))).await.expect("it listens");
     for wait in waits {
-        tokio::time::sleep(*wait).await;
+        pass(*wait).await;
         stream.write_all(listener.request_text("").as_bytes()).await.expect("it is open");
         let mut answer = Vec::new();
         while !answer.ends_with(b"}") {
@@ -152,7 +152,7 @@ async fn trickle_at(port: u16, start: &str) -> Vec<u8> {
     let writing = async {
         let mut ok = to.write_all(start.as_bytes()).await.is_ok();
         while ok {
-            tokio::time::sleep(BETWEEN_BYTES).await;
+            pass(BETWEEN_BYTES).await;
             ok = to.write_all(b"a").await.is_ok();
         }
         // The answer may not have arrived yet.

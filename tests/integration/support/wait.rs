@@ -1,4 +1,4 @@
-//! Waits for conditions with a deadline. No other module of the tests sleeps.
+//! Waits for conditions with a deadline. Tests call these functions instead of `tokio::time::sleep`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const LOG_INTERVAL: Duration = Duration::from_millis(1050);
 
 /// Probes until there is a value. Panics with `what` when the deadline passes.
 pub async fn until<T>(what: &str, deadline: Duration, probe: impl AsyncFnMut() -> Option<T>) -> T {
-    within(deadline, probe).await.unwrap_or_else(|| panic!("waited {deadline:?} in vain for {what}"))
+    within(deadline, probe).await.unwrap_or_else(|| panic!("timed out after {deadline:?}, waiting for {what}"))
 }
 
 /// Probes until there is a value or the deadline passes.
