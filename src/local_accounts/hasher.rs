@@ -218,7 +218,7 @@ mod tests {
         let place = hasher.reserve_place(QueueKind::UnknownBrowser).unwrap();
         let verdict = async |typed: &str, stored: &Password| place.verify(PasswordForms::of(typed), Some(stored)).await.unwrap();
         assert_eq!(verdict(decomposed, &old).await, Verdict::Right { outdated: true });
-        assert_eq!(verdict(composed, &old).await, Verdict::Wrong, "the hash does not tell its other forms");
+        assert_eq!(verdict(composed, &old).await, Verdict::Wrong, "a hash does not match other forms of the password");
         for typed in [composed, decomposed] {
             assert_eq!(verdict(typed, &new).await, Verdict::Right { outdated: false });
         }

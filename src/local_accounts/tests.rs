@@ -161,7 +161,7 @@ async fn opening_a_link_changes_nothing_and_accepting_uses_it_up() {
     for _ in 0..3 {
         fixture.accounts.onboarding_token(&created.link.expose()).await.unwrap();
     }
-    assert!(fixture.accounts.users.get(&created.invitation.user).await.unwrap().is_none(), "there is nobody yet");
+    assert!(fixture.accounts.users.get(&created.invitation.user).await.unwrap().is_none(), "no user before acceptance");
     fixture.accept(&created, PASSWORD).await.unwrap();
     assert!(matches!(fixture.accept(&created, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
     fixture.log_in(ADA, PASSWORD).await.unwrap();
@@ -255,7 +255,7 @@ async fn a_new_invitation_resets_the_password_the_role_and_every_session() {
     let before = fixture.log_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
     let created = fixture.invite(ADA, "team").await;
     assert_eq!(created.invitation.user, user);
-    assert!(fixture.has_session(&user, &before).await, "nothing is lost until it is taken up");
+    assert!(fixture.has_session(&user, &before).await, "sessions stay until the invitation is accepted");
     fixture.log_in(ADA, PASSWORD).await.unwrap();
     let accepted = fixture.accept(&created, ANOTHER).await.unwrap();
     assert_eq!(accepted.login.grant.role.unwrap().as_str(), "team");
@@ -409,7 +409,7 @@ async fn guessing_is_limited_and_does_not_lock_out_known_browsers() {
         match fixture.log_in(ADA, ANOTHER).await {
             Err(PasswordLoginError::Wrong { .. }) => {}
             Err(PasswordLoginError::TooMany { retry_after }) => break retry_after,
-            _ => panic!("it lets in whoever guesses"),
+            _ => panic!("attempts with wrong passwords are limited"),
         }
     };
     assert!(retry <= Duration::from_secs(3600));
@@ -470,7 +470,7 @@ async fn a_disabled_user_neither_signs_in_nor_accepts_an_invitation() {
     assert!(matches!(fixture.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::Refused(LoginRefusal::Disabled))));
     assert!(
         matches!(fixture.log_in(ADA, ANOTHER).await, Err(PasswordLoginError::Wrong { .. })),
-        "and only who knows the password is told"
+        "only the correct password reveals the state of the account"
     );
     assert!(matches!(fixture.accept(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
     let late = fixture.accounts.invite(Inviter::Operator, &wanted(ADA, "team")).await;
@@ -487,7 +487,7 @@ async fn a_deleted_user_comes_back_as_a_new_user() {
     let open = fixture.invite(ADA, "proxy_admin").await;
     let account_records = LocalAccountRecords::of(&fixture.accounts.records, &user).await.unwrap();
     fixture.delete(&user, &account_records).await;
-    assert!(matches!(fixture.accept(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))), "what was open went with her");
+    assert!(matches!(fixture.accept(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))), "deletion revokes the invitation");
     assert!(matches!(fixture.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
     assert!(!fixture.has_session(&user, &session).await);
     assert_eq!(fixture.accounts.users.find(LOCAL, ADA).await.unwrap(), None);

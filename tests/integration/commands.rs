@@ -66,7 +66,7 @@ async fn the_demo_signs_a_user_in_and_ctrl_c_leaves_no_process_behind() {
     demo.interrupt();
     assert_eq!(demo.wait_exit(PATIENCE).await.code(), Some(0));
     let has_ended = async || children.iter().all(|child| !child.runs()).then_some(());
-    wait::until("every child to be gone", PATIENCE, has_ended).await;
+    wait::until("every child to end", PATIENCE, has_ended).await;
 }
 
 /// Cargo builds the examples with the tests, unless a single kind of target is requested.

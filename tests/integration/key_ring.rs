@@ -56,8 +56,10 @@ impl KeyRingFleet {
 
     async fn assert_key_status(&self, wanted: u16) {
         for pod in &self.fleet.pods {
-            until("the key to be judged anew", DEADLINE, async || (key_status(pod, &self.key).await == wanted).then_some(()))
-                .await;
+            until("the status of the key to change", DEADLINE, async || {
+                (key_status(pod, &self.key).await == wanted).then_some(())
+            })
+            .await;
         }
     }
 

@@ -36,6 +36,10 @@ NOUNS_BY_ENDING = frozenset(
 NOUN_PHRASE = re.compile(r"SignIn$")
 
 
+# String literals that stored records depend on.
+WIRE_PHRASES = frozenset(("seal record", "seal bus", "seal state", "seal return target", "seal handover"))
+
+
 class Violation(NamedTuple):
     place: str
     text: str
@@ -74,6 +78,22 @@ def check_comments() -> tuple[list[Violation], int]:
                 total += 1
                 if is_bad_start(sentence):
                     violations.append(Violation(f"{relative(path)}:{line}", sentence))
+    return violations, total
+
+
+def check_phrases(terms: list[Term]) -> tuple[list[Violation], int]:
+    """Forbidden sentence starts and glossary terms in the string literals of Rust that contain a space, and their number."""
+    violations, total = [], 0
+    for path in tracked(*RUST):
+        for line, phrase in comments.phrases_of_rust(path.read_text()):
+            total += 1
+            if phrase in WIRE_PHRASES:
+                continue
+            place = f"{relative(path)}:{line}"
+            violations += [Violation(place, sentence) for sentence in sentences(phrase) if is_bad_start(sentence)]
+            for term in terms:
+                if term.is_for_code and (match := term.pattern.search(phrase)):
+                    violations.append(Violation(place, f'"{match.group(0)}": write {term.instead}'))
     return violations, total
 
 
@@ -264,6 +284,7 @@ def main() -> int:
     file_names, file_count = check_file_names()
     terms = load_glossary()
     words, prose, wrapping, lengths = check_words_of_code(terms), check_prose(terms), check_wrapping(), check_lengths()
+    phrases, phrase_count = check_phrases(terms)
     repeated = repeated_types(modules.sources())
     imports, summary = modules.check()
     rules = [
@@ -272,6 +293,7 @@ def main() -> int:
         ("files that are named by a participle, an adjective or a pronoun:", file_names),
         ("types with one name in several files:", repeated),
         ("words in comments and names of functions:", words),
+        ("wording in string literals of Rust:", phrases),
         ("wording in documents and messages:", prose),
         (f"Markdown lines of more than {MAX_COLUMNS} columns:", wrapping),
         (f"files of more than {MAX_LINES} lines:", lengths),
@@ -282,7 +304,7 @@ def main() -> int:
             report(title, violations)
     print(f"language: {len(sentence_starts)} of {sentence_count} comment sentences ({len(sentence_starts) / sentence_count:.1%}), {len(types)} of "
           f"{type_count} types ({len(types) / type_count:.1%}), {len(file_names)} of {file_count} file names, {len(repeated)} type "
-          f"names in several files, {len(words)} words in code, {len(prose)} places in prose, {len(wrapping)} long Markdown lines, {len(lengths)} long files")
+          f"names in several files, {len(words)} words in code, {len(phrases)} of {phrase_count} string literals, {len(prose)} places in prose, {len(wrapping)} long Markdown lines, {len(lengths)} long files")
     print(summary)
     return 1 if any(violations for _, violations in rules) else 0
 

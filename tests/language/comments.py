@@ -1,4 +1,4 @@
-"""Extracts comments, docstrings and names of functions from source code, with the lines that they begin at."""
+"""Extracts comments, docstrings, string literals and names of functions from source code, with the lines that they begin at."""
 
 import ast
 import io
@@ -90,6 +90,20 @@ def of_file(path: Path) -> Iterator[Block]:
             yield from of_python(text)
         case _:
             yield from of_shell(text)
+
+
+TOKEN_OF_RUST = re.compile(
+    r"""//[^\n]*|/\*.*?\*/|'(?:\\[^\n']*'?|[^'\\\n])'|(?<!\w)(?:b|c)?r(?P<hashes>\#*)"(?P<raw>.*?)"(?P=hashes)|"(?P<text>(?:[^"\\]|\\.)*)\"""",
+    re.DOTALL,
+)
+
+
+def phrases_of_rust(text: str) -> Iterator[Block]:
+    """String literals that contain a space, with blanks joined and without the arguments of formats. Others are names."""
+    for match in TOKEN_OF_RUST.finditer(text):
+        literal = match["raw"] if match["raw"] is not None else re.sub(r"\\[nrt]|\\\n", " ", match["text"] or "")
+        if " " in literal.strip():
+            yield text.count("\n", 0, match.start()) + 1, " ".join(re.sub(r"\{[\w.]*(?::[^{}\s]*)?\}", "{}", literal).split())
 
 
 def names_of_functions(path: Path) -> Iterator[Block]:

@@ -46,6 +46,19 @@ class Sentences(unittest.TestCase):
         )
 
 
+class Phrases(unittest.TestCase):
+    def test_string_literals_with_a_space_are_read(self):
+        source = (
+            "// a \"comment here\"\n"
+            "let a = \"name\"; let b = \"two {words:?} here\"; let c: &'a str = '\"';\n"
+            'let d = r#"a "raw" one"#; let e = "an \\"escaped\\" \\\n    one"; let f = b"some bytes";\n'
+        )
+        self.assertEqual(
+            list(comments.phrases_of_rust(source)),
+            [(2, "two {} here"), (3, 'a "raw" one'), (3, 'an \\"escaped\\" one'), (4, "some bytes")],
+        )
+
+
 class Types(unittest.TestCase):
     def test_participles_adjectives_and_pronouns_name_no_thing(self):
         for bad in ["Told", "Serving", "SignedIn", "Unavailable", "By", "KeysOf", "What", "BlockReady", "Naive", "StoreUnavailable"]:

@@ -107,7 +107,7 @@ fn an_identity_with_a_refresh_token_goes_by_the_maximum_age_of_refreshes() {
     }
     assert_eq!((max_age.refresh_due(&plain), max_age.refresh_due(&refreshable)), (None, Some(now + HOUR / 4)));
     let other = IdentityClaims { is_refreshable: true, ..at(identity("private", "admin"), now) };
-    assert_eq!(max_age.refresh_due(&other), None, "its provider refreshes nothing any more");
+    assert_eq!(max_age.refresh_due(&other), None, "the provider no longer refreshes claims");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_session_needs_no_other_verification_before_the_bound_of_its_provider() {
     let refresh = RefreshPolicy { interval: minute, max_age: HOUR, token: TokenOwner::Session };
     let max_age = ClaimsMaxAge { refreshes: [("private".to_owned(), refresh)].into(), ..max_age };
     assert!(!max_age.needs_verification("private", now - HOUR / 2, now));
-    assert!(max_age.needs_verification("private", now - HOUR, now), "what no refresh can renew");
+    assert!(max_age.needs_verification("private", now - HOUR, now), "claims that no refresh can renew");
 }
 
 #[test]

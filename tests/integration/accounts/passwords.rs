@@ -37,7 +37,7 @@ async fn a_password_signs_in_on_any_pod_and_redirects_to_the_requested_page() {
     assert!(page.body.contains(ADA) && !page.body.contains(OTHER_PASSWORD), "{}", page.body);
     let page = agent.submit(&page.form(), &[("user_email", "ADA@example.com"), ("password", PASSWORD)]).await;
     assert_eq!(page.status, 303, "{}", page.body);
-    assert_eq!(page.location().expect("a way on").path(), "/ui/");
+    assert_eq!(page.location().expect("a redirect").path(), "/ui/");
     let first = session_of(&agent);
     assert_eq!(fleet.passing(&first).await, 3);
     let page = sign_in_with_form(fleet.pod(0), &agent, "/sso/login", ADA, PASSWORD).await;

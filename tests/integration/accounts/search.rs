@@ -64,7 +64,7 @@ async fn an_incomplete_search_says_so() {
     assert_eq!(summary(&search("q=person-").await), (3, json!(false)));
     assert_eq!(summary(&search("q=person-&limit=3").await), (3, json!(false)));
     assert_eq!(summary(&search("q=person-&limit=2").await), (2, json!(true)), "there is no room for the third");
-    assert_eq!(summary(&search("limit=2").await), (2, json!(false)), "`next` says so");
+    assert_eq!(summary(&search("limit=2").await), (2, json!(false)), "a page with `next` is not cut");
     let explanation = explain(1).await;
     assert_eq!((explanation.status(), &explanation.json()["is_cut"]), (200, &json!(false)), "{explanation:?}");
     explain(MOST + 60).await.assert(404, "not_found");

@@ -60,7 +60,7 @@ async fn a_stopping_pod_is_unready_first_then_drains_and_exits_successfully() {
     until("readiness to fail", DEADLINE, async || (admin(&fleet.pods[0], "/readyz").await?.0 == 503).then_some(())).await;
     assert_eq!(fleet.status(0, &browser.cookie).await, 200, "new requests are served");
     assert!(fleet.pods[0].process().has_exited().is_none());
-    until("connections to be given up", DEADLINE, async || fleet.check(0, &browser.cookie).await.closes.then_some(())).await;
+    until("connections to be closed", DEADLINE, async || fleet.check(0, &browser.cookie).await.closes.then_some(())).await;
     assert!(fleet.pods[0].process().has_exited().is_none(), "a login flow is active");
     fleet.idp().resume().await;
     let page = login.await.expect("the answer arrives");
@@ -167,7 +167,8 @@ async fn a_session_of_a_removed_key_is_refused() {
     // The session's token is refused at once; a task flushes the cache.
     until("one flush", DEADLINE, async || (flushes().await == 1.0).then_some(())).await;
     ring_of(format!("{new}\n{old}"));
-    until("the session to count again", DEADLINE, async || (fleet.status(0, &browser.cookie).await == 200).then_some(())).await;
+    until("the session to be accepted again", DEADLINE, async || (fleet.status(0, &browser.cookie).await == 200).then_some(()))
+        .await;
 }
 
 /// A callback that waits for the provider's token endpoint.
@@ -178,7 +179,7 @@ async fn start_pending_callback(fleet: &Fleet) -> JoinHandle<Page> {
     let before = fleet.commands(0).await;
     let login = tokio::spawn(async move { agent.get(&callback).await });
     // The callback reads and consumes the login flow, and then connects to the provider.
-    until("the login to be taken", DEADLINE, async || (fleet.commands(0).await >= before + 2.0).then_some(())).await;
+    until("the login flow to be consumed", DEADLINE, async || (fleet.commands(0).await >= before + 2.0).then_some(())).await;
     login
 }
 

@@ -46,7 +46,7 @@ async fn use_on_one_pod_keeps_a_session_alive_on_another_until_its_maximum_lifet
         first_refused
     })
     .await;
-    let refused = first_refused.expect("until waited for it");
+    let refused = first_refused.expect("`until` has seen a refusal");
     eprintln!("refused {:?} after the login, the last one passed after {:?}", refused - before_login, last_passed - after_login);
     assert!(refused + VERIFICATION_PRECISION >= before_login + ABSOLUTE);
     assert!(last_passed <= after_login + ABSOLUTE);

@@ -84,13 +84,13 @@ async fn cached_key_checks_and_malformed_keys_cause_no_store_command() {
     let manager = create_key(pod, Auth::Session(&session), json!({"manage_keys": true})).await;
     let child = create_key(pod, Auth::Key(&manager.key), json!({})).await;
     // The first use of each key is recorded, and later ones are not.
-    until("use to be written down", PATIENCE, async || {
+    until("the use of both keys to be recorded", PATIENCE, async || {
         assert_eq!((key_status(pod, &manager.key).await, key_status(pod, &child.key).await), (200, 200));
         let listed = list(pod, Auth::Session(&session), "").await;
         listed["keys"].as_array()?.iter().all(|key| key["last_used"].is_string()).then_some(())
     })
     .await;
-    until("nothing more to be read", PATIENCE, async || {
+    until("checks without store commands", PATIENCE, async || {
         let before = fleet.commands(0).await;
         assert_eq!((key_status(pod, &manager.key).await, key_status(pod, &child.key).await), (200, 200));
         (fleet.commands(0).await == before).then_some(())

@@ -326,7 +326,7 @@ async fn one_of_three_pods_records_the_use_of_a_key_and_none_again_for_ten_minut
         assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     };
     use_it(60).await;
-    let used = until("its use to be written down", PATIENCE, async || {
+    let used = until("the use of the key to be recorded", PATIENCE, async || {
         let now = record().await;
         (now != unused).then_some(now)
     })

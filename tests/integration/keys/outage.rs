@@ -29,7 +29,7 @@ async fn in_an_outage_cached_keys_pass_uncached_keys_get_503_and_no_key_is_creat
 
     proxy.refuse();
     let since = Instant::now();
-    until("entries to be out of proof", PATIENCE, async || {
+    until("cached entries to be stale", PATIENCE, async || {
         assert_eq!((key_status(pod, &known.key).await, fleet.status(1, &session).await), (200, 200), "{:?}", since.elapsed());
         (pod.metric("vestibule_cache_lookups_total", &["\"key\"", "\"stale\""]).await > 0.0).then_some(())
     })
@@ -41,8 +41,8 @@ async fn in_an_outage_cached_keys_pass_uncached_keys_get_503_and_no_key_is_creat
     assert!(["temporarily_unavailable", "outcome_unknown"].contains(&refused.json()["error"].as_str().expect("a code")));
 
     proxy.resume();
-    until("the unknown one to pass", PATIENCE, async || (key_status(pod, &unknown.key).await == 200).then_some(())).await;
-    until("keys to be made again", PATIENCE, async || {
+    until("the unknown key to be accepted", PATIENCE, async || (key_status(pod, &unknown.key).await == 200).then_some(())).await;
+    until("keys to be created again", PATIENCE, async || {
         let reply = call(pod, Auth::Session(&session), reqwest::Method::POST, KEYS, Some(json!({}))).await;
         (reply.status() == 201).then_some(())
     })

@@ -32,7 +32,7 @@ async fn keys_are_fetched_at_intervals_and_survive_a_failed_fetch() {
     idp.fail().await;
     let failed = async || shows(&metrics, r#"vestibule_provider_refreshes_total{outcome="error",provider="corp"}"#).then_some(());
     wait::until("a fetch to fail", PATIENCE, failed).await;
-    provider.ensure_ready().await.expect("what was fetched stays in use");
+    provider.ensure_ready().await.expect("the fetched metadata stays in use");
     idp.resume().await;
     let before = idp.stats().await["jwks"].as_u64().unwrap_or_default();
     fetched(before + 2).await;

@@ -65,7 +65,7 @@ impl StoppableStore {
 
     /// Repeats the callback until the pod is connected to its store again.
     async fn callback_when_the_store_is_back(&self, agent: &Agent, callback: &str) -> Page {
-        wait::until("the store to be found back", PATIENCE, async || {
+        wait::until("the store to be connected again", PATIENCE, async || {
             let page = agent.get(callback).await;
             (page.status != 503).then_some(page)
         })
@@ -112,7 +112,8 @@ async fn a_store_lost_after_the_flow_was_consumed_restarts_the_login_flow() {
     let page = {
         let coming_back = agent.get(&callback);
         tokio::pin!(coming_back);
-        let taken = wait::until("the login to be taken", PATIENCE, async || (fragile.commits().await > before).then_some(()));
+        let taken =
+            wait::until("the login flow to be consumed", PATIENCE, async || (fragile.commits().await > before).then_some(()));
         tokio::select! {
             page = &mut coming_back => panic!("answered without the provider: {}", page.body),
             () = taken => (),

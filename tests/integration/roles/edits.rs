@@ -125,7 +125,7 @@ async fn an_invalid_map_at_start_is_fatal_with_the_message_of_an_invalid_edit() 
     let status = pod.process().wait_exit(PATIENCE).await;
     let log = plain(&pod.log());
     assert!(!status.success() && log.contains(MISTAKE), "{status}: {log}");
-    assert!(log.contains("role_map.file"), "it says which file: {log}");
+    assert!(log.contains("role_map.file"), "the log names the field: {log}");
 }
 
 /// The text log escapes quotes in its fields.

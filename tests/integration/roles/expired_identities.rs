@@ -292,7 +292,7 @@ async fn administrators_see_the_times_and_an_absent_user_keeps_the_rank() {
     call(linked.fleet.pod(0), lower.auth(), Method::DELETE, &path, None).await.assert(403, "access_denied");
     let wish = json!({"user_email": EMAIL, "user_role": "internal_user_viewer"});
     let refused = post(linked.fleet.pod(0), lower.auth(), invite, wish).await;
-    assert_eq!(refused.status(), 403, "whoever accepts the invitation has her role when she signs in again: {refused:?}");
+    assert_eq!(refused.status(), 403, "an acceptance would grant the role of the linked user at the next sign-in: {refused:?}");
     let page = linked.agent.get(&linked.fleet.pod(0).public("/vestibule/sign-in")).await;
     assert_eq!(page.body.matches("Last verified on").count(), 3, "{}", page.body);
     let administrator = Agent::new();

@@ -18,7 +18,7 @@ rules:
 "#;
 
 const ABSENT: &str = "login without claims from a source";
-const CONTACT: &str = "contact: 'Platform <desk> (#access)'\n";
+const CONTACT: &str = "contact: 'Platform <support> (#access)'\n";
 
 async fn absent(fleet: &Fleet, source: &str) -> f64 {
     let label = format!("source=\"{source}\"");
@@ -69,7 +69,7 @@ async fn a_user_without_a_named_source_is_refused_if_the_map_says_refuse() {
         let page = final_page_of_login(&fleet, user).await;
         assert_page(&page, 403, "Your roles could not be read");
         assert_not_signed_in(&page);
-        assert!(page.body.contains("(#access)") && !page.body.contains("<desk>"), "{}", page.body);
+        assert!(page.body.contains("(#access)") && !page.body.contains("<support>"), "{}", page.body);
     }
     assert_eq!((fleet.pod(0).logins("missing_source").await, fleet.pod(0).logins("success").await), (2.0, 0.0));
     assert_eq!(log_lines(fleet.pod(0), &["login failed", "access_token"]).len(), 2, "{}", fleet.pod(0).log());
@@ -104,7 +104,7 @@ async fn without_a_default_role_a_user_sees_whom_to_contact_until_a_rule_matches
     assert_page(&page, 403, "You have no access yet");
     assert_not_signed_in(&page);
     assert!(page.body.contains("Ask Platform") && page.body.contains("(#access)"), "{}", page.body);
-    assert!(!page.body.contains("<desk>"), "the operator's text is escaped: {}", page.body);
+    assert!(!page.body.contains("<support>"), "the operator's text is escaped: {}", page.body);
     assert_eq!((fleet.pod(0).logins("no_role").await, fleet.pod(0).logins("success").await), (1.0, 0.0));
 
     let named = "{version: 1, default_role: none, rules: [{claim: preferred_username, match: carol, role: customer}]}";

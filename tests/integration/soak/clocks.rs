@@ -51,6 +51,6 @@ async fn clocks_that_are_90_seconds_off_end_no_session_and_accept_no_ended_one()
 async fn off_by(http: &reqwest::Client, pod: &Pod) -> SignedDuration {
     let answer = http.get(pod.check("/auth/nginx")).send().await.expect("the pod answers");
     let date = answer.headers()[DATE].to_str().expect("a date is ASCII");
-    let date = rfc2822::DateTimeParser::new().parse_timestamp(date).expect("HTTP's dates are such");
+    let date = rfc2822::DateTimeParser::new().parse_timestamp(date).expect("the date has the format of HTTP");
     date.duration_since(SystemClock.now())
 }

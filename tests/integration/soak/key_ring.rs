@@ -53,7 +53,7 @@ async fn a_key_ring_that_reaches_pods_one_after_another_ends_no_session() {
     }
     load.wait_for_logins(share).await;
     if size == Size::Full {
-        ledger.phase("the new key seals");
+        ledger.phase("the new key encrypts");
         pass(ENCRYPTS_AFTER).await;
         load.wait_for_logins(share).await;
     }
@@ -95,7 +95,7 @@ async fn re_encryption_under_load_makes_the_old_key_removable_and_only_sessions_
     write(&file, &[&old]);
     let redis = Cluster::start().await;
     let mut fleet = builder().pods(3).store_at(redis.url()).config(|pod| pod.key_ring_file = Some(file.clone())).start().await;
-    let ledger = Arc::new(Ledger::new("everything sealed anew while it is used"));
+    let ledger = Arc::new(Ledger::new("records re-encrypted while they are used"));
     let cached_users = fleet.cached_users().await;
     let known = user_id(&fleet, &cached_users[0].name).await;
     let load = Load::start(&fleet, &ledger, &cached_users);
@@ -106,11 +106,11 @@ async fn re_encryption_under_load_makes_the_old_key_removable_and_only_sessions_
         until_logged(pod, READ_AGAIN, 1).await;
     }
     if size == Size::Full {
-        ledger.phase("the new key seals");
+        ledger.phase("the new key encrypts");
         pass(ENCRYPTS_AFTER).await;
     }
     load.wait_for_logins(share).await;
-    ledger.phase("sealed anew");
+    ledger.phase("re-encrypted");
     println!("{}", re_encrypt(&fleet.pods[0]));
     load.wait_for_logins(share).await;
     load.end().await;
@@ -119,8 +119,8 @@ async fn re_encryption_under_load_makes_the_old_key_removable_and_only_sessions_
     ledger.print_and_assert();
 
     // Until the new key encrypts, new records have the old key again.
-    println!("and what was written since: {}", re_encrypt(&fleet.pods[1]));
-    assert!(re_encrypt(&fleet.pods[2]).starts_with("re-encrypted: 0; "), "something was left");
+    println!("records written since: {}", re_encrypt(&fleet.pods[1]));
+    assert!(re_encrypt(&fleet.pods[2]).starts_with("re-encrypted: 0; "), "records of the old key are left");
     // By now each pod has cached records of the new key, or reads them when it looks these users up; one has just started.
     fleet.pods[2].restart().await;
     fleet.wait_for_providers().await;

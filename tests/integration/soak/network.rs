@@ -70,7 +70,7 @@ async fn pods_without_the_invalidation_channel_refuse_ended_sessions_within_the_
     let share = Size::from_environment().of(LOGINS);
     let redis = Cluster::start_behind_proxies().await;
     let fleet = builder().pods(3).store_at(redis.url()).start().await;
-    let ledger = Arc::new(Ledger::new("pods that hear no notices"));
+    let ledger = Arc::new(Ledger::new("pods that receive no invalidation messages"));
     let cached_users = fleet.cached_users().await;
     let load = Load::start(&fleet, &ledger, &cached_users);
     load.wait_for_logins(share / 4).await;

@@ -156,7 +156,7 @@ async fn checks_that_passed_after_the_outage(
     back: Instant,
 ) -> usize {
     let mut served = 0;
-    until("everybody to be refused", PATIENCE, async || {
+    until("all users to be refused", PATIENCE, async || {
         let mut refused = 0;
         let credentials: Vec<&Credential> =
             cached_users.iter().flat_map(|cached_user| [&cached_user.session, &cached_user.key]).collect();

@@ -128,7 +128,7 @@ async fn abandoned_login_flows_take_bounded_memory_and_affect_nobody() {
     load.wait_for_logins(size.of(LOGINS) / 4).await;
     let (memory, store) = (pod_memory(&fleet).await, redis_memory(&redis).await);
 
-    ledger.phase("logins begun and left");
+    ledger.phase("logins started and abandoned");
     let begin = format!("{}/sso/login?provider=corp&rd=%2Fui%2F", fleet.nginx().info().origin);
     // nginx limits the logins of a client address.
     let clients: Vec<_> = (1..=250).map(|address| http_client_at(Ipv4Addr::new(127, 0, 3, address))).collect();
@@ -211,7 +211,7 @@ impl ProviderRoute {
 
     /// Works again without a restart.
     async fn assert_works_again(&self) {
-        until("the provider to be well", PATIENCE, async || {
+        until("the provider to work again", PATIENCE, async || {
             let agent = Agent::new();
             let callback = self.until_callback(&agent).await.location()?;
             (agent.get(callback.as_str()).await.status == 303).then_some(())
@@ -238,7 +238,7 @@ async fn pod_memory(fleet: &Fleet) -> f64 {
 async fn redis_memory(redis: &Cluster) -> f64 {
     let mut used = 0.0;
     for index in redis.primaries().await {
-        let bytes = redis.nodes[index].info("used_memory").await.expect("INFO tells it");
+        let bytes = redis.nodes[index].info("used_memory").await.expect("INFO has the field");
         used += bytes.parse::<f64>().expect("a number");
     }
     used

@@ -101,7 +101,7 @@ pub async fn assert_lost_by_redis(
             had_it && written + REPLICATION_DELAY >= *at && written <= *at + ACKNOWLEDGMENT_DELAY
         };
         assert!(failed.iter().any(lost_it), "{loss:?}: not of a primary that failed, or not then");
-        assert_eq!(is_there(&session_key(&cookie)).await, loss == Loss::Ended, "{loss:?}: the store says otherwise");
+        assert_eq!(is_there(&session_key(&cookie)).await, loss == Loss::Ended, "{loss:?}: the store disagrees");
         lost.entry(loss).or_insert_with(BTreeSet::new).insert(cookie);
     }
     let of = |loss| lost.get(&loss).map_or(0, BTreeSet::len);

@@ -136,7 +136,7 @@ impl Race<'_> {
         let others = self.fleet.pods.iter().filter(|pod| pod.check_port() != by.check_port());
         let probes = std::iter::once(by).chain(others).map(|pod| {
             let askers = (0..CHECKS_PER_POD).map(|_| self.until_refused(credential, pod, answer.clone()));
-            join_all(askers).map(|last_passed| last_passed.into_iter().max().expect("there are askers"))
+            join_all(askers).map(|last_passed| last_passed.into_iter().max().expect("each pod is checked"))
         });
         let ended = async {
             end().await;

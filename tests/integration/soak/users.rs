@@ -44,7 +44,7 @@ impl Fleet {
     /// Waits until every pod has recently compared its cache with the store.
     pub async fn until_cache_verified(&self) -> Duration {
         let proven = async |pod: &Pod| pod.metric("vestibule_cache_proof_age_seconds", &[]).await < 1.5;
-        until_everywhere(&self.pods, "every pod to be proven", PATIENCE, proven).await
+        until_everywhere(&self.pods, "every pod to verify its cache", PATIENCE, proven).await
     }
 
     /// Users who sign in, create a key, and are cached by every pod with both.
@@ -53,7 +53,7 @@ impl Fleet {
         let cached_users: Vec<CachedUser> = cached_users.buffer_unordered(AT_ONCE).collect().await;
         let cached_users: Arc<[CachedUser]> = cached_users.into();
         // Values that are read during a change of the shard are not cached, and the first use of a key is recorded.
-        until("everybody to be known to every pod", PATIENCE, async || {
+        until("every pod to cache all users", PATIENCE, async || {
             let before = self.misses().await;
             self.check_everywhere(&cached_users).await;
             (self.misses().await == before).then_some(())

@@ -23,12 +23,12 @@ async fn a_rolling_update_and_rollback_end_no_session() {
     // The first version knows no gateway secret.
     let as_first = |pod: &mut PodOptions| (pod.binary, pod.gateway_secret) = (first.clone(), None);
     let mut fleet = builder().pods(3).store_at(redis.url()).check_url(CheckUrl::Plain).config(as_first).start().await;
-    let ledger = Arc::new(Ledger::new("the first version replaced by the present one, and back"));
+    let ledger = Arc::new(Ledger::new("the first version upgraded to the current one and rolled back"));
     let cached_users = fleet.cached_users().await;
     let load = Load::start(&fleet, &ledger, &cached_users);
     load.wait_for_logins(share).await;
     let (old, new) = (version(&fleet, 0).await, built_binary());
-    for (way, binary) in [("replaced", new.as_path()), ("taken back", first.as_path())] {
+    for (way, binary) in [("replaced", new.as_path()), ("rolled back", first.as_path())] {
         for pod in 0..fleet.pods.len() {
             ledger.phase(&format!("pod {pod} {way}"));
             ledger.excuse(Excuse::PodGone);
@@ -47,6 +47,6 @@ async fn a_rolling_update_and_rollback_end_no_session() {
 
 async fn version(fleet: &Fleet, pod: usize) -> String {
     let metrics = fleet.pods[pod].metrics().await;
-    let line = metrics.lines().find(|line| line.starts_with("vestibule_build_info{")).expect("every version tells it");
+    let line = metrics.lines().find(|line| line.starts_with("vestibule_build_info{")).expect("every version has the metric");
     line.to_owned()
 }

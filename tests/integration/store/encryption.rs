@@ -141,15 +141,15 @@ async fn a_message_is_only_accepted_as_encrypted_by_a_pod_for_its_commit() {
     publish(&redis.node, 3, revoked.token, replayed, &genuine.body).await;
     publish(&redis.node, 4, CommitToken::default(), revoked, &genuine.body).await;
     publish(&redis.node, 3, revoked.token, replayed, b"").await;
-    publish(&redis.node, 3, revoked.token, replayed, b"not sealed at all").await;
+    publish(&redis.node, 3, revoked.token, replayed, b"a body that is not encrypted").await;
     for _ in 0..4 {
-        let forged = within("a notice", notices.recv()).await.unwrap();
+        let forged = within("an invalidation message", notices.recv()).await.unwrap();
         assert!(ours.decrypt_invalidation_message(&forged).is_err(), "{forged:?}");
     }
     // Data that is no message is ignored.
     redis.node.call(&["PUBLISH", &format!("{PREFIX}notices"), "garbage"]).await;
     let last = ours.change(shard(3)).commit().await.unwrap().unwrap();
-    let message = within("a notice", notices.recv()).await.unwrap();
+    let message = within("an invalidation message", notices.recv()).await.unwrap();
     assert_eq!((message.previous, message.sequence), (revoked.token, last));
 }
 

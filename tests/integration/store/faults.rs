@@ -181,7 +181,7 @@ async fn moved_slots_are_found_at_their_new_primary() {
     let failures: Vec<&String> = worked.iter().flat_map(|worked| &worked.failures).collect();
     let longest = worked.iter().map(|worked| worked.longest).max();
     eprintln!(
-        "{moved} records moved in {took:?}, and gone on {went_on:?} after; {} commits, the longest took {longest:?}",
+        "{moved} records moved in {took:?}, commits continued {went_on:?} later; {} commits, the longest took {longest:?}",
         total(&worked)
     );
     eprintln!("{} tries failed, such as {:?}", failures.len(), failures.first());
@@ -189,7 +189,7 @@ async fn moved_slots_are_found_at_their_new_primary() {
     rounds.abort();
     for _ in 0..20 {
         assert!(store.sequences().await.iter().all(Result::is_ok), "commands are held back");
-        put(&store, &fresh(RecordKind::User), b"gone on").await;
+        put(&store, &fresh(RecordKind::User), b"continued").await;
     }
     assert_all_shards_receive_messages(&store).await;
 }

@@ -32,7 +32,7 @@ use wire::RecordingProxy;
 const TRACE: &str = "log: {level: \"trace,notify=warn,inotify=warn,mio=warn\"}\n";
 const REDIS_PASSWORD: &str = "redis-p%40ss:w/rd";
 const UPSTREAM: [&str; 2] = ["sk-upstream-of-everybody", "Basic dXBzdHJlYW06cGFzc3dvcmQtb2YtYWRtaW5z"];
-const WRONG: &str = "a wrong password/that somebody typed";
+const WRONG: &str = "a wrong password/that a user typed";
 const ADA: &str = "ada@example.com";
 
 /// All secrets of a pod's configuration: the first pod has them inline, the second one in files.

@@ -28,7 +28,7 @@ pub async fn receive(messages: &mut Receiver<InvalidationMessage>, wanted: &[Com
 
 pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     let deadline = 2 * DEADLINE;
-    tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| panic!("waited {deadline:?} in vain for {what}"))
+    tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| panic!("timed out after {deadline:?}, waiting for {what}"))
 }
 
 pub async fn value(store: &SharedStore, key: &RecordKey) -> Option<Vec<u8>> {
@@ -36,7 +36,7 @@ pub async fn value(store: &SharedStore, key: &RecordKey) -> Option<Vec<u8>> {
 }
 
 pub async fn done(store: &SharedStore, commit: &Commit) -> Sequence {
-    store.commit(commit).await.expect("the store is there").expect("what is expected holds")
+    store.commit(commit).await.expect("the store is there").expect("the expectations hold")
 }
 
 pub async fn put(store: &SharedStore, key: &RecordKey, text: &[u8]) -> Sequence {

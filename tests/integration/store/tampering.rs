@@ -134,18 +134,18 @@ async fn a_restored_record_undoes_its_own_changes_only() {
     let (session, user) = (tampered.records_of_kinds(&["session"]).await, tampered.records_of_kinds(&["user"]).await);
     tampered.administer(Method::DELETE, "/sessions").await;
     tampered.write(&session).await;
-    assert_eq!(tampered.statuses_without_cache().await, (401, 200), "her own record still says that all sessions have ended");
+    assert_eq!(tampered.statuses_without_cache().await, (401, 200), "the user's own record still ends all sessions");
     tampered.write(&user).await;
-    assert_eq!(tampered.statuses_without_cache().await, (200, 200), "with it, that is undone too");
+    assert_eq!(tampered.statuses_without_cache().await, (200, 200), "the user's old record undoes that too");
 
     let (hers, user) =
         (tampered.records_of_kinds(&["session", "key", "key_secret"]).await, tampered.records_of_kinds(&["user"]).await);
     tampered.administer(Method::POST, "/disable").await;
     tampered.write(&hers).await;
     let seen = tampered.statuses_without_cache().await;
-    assert!(seen.0 != 200 && seen.1 != 200, "her own record still says that she is disabled: {seen:?}");
+    assert!(seen.0 != 200 && seen.1 != 200, "the user's own record is still disabled: {seen:?}");
     tampered.write(&user).await;
-    assert_eq!(tampered.statuses_without_cache().await, (200, 200), "with it, that is undone too");
+    assert_eq!(tampered.statuses_without_cache().await, (200, 200), "the user's old record undoes that too");
 }
 
 /// An attacker who can only subscribe and publish repeats the messages of pods.
@@ -178,7 +178,7 @@ async fn repeated_invalidation_messages_end_no_session_and_restore_none() {
         }
     }
     for (pod, before) in before.into_iter().enumerate() {
-        until("what is said again", DEADLINE, async || (copies(pod).await > before).then_some(())).await;
+        until("the repeated messages", DEADLINE, async || (copies(pod).await > before).then_some(())).await;
     }
     for _ in 0..2 {
         assert_eq!(tampered.fleet.passing(&bob.cookie).await, 3, "no session has ended");
@@ -190,7 +190,7 @@ async fn repeated_invalidation_messages_end_no_session_and_restore_none() {
     let path = format!("/vestibule/api/people/{}/sessions", bob.id);
     assert_eq!(call(tampered.fleet.pod(1), tampered.admin.auth(), Method::DELETE, &path, None).await.status(), 200);
     let has_ended = async || (tampered.fleet.passing(&bob.cookie).await == 0).then_some(());
-    until("a revocation to be heard after all of it", CONSISTENCY_BOUND * 5, has_ended).await;
+    until("a revocation to take effect after the repeated messages", CONSISTENCY_BOUND * 5, has_ended).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -207,7 +207,7 @@ async fn forged_invalidation_messages_end_no_session_and_hide_no_revocation() {
             node.call(&["PUBLISH", &format!("{PREFIX}notices"), &message]).await;
         }
     }
-    node.call(&["PUBLISH", &format!("{PREFIX}notices"), "no notice at all"]).await;
+    node.call(&["PUBLISH", &format!("{PREFIX}notices"), "not a message"]).await;
     for (pod, before) in before.into_iter().enumerate() {
         until("the forged messages", DEADLINE, async || (unreadable(pod).await > before).then_some(())).await;
     }

@@ -225,7 +225,7 @@ impl ApiServer {
             let discovered = pods.request_text(http::Request::get(discovery).body(Vec::new()).expect("a path")).await.is_ok();
             (discovered && reviews.create(&PostParams::default(), &review).await.is_ok()).then_some(())
         };
-        wait::until("leave for the pods", START, allowed).await;
+        wait::until("permissions for the pods", START, allowed).await;
     }
 
     pub async fn add_namespace(&self, name: &str) {

@@ -116,7 +116,7 @@ async fn start(gateway: Gateway, variables: Variables) -> RunningGateway {
     let log = scratch.path().join("gateway.log");
     let mut child = Child::spawn(&format!("{gateway:?}"), command, &log, OnFailure::ShowLog);
     // A gateway may listen before it knows its routes.
-    wait::until(&format!("{gateway:?} to ask the check"), START, async || {
+    wait::until(&format!("{gateway:?} to send auth requests"), START, async || {
         let exited = child.has_exited();
         assert!(exited.is_none(), "{gateway:?} ended:\n{}", child.log());
         tokio::net::TcpStream::connect(address).await.ok()?;

@@ -125,7 +125,7 @@ fn answers(mut received: &[u8]) -> Vec<Answer> {
         answers.push(answer);
         received = &received[end..];
     }
-    assert!(received.is_empty(), "what is no answer: {}", received.escape_ascii());
+    assert!(received.is_empty(), "unexpected bytes after the answers: {}", received.escape_ascii());
     answers
 }
 

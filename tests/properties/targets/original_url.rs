@@ -8,7 +8,7 @@ const METHODS: &[&[u8]] = &[b"GET"];
 
 pub fn holds(input: &[u8]) {
     let Ok(request) = parse(&[input]) else { return };
-    let text = std::str::from_utf8(input).expect("what is accepted is ASCII");
+    let text = std::str::from_utf8(input).expect("accepted input is ASCII");
     assert!(text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#'), "{text:?}");
     check_parts_form_the_input(text, &request);
     check_other_parsers_read_the_same_host(text, &request);

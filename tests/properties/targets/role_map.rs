@@ -30,7 +30,7 @@ pub fn holds(input: &[u8]) {
         Ok(map) => map,
         Err(error) => return assert!(!error.to_string().trim().is_empty(), "{text:?}"),
     };
-    let again = RoleMap::parse(&text).expect("what was read once is read again");
+    let again = RoleMap::parse(&text).expect("a valid role map is valid again");
     assert_eq!(again.rule_count(), map.rule_count());
     for people in [&USERS[..], &USERS[..1], &USERS[1..], &[]] {
         let grant = map.evaluate(people);

@@ -94,7 +94,7 @@ async fn claims_that_no_refresh_brings_end_at_the_maximum_age_and_a_sign_in_rene
     assert_eq!((answer.status, answer.one("x-auth-request-role")), (200, "internal_user"), "the role of userinfo counts");
 
     let question = kept.faulty.sign_in_with(&kept.agent, &of_platform()).await;
-    assert_eq!(parameter(&question, "prompt"), "none", "nobody is asked");
+    assert_eq!(parameter(&question, "prompt"), "none", "the user sees no prompt");
     kept.until_role("proxy_admin").await;
     let has_role = async |pod: &Pod| check_key(pod, &key).await.one("x-auth-request-role") == "proxy_admin";
     until_everywhere(&kept.faulty.fleet.pods, "the role of the key", PATIENCE, has_role).await;

@@ -38,7 +38,7 @@ fn id_token_faults() -> Vec<Case> {
         Case("no time of issue", id_token(json!({"iat": null})), "iat is missing"),
         Case("issued in the future", id_token(json!({"iat": {"in": 600}})), "iat lies in the future"),
         Case("not valid yet", id_token(json!({"nbf": {"in": 600}})), "not valid yet"),
-        Case("not valid for long", id_token(json!({"nbf": 1e300})), "not valid yet"),
+        Case("not valid before a distant time", id_token(json!({"nbf": 1e300})), "not valid yet"),
         Case("not valid before a time with a fraction", id_token(json!({"nbf": 99_999_999_999.5})), "not valid yet"),
         Case("another access token's hash", id_token(json!({"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"})), "at_hash"),
         Case("no subject", id_token(json!({"sub": null})), "sub is missing"),
@@ -46,7 +46,7 @@ fn id_token_faults() -> Vec<Case> {
         Case("a subject that is a number", id_token(json!({"sub": 7})), "sub is a number"),
         Case("words that end a line of the log", id_token(json!({"aud": "other\n2026-01-01 INFO login user=eve"})), "audience"),
         Case("no id_token", json!({"idToken": "absent"}), "no id_token"),
-        Case("an id_token that is none", json!({"idToken": {"text": "id"}}), "not a JWT"),
+        Case("an id_token that is not a JWT", json!({"idToken": {"text": "id"}}), "not a JWT"),
         Case("critical headers", json!({"idToken": {"header": {"crit": ["exp"]}}}), "extensions"),
         Case("another type", json!({"idToken": {"header": {"typ": "at+jwt"}}}), "another type"),
     ]
@@ -54,8 +54,8 @@ fn id_token_faults() -> Vec<Case> {
 
 fn userinfo_faults() -> Vec<Case> {
     vec![
-        Case("userinfo of another person", json!({"userinfo": {"claims": {"sub": "eve"}}}), "another subject"),
-        Case("userinfo of nobody", json!({"userinfo": {"claims": {"sub": null}}}), "sub is missing"),
+        Case("userinfo of another user", json!({"userinfo": {"claims": {"sub": "eve"}}}), "another subject"),
+        Case("userinfo without sub", json!({"userinfo": {"claims": {"sub": null}}}), "sub is missing"),
         Case("userinfo without signature", json!({"userinfo": {"signedBy": "none"}}), "algorithm (alg) that is not allowed"),
         Case("userinfo signed by an unrelated key", json!({"userinfo": {"signedBy": "unrelated key"}}), "signature is wrong"),
         Case(
@@ -63,7 +63,11 @@ fn userinfo_faults() -> Vec<Case> {
             json!({"userinfo": {"signedBy": "public key as PEM"}}),
             "algorithm (alg) that is not allowed",
         ),
-        Case("userinfo for another", json!({"userinfo": {"signedBy": "provider", "claims": {"aud": "other"}}}), "audience"),
+        Case(
+            "userinfo for another client",
+            json!({"userinfo": {"signedBy": "provider", "claims": {"aud": "other"}}}),
+            "audience",
+        ),
         Case(
             "userinfo of eve, signed",
             json!({"userinfo": {"signedBy": "provider", "claims": {"sub": "eve"}}}),

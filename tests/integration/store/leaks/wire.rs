@@ -29,7 +29,7 @@ impl RecordingProxy {
             while let Ok((client, _)) = listener.accept().await {
                 let (mut targets, kept) = (targets.clone(), Arc::clone(&kept));
                 tokio::spawn(async move {
-                    let port = targets.wait_for(Option::is_some).await.ok()?.expect("waited for it");
+                    let port = targets.wait_for(Option::is_some).await.ok()?.expect("wait_for found a port");
                     let server = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
                     let (from_client, to_client) = client.into_split();
                     let (from_server, to_server) = server.into_split();

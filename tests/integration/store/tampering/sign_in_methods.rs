@@ -162,7 +162,7 @@ async fn with_damaged_records_nobody_signs_in_and_nothing_is_lost(
         tampered.assert_success(way, &second, &result, &context).await;
         if kind == "flow" || kind == "invitation" {
             let result = tampered.finish(&first).await;
-            tampered.assert_success(way, &first, &result, &format!("{context}: what was refused goes on")).await;
+            tampered.assert_success(way, &first, &result, &format!("{context}: the first attempt continues")).await;
         }
     }
 }
