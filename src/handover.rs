@@ -27,7 +27,7 @@ const CODE_LIFETIME: Duration = Duration::from_secs(60);
 /// The maximum length of a request's text, which is part of the return target of a login.
 const LONGEST_REQUEST: usize = 4000;
 
-/// The number of codes, and thereby of shards, that are tried for a hand-over.
+/// The number of codes that are tried for a hand-over. A code determines the shard.
 const CODES_TRIED: usize = 3;
 
 /// The hand-overs in progress.

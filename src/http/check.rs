@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// A check that takes longer is answered with 503. With the documented configuration nginx waits for 5 s and then avoids the
-/// pod. A slow store would thus make all pods unavailable, also for checks that need no store.
+/// pod. A slow store would otherwise make all pods unavailable, also for checks that need no store.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(4);
 
 const GATEWAY_SECRET: HeaderName = HeaderName::from_static("x-vestibule-gateway-secret");

@@ -6,7 +6,7 @@ use super::Services;
 
 pub(super) const PATH: &str = "/vestibule/jwks.json";
 
-/// Shorter than the delay before a new key signs. Upstreams thus know a key before it is used.
+/// Shorter than the delay before a new key signs. Upstreams know a key before it is used.
 const CACHE_CONTROL: &str = "public, max-age=60";
 
 pub(super) async fn show(services: Services) -> HttpResponse {
