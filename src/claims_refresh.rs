@@ -144,7 +144,7 @@ impl ClaimsRefresher {
         }
     }
 
-    /// Starts no more refreshes in the background, which other pods can do. A check that waits for one still gets it.
+    /// Stops background refreshes, because other pods can do them. A check that waits for one still gets it.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
     }

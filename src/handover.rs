@@ -27,17 +27,17 @@ const CODE_LIFETIME: Duration = Duration::from_secs(60);
 /// The maximum length of a request's text, which is part of the return target of a login.
 const LONGEST_REQUEST: usize = 4000;
 
-/// The number of codes that are tried for a hand-over. A code determines the shard.
+/// The number of codes that are tried for a handover. A code determines the shard.
 const CODES_TRIED: usize = 3;
 
-/// The hand-overs in progress.
+/// The handovers in progress.
 pub struct Handovers {
     records: Records,
     capacity: FlowCapacity,
     clock: Arc<dyn Clock>,
 }
 
-/// A browser's request on another host. Its text is encrypted, so that neither its target nor its browser can be exchanged.
+/// A browser's request on another host. Its text is encrypted, so that neither its target nor its browser can be replaced.
 pub struct HandoverRequest {
     /// The digest of the text.
     id: Digest,
@@ -49,7 +49,7 @@ struct RequestContent {
     host: String,
     /// The fingerprint of the browser on this host.
     browser: String,
-    /// The digest of the session cookie on this host, which the hand-over may replace. `None` without one.
+    /// The digest of the session cookie on this host, which the handover may replace. `None` without one.
     #[serde(default)]
     session: Option<String>,
     target: ReturnTarget,
@@ -74,9 +74,9 @@ pub enum TakeHandoverError {
     OtherRequest,
     #[error("the code was issued for another host")]
     OtherHost,
-    #[error("the hand-over was begun in another browser")]
+    #[error("the handover was begun in another browser")]
     OtherBrowser,
-    #[error("the hand-over was begun with another session on this host, or without one")]
+    #[error("the handover was begun with another session on this host, or without one")]
     OtherSession,
     #[error(transparent)]
     Store(#[from] store::Error),

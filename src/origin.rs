@@ -148,6 +148,11 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// True if the connection is encrypted, or does not leave the host.
+pub fn is_https_or_loopback(url: &Url) -> bool {
+    url.scheme() == "https" || is_loopback(url)
+}
+
 /// True for names below `localhost`. Browsers open them on the same host (RFC 6761, section 6.3), but not every resolver does, so
 /// they count for the origins of browsers alone.
 fn is_below_localhost(url: &Url) -> bool {

@@ -112,7 +112,7 @@ pub enum RecordKind {
     ScimGroup,
     /// The group of the company's directory with a name, by the name's digest.
     ScimGroupName,
-    /// A hand-over of a session to another host, by the digest of its code.
+    /// A handover of a session to another host, by the digest of its code.
     Handover,
     /// A shared counter.
     Counter,

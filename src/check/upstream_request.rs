@@ -9,7 +9,7 @@ use crate::{
 
 /// The request that the upstream receives. A credential header of the client that is neither set nor kept is removed.
 pub struct UpstreamRequest<'a> {
-    /// Every identity header is set, also to an empty value.
+    /// Every identity header is set, even if its value is empty.
     pub identity: &'a IdentityHeaders,
     pub sent: &'a UpstreamHeaders,
     /// The client's credential headers that the upstream receives unchanged.

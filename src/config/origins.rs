@@ -20,7 +20,7 @@ const ORIGINS: Field = field(
     "origins",
     "Further origins that this Vestibule protects, such as `[https://chat.example.com]`. A user who has signed in at \
      `public_url` is signed in at each of them. The scheme is that of `public_url`; `http://` is for loopback hosts only. Each \
-     host can be listed once, without that of `public_url`, because cookies ignore ports. An auth request whose URL names no host \
+     host can be listed once, but not that of `public_url`, because cookies ignore ports. An auth request whose URL names no host \
      must be for the host of `public_url` or of one of these.",
 )
 .unset("none");

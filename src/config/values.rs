@@ -80,7 +80,7 @@ pub fn endpoint(text: &str) -> Result<Url, String> {
     if origin::has_credentials(&url, text) {
         return Err("must not contain a user name or password".to_owned());
     }
-    if url.scheme() != "https" && !origin::is_loopback(&url) {
+    if !origin::is_https_or_loopback(&url) {
         return Err("must be an https:// URL; http is accepted for loopback hosts only".to_owned());
     }
     if url.fragment().is_some() {

@@ -1,4 +1,4 @@
-//! A hand-over succeeds once, for its host, its browser, its session cookie and its request, within its time.
+//! A handover succeeds once, for its host, its browser, its session cookie and its request, within its time.
 
 use proptest::prelude::*;
 

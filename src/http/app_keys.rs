@@ -130,7 +130,7 @@ impl AppKeyRequest<'_> {
             Err(FreshSessionError::SignInNeeded) => return self.redirect_to_sign_in(wanted),
             Err(FreshSessionError::Unavailable(cause)) => return unavailable(wanted, &cause),
         };
-        if !fetch_metadata::is_navigation(self.request) {
+        if !fetch_metadata::can_be_navigation(self.request) {
             tracing::warn!(reason = "not_a_navigation", user = principal.evaluation.identity.user, "app key request refused");
             return error::navigation_required().json();
         }

@@ -30,7 +30,7 @@ pub(super) fn is_browser(request: &HttpRequest) -> bool {
 
 /// True unless the request declares that it does not open a page in a tab. A script cannot declare that: a response to `fetch`, in
 /// a frame or as a script would be readable by other pages of this origin.
-pub(super) fn is_navigation(request: &HttpRequest) -> bool {
+pub(super) fn can_be_navigation(request: &HttpRequest) -> bool {
     let is_only = |name: &str, expected: &str| request.headers().get_all(name).all(|value| value == expected);
     is_only("sec-fetch-mode", "navigate") && is_only("sec-fetch-dest", "document")
 }
@@ -38,7 +38,7 @@ pub(super) fn is_navigation(request: &HttpRequest) -> bool {
 /// True unless the request declares another origin, or that it is not a form. If a browser declares nothing, only the form's token
 /// protects it.
 pub(super) fn is_own_form(request: &HttpRequest, site: &Site) -> bool {
-    request_origin(request, site) != RequestOrigin::CrossOrigin && is_navigation(request)
+    request_origin(request, site) != RequestOrigin::CrossOrigin && can_be_navigation(request)
 }
 
 #[cfg(test)]
@@ -64,6 +64,6 @@ mod tests {
     #[case::another_case(&[("sec-fetch-mode", "Navigate")], false)]
     fn only_a_page_in_a_tab_is_a_navigation(#[case] headers: &[(&str, &str)], #[case] expected: bool) {
         let request = headers.iter().fold(TestRequest::default(), |request, header| request.append_header(*header));
-        assert_eq!(is_navigation(&request.to_http_request()), expected);
+        assert_eq!(can_be_navigation(&request.to_http_request()), expected);
     }
 }

@@ -99,7 +99,9 @@ impl<'a> PageRequest<'a> {
         let session_token = services.site.cookies.session_in(request).ok_or_else(sign_in)?;
         let token = services.checker.credentials().parse_session(&session_token).map_err(|_| sign_in())?;
         match authenticate_session(page_use, services, place, token).await {
-            Ok(caller) if fetch_metadata::is_navigation(request) => Ok(Self { services, request, place, caller, session_token }),
+            Ok(caller) if fetch_metadata::can_be_navigation(request) => {
+                Ok(Self { services, request, place, caller, session_token })
+            }
             Ok(caller) => {
                 let user = &caller.evaluation.identity.user;
                 tracing::warn!(reason = "not_a_navigation", page = place.href(), user, "page refused");

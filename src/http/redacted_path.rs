@@ -59,7 +59,7 @@ mod tests {
     #[case::key_without_its_beginning("EQq2Yt9Lr0mJd5v8Xb3nKc7wPz1aSe6fGh4uTi-oRyV_WlMxNk")]
     #[case::token("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl")]
     #[case::token_cut("eyJhbGci")]
-    #[case::handle("EQq2Yt9Lr0mJd5v8Xb3nKc7wPz1aSe6fGh4uTi-oRyV_WlMxNkEQq2Yt9Lr0mJd5v8")]
+    #[case::session_token("EQq2Yt9Lr0mJd5v8Xb3nKc7wPz1aSe6fGh4uTi-oRyV_WlMxNkEQq2Yt9Lr0mJd5v8")]
     #[case::invitation("0193f3f1-7d6a-7cc3-98c4-dc0c0c07398f.EQq2Yt9Lr0mJd5v8Xb3nKc7wPz1aSe6fGh4uTi-oRyV")]
     #[case::query("invite_link=abc")]
     #[case::query_escaped("callback%3Fcode%3Dabc")]

@@ -1,6 +1,6 @@
 //! Converts Ingresses with the `auth-url` annotation of ingress-nginx to manifests in which Vestibule protects the same apps.
 //!
-//! [`manifest`] reads the Ingresses, [`annotations`] says what becomes of each annotation, [`protection`] reads the auth URL, and
+//! [`manifest`] reads the Ingresses, [`annotations`] defines the effect of each annotation, [`protection`] reads the auth URL, and
 //! [`route`] combines them to routes of one host. A target writes a route only together with the filter that protects it.
 
 pub mod manifest;

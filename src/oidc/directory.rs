@@ -86,7 +86,7 @@ impl Directory {
     /// Sets the claims of the source `directory`. `user_token` is the access token of the identity's login.
     ///
     /// Claims that are younger than the interval are not looked up again. If a look-up fails, those of the last one count until
-    /// `max_age`; without them the source is absent. If the store does not tell whether there are any, nothing is known.
+    /// `max_age`; without them the source is absent. If the store cannot be read, the result is an error.
     pub async fn add_claims(&self, identity: &mut IdentityClaims, user_token: Option<&AccessToken>) -> Result<(), store::Error> {
         (identity.directory, identity.directory_at) = match self.settings.kind.claims_of_token(&identity.id_token) {
             Some(claims) => (Some(claims), None),

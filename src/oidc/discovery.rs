@@ -65,7 +65,7 @@ impl DiscoveryDocument {
 }
 
 fn parse_endpoint(text: &str) -> Option<Url> {
-    origin::web_url(text.trim()).filter(|url| url.has_host() && (url.scheme() == "https" || origin::is_loopback(url)))
+    origin::web_url(text.trim()).filter(|url| url.has_host() && origin::is_https_or_loopback(url))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::proxy::HttpProxy;
-use crate::{fetch::causes, origin::is_loopback};
+use crate::{fetch::causes, origin::is_https_or_loopback};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -131,7 +131,7 @@ impl HttpClient {
     pub(super) async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpClientError> {
         let request = reqwest::Request::try_from(request).map_err(|error| HttpClientError::Client(causes(&error)))?;
         let url = request.url().clone();
-        if url.scheme() != "https" && !is_loopback(&url) {
+        if !is_https_or_loopback(&url) {
             return Err(HttpClientError::Plain(host(&url)));
         }
         let unreachable = |error: reqwest::Error| self.unreachable(host(&url), causes(&error.without_url()));

@@ -40,7 +40,7 @@ impl OAuth2Provider {
 
     /// Requests the token endpoint after each interval, and when claims have to be renewed. Without a maximum age of claims,
     /// the result is not needed.
-    pub(super) async fn keep_fresh(&self, interval: Duration) {
+    pub(super) async fn keep_refreshing(&self, interval: Duration) {
         if self.registration.config.max_claims_age.is_none() {
             return;
         }

@@ -70,7 +70,7 @@ impl OpenIdConnectProvider {
 
     /// Fetches endpoints and keys now, after each interval, and when a login needs an unknown key or has no metadata.
     /// The last fetched metadata stays in use while fetches fail, up to `keys_max_age`.
-    pub(super) async fn keep_fresh(&self, interval: Duration) {
+    pub(super) async fn keep_refreshing(&self, interval: Duration) {
         let failed = |error: FetchError, retry_in| {
             self.metrics.provider_refreshed(self.id(), Outcome::Error);
             let can_sign_in = self.metadata().is_ok();

@@ -100,10 +100,10 @@ impl Provider {
     }
 
     /// Refreshes the provider's metadata until the task is aborted. Returns at once if there is nothing to refresh.
-    pub async fn keep_fresh(self: Arc<Self>, interval: Duration) {
+    pub async fn keep_refreshing(self: Arc<Self>, interval: Duration) {
         match &self.protocol {
-            Protocol::OpenIdConnect(protocol) => protocol.keep_fresh(interval).await,
-            Protocol::OAuth2(protocol) => protocol.keep_fresh(interval).await,
+            Protocol::OpenIdConnect(protocol) => protocol.keep_refreshing(interval).await,
+            Protocol::OAuth2(protocol) => protocol.keep_refreshing(interval).await,
         }
     }
 

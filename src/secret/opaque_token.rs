@@ -18,7 +18,7 @@ pub enum TokenKind {
     Session,
     /// A login flow: the first part of its `state`.
     Flow,
-    /// A hand-over of a session to another host: its code.
+    /// A handover of a session to another host: its code.
     Handover,
 }
 

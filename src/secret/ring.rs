@@ -45,7 +45,7 @@ pub enum EncryptionPurpose {
     State,
     /// The return target of a login flow, in a cookie.
     ReturnTarget,
-    /// A hand-over of a session to another host, in a URL.
+    /// A handover of a session to another host, in a URL.
     Handover,
 }
 

@@ -152,7 +152,7 @@ impl Parts {
         }
     }
 
-    /// Starts no more refreshes of claims in the background.
+    /// Stops background refreshes of claims.
     pub(super) fn stop_refreshes(&self) {
         self.services.refresher.stop();
     }
@@ -192,7 +192,7 @@ impl Parts {
             block.done();
         });
         let issuers = self.tokens.issuers().map(|issuer| tokio::spawn(Arc::clone(issuer).keep_refreshing(PROVIDER_REFRESH)));
-        let refresh = self.providers.iter().map(|provider| tokio::spawn(Arc::clone(provider).keep_fresh(PROVIDER_REFRESH)));
+        let refresh = self.providers.iter().map(|provider| tokio::spawn(Arc::clone(provider).keep_refreshing(PROVIDER_REFRESH)));
         let role_map = self.role_map_watch.take().map(|watch| {
             let block = readiness.block("role map");
             tokio::spawn(watch.follow(|| block.done()))

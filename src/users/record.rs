@@ -190,7 +190,7 @@ impl User {
         })
     }
 
-    /// Records that there is no refresh token of the identity any more.
+    /// Records that there is no longer a refresh token of the identity.
     pub(super) fn forget_refresh(&mut self, identity: &IdentityClaims) -> bool {
         self.edit_identity(identity, |known| known.is_refreshable = false)
     }

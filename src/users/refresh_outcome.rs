@@ -148,7 +148,7 @@ impl Users {
         sessions.iter().fold(change, |change, session| self.end_in(change, &leased.lease.user, session)).commit().await
     }
 
-    /// Records that an identity has no refresh token any more. If the last attempt to use one failed, its claims stay bound to
+    /// Records that an identity no longer has a refresh token. If the last attempt to use one failed, its claims stay bound to
     /// the maximum age of refreshes: the loss of the token restores no access that has ended.
     pub async fn forget_refresh(&self, user: &StoredRecord<User>, identity: &IdentityClaims) -> Result<(), store::Error> {
         let (key, mut changed) = (User::key(&user.value.id), user.value.clone());

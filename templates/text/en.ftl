@@ -506,7 +506,7 @@ error-ended-at-provider-happened = { $provider } ended your session while you we
 error-ended-at-provider-next = Start again.
 
 error-handover-title = This sign-in has expired
-error-handover-happened = You are signed in on one host of this site, but another host did not receive it in time.
+error-handover-happened = You are signed in on one host of this site, but another host did not receive your sign-in in time.
 error-handover-next = Start again.
 
 error-finished-title = This sign-in is already complete
@@ -550,7 +550,7 @@ error-no-access-happened = You are signed in, but your account has no role here.
 error-no-access-next = Ask { $contact } to grant you a role, then sign in again.
 
 error-claims-expired-title = Sign in again
-error-claims-expired-happened = Your roles come from a sign-in that is too long ago, so they have expired.
+error-claims-expired-happened = Your last sign-in with the account that grants your roles was too long ago, so they have expired.
 error-claims-expired-next = Sign in with the account that grants you access.
 
 error-page-forbidden-title = Access denied

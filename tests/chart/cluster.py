@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 
-# NGINX Gateway Fabric's Go module is not served, so the tests have a description of their own of its SnippetsFilter.
+# The tests have no Go module of NGINX Gateway Fabric, so snippets-filter.yaml describes its SnippetsFilter.
 OWN = [Path(__file__).parent / "snippets-filter.yaml"]
 
 

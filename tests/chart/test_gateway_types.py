@@ -196,7 +196,7 @@ class Headers(unittest.TestCase):
 
     @staticmethod
     def sent_to_check(kind):
-        """How often a credential header that is not configured is listed for the check."""
+        """The number of times that the check's list has a credential header that is not configured."""
         return 1 if kind in ENVOY else 0
 
 

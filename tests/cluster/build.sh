@@ -68,6 +68,7 @@ build helm helm.sh/helm/v3/cmd/helm helm "$HELM_STAMP"
 # The modules require different versions of each other, so each has a go.mod of its own.
 readonly OPERATOR=github.com/prometheus-operator/prometheus-operator:example/prometheus-operator-crd/monitoring.coreos.com
 definitions crds sigs.k8s.io/gateway-api:config/crd/experimental/gateway.networking.k8s.io_httproutes.yaml \
+  sigs.k8s.io/gateway-api:config/crd/experimental/gateway.networking.k8s.io_referencegrants.yaml \
   "${OPERATOR}_servicemonitors.yaml" "${OPERATOR}_prometheusrules.yaml"
 # Traefik's provider needs all of its CRDs.
 TRAEFIK=()

@@ -97,7 +97,7 @@ pub fn repository(path: &str) -> PathBuf {
 /// A file under `tests/peers`, which `make peers` may have to install first.
 pub fn peer_file(path: &str) -> PathBuf {
     let file = repository("tests/peers").join(path);
-    assert!(file.exists(), "{} is missing: run `make peers`", file.display());
+    assert!(file.exists(), "{} is missing: run `make peers gateways`", file.display());
     file
 }
 

@@ -119,12 +119,12 @@ def read_described(document: str) -> list[str]:
 
 def unknown_paths(files: dict[str, str], document: str) -> list[str]:
     """Paths in the document that lead to no module and to no item of one."""
-    paths = {name.removesuffix(".rs").replace("/", "::") for name in files}
-    items = set(re.findall(r"\b(?:fn|struct|enum|trait|type|const) (\w+)", "\n".join(files.values())))
+    paths = {name.removesuffix(".rs").replace("/", "::"): text for name, text in files.items()}
 
     def exists(path: str) -> bool:
         parent, last = path.rsplit("::", 1)
-        return path in paths or parent in paths and last in items
+        is_item = rf"\b(?:(?:fn|struct|enum|trait|type|const) |use [^;]*\b){last}\b"
+        return path in paths or re.search(is_item, paths.get(parent, "")) is not None
 
     return [f"there is no {path}" for path in sorted(set(re.findall(r"`([a-z_]+(?:::\w+)+)`", document))) if not exists(path)]
 

@@ -8,7 +8,7 @@
   annotations:
     summary: No Vestibule pod is scraped
     description: Without a Vestibule pod, the gateway answers every request with an error. Check that the pods run and that Prometheus can reach the admin port.
-- alert: VestibuleStoreAway
+- alert: VestibuleStoreUnavailable
   expr: sum(rate(vestibule_store_commands_total{ {{- .ours }}, outcome=~"unavailable|unknown"}[2m])) > 0
   for: 2m
   labels: {severity: critical}
@@ -22,7 +22,7 @@
   annotations:
     summary: Checks are answered with 503
     description: "{{ "{{ $value | humanize }}" }} auth requests per second could not be decided, so their requests failed."
-- alert: VestibuleProofOld
+- alert: VestibuleCacheNotVerified
   expr: max by (pod) (vestibule_cache_proof_age_seconds{ {{- .ours -}} }) > 3
   for: 1m
   labels: {severity: warning}
@@ -38,7 +38,7 @@
   annotations:
     summary: Logins fail because of the provider or the store
     description: "{{ "{{ $value | humanizePercentage }}" }} of the logins with {{ "{{ $labels.provider }}" }} fail. Check the provider, the store and the log."
-- alert: VestibulePeopleTurnedAway
+- alert: VestibuleLoginsDenied
   expr: |-
     sum by (provider) (rate(vestibule_logins_total{ {{- .ours }}, outcome=~"no_role|missing_source"}[15m]))
       / sum by (provider) (rate(vestibule_logins_total{ {{- .ours -}} }[15m])) > 0.5

@@ -44,7 +44,7 @@
 {{- concat (include "vestibule.headers.identity" . | fromJsonArray) (include "vestibule.headers.credentials" . | fromJsonArray) | toJson -}}
 {{- end -}}
 
-{{/* Headers for gateways and for the check, as JSON. The upstream must not receive a client's. */}}
+{{/* Headers for gateways and for the check, as JSON. The upstream must not receive the client's values. */}}
 {{- define "vestibule.headers.gateways" -}}
 {{- list "Proxy-Authorization" "X-Original-URL" "X-Original-Method" "X-Rewrite-URL" "X-Vestibule-Untouched" "X-Vestibule-Removed" "X-Vestibule-Gateway-Secret" | toJson -}}
 {{- end -}}

@@ -125,7 +125,7 @@ async fn a_role_that_is_not_listed_outranks_every_holder() {
     let created = fixture.keys.create(&org_admin(), &for_user("erin")).await.unwrap().key;
     assert!(created.is_held_below(&RoleMap::default(), role("king")));
     let map = RoleMap::parse("version: 1\nroles: [team]\ndefault_role: team\n").unwrap();
-    assert!(created.is_held_below(&map, role("team")), "the holder's role is not listed any more");
+    assert!(created.is_held_below(&map, role("team")), "the holder's role is no longer listed");
 }
 
 /// The owner is promoted between the comparison of the roles and the commit.

@@ -1,4 +1,4 @@
-//! Parses the auth requests of Envoy and its relatives by HTTP. The auth request has the original method, host and target, and
+//! Parses the auth requests of Envoy and derived gateways by HTTP. The auth request has the original method, host and target, and
 //! the target follows a prefix of the gateway's own: `/auth/envoy/{host}`. Allocates nothing.
 //!
 //! The target is taken byte for byte. Its query is the client's, so the gateway names its host in the path.

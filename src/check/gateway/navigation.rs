@@ -7,8 +7,8 @@ const FETCH_METADATA: [&str; 5] =
 const NAVIGATE: &[u8] = b"navigate";
 
 /// True if a browser opens a page: a GET with `Sec-Fetch-Mode: navigate`. Browsers send no `Sec-Fetch-*` header to a plain-HTTP
-/// origin other than loopback. Without any, a GET counts that accepts `text/html`, and that neither a script sends
-/// (`X-Requested-With`) nor a WebSocket begins with. The nginx template has the same rule, where an empty header counts as
+/// origin other than loopback. Without any, a GET counts if it accepts `text/html`, has no `X-Requested-With` and does
+/// not begin a WebSocket. The nginx template has the same rule, where an empty header counts as
 /// absent. `values` returns all values of a header.
 pub fn is_navigation<'a, I>(method: &str, mut values: impl FnMut(&'static str) -> I) -> bool
 where

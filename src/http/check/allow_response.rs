@@ -29,7 +29,8 @@ const ENVOY_REMOVED: HeaderName = HeaderName::from_static("x-envoy-auth-headers-
 /// Headers of a client that no upstream may receive: credentials for proxies, those of the check, and those by which some
 /// frameworks route in place of the path that the check authorized.
 const NEVER_FORWARDED: &str = "proxy-authorization, x-vestibule-gateway-secret, x-vestibule-untouched, x-vestibule-removed, \
-                               x-original-url, x-original-method, x-rewrite-url";
+                               x-original-url, x-original-method, x-rewrite-url, x-forwarded-uri, x-forwarded-method, \
+                               x-envoy-original-path";
 
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 const COOKIE: HeaderValue = HeaderValue::from_static("cookie");

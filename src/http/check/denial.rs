@@ -39,7 +39,7 @@ pub(super) struct RelayedDenial<'a> {
 }
 
 /// Returns the response to nginx, which understands 2xx, 401 and 403 and answers every other status with 500. Plain nginx can't
-/// escape a URL for a query, so it gets that of the sign-in. ingress-nginx builds its own.
+/// escape a URL for a query, so the response has the URL of the sign-in. ingress-nginx builds its own.
 pub(super) fn for_nginx(decision: &Decision, original: &CheckRequest<'_>) -> HttpResponse {
     let text = decision.description();
     match decision {

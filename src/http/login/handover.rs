@@ -19,7 +19,7 @@ use crate::{
         RETURN_PARAMETER, Services,
         browser_binding::binding,
         error::Failure,
-        fetch_metadata::is_navigation,
+        fetch_metadata::can_be_navigation,
         paths::{authenticating_href, login_href},
         redirect,
     },
@@ -42,7 +42,7 @@ pub(super) struct HandoverQuery {
     code: Option<String>,
 }
 
-/// Begins a hand-over, on the host that receives the session.
+/// Begins a handover, on the host that receives the session.
 pub(super) async fn begin(
     request: &HttpRequest,
     query: &BeginQuery,
@@ -57,8 +57,8 @@ pub(super) async fn begin(
     let (binding, new_cookie) = binding(request, site);
     let text = services.handovers.request(origin.host(), &binding, site.cookies.session_id_in(request), &target);
     let handover = path_with("start", &text);
-    // If this host already has a current session, a hand-over would change nothing: the user wants to sign in again, or the page does
-    // not accept sessions and would redirect for ever.
+    // If this host already has a current session, a handover would change nothing: the user wants to sign in again, or the page does
+    // not accept sessions and would redirect forever.
     let needs_login = !query.is_of_gateway() || find_session(request, services).await.is_ok_and(|session| session.is_some());
     let path = match ReturnTarget::parse(&handover, "") {
         Ok(target) if needs_login => authenticating_href(&target, query.provider_id(), query.authentication()),
@@ -79,7 +79,7 @@ pub(super) fn target_after_login(origin: &PublicUrl, target: &ReturnTarget) -> R
     targets.into_iter().find_map(|target| ReturnTarget::parse(&path_to(target), "").ok()).unwrap_or_else(ReturnTarget::root)
 }
 
-/// The origin that a login leads to, if its target is a hand-over.
+/// The origin that a login leads to, if its target is a handover.
 pub(super) fn origin_of<'a>(target: &ReturnTarget, services: &'a Services) -> Option<&'a PublicUrl> {
     let query = target.as_str().strip_prefix(PATH)?.strip_prefix('?')?;
     let (name, value) = form_urlencoded::parse(query.as_bytes()).next()?;
@@ -95,7 +95,7 @@ pub(super) fn origin_of<'a>(target: &ReturnTarget, services: &'a Services) -> Op
 }
 
 pub(super) async fn show(request: HttpRequest, query: Query<HandoverQuery>, services: Services) -> HttpResponse {
-    if !is_navigation(&request) {
+    if !can_be_navigation(&request) {
         return refuse_script(&request, &services);
     }
     let outcome = match services.site.further_origin(request.headers()) {
@@ -142,7 +142,7 @@ async fn issue(
 ) -> Result<HttpResponse, Failure> {
     let code = services.handovers.issue(started, session).await.map_err(|error| {
         let error = BeginError::from(error);
-        tracing::warn!(reason = error.reason(), %error, suppressed = tracing::field::Empty, "hand-over not started");
+        tracing::warn!(reason = error.reason(), %error, suppressed = tracing::field::Empty, "handover not started");
         Failure::from(&error).retry_at("")
     })?;
     let query: String =
@@ -164,7 +164,7 @@ async fn receive(
     let taken = services.handovers.take(code, &started, origin.host(), binding.as_ref(), cookies.session_id_in(request));
     let session = match taken.await {
         Ok(session) => session,
-        // The browser keeps its session, for example that of another tab. If the session has ended, the target leads to a hand-over
+        // The browser keeps its session, for example that of another tab. If the session has ended, the target leads to a handover
         // that may replace it.
         Err(error @ TakeHandoverError::OtherSession) => {
             log_refused_handover(&error);
@@ -211,7 +211,7 @@ fn retry_target<'a>(started: &'a HandoverRequest, origin: &PublicUrl) -> &'a Ret
     if started.host() == origin.host() { started.target() } else { &ROOT }
 }
 
-/// The sign-in on a further origin, which begins a hand-over.
+/// The sign-in on a further origin, which begins a handover.
 pub(super) fn redirect_to_start(origin: &PublicUrl, target: &ReturnTarget) -> HttpResponse {
     redirect(StatusCode::FOUND, &origin.join(&login_href(target, None)))
 }
@@ -222,7 +222,7 @@ fn refuse(error: &TakeHandoverError, target: &ReturnTarget) -> Failure {
 }
 
 fn log_refused_handover(error: &TakeHandoverError) {
-    tracing::warn!(reason = error.reason(), %error, suppressed = tracing::field::Empty, "hand-over refused");
+    tracing::warn!(reason = error.reason(), %error, suppressed = tracing::field::Empty, "handover refused");
 }
 
 fn path_with(name: &str, value: &str) -> String {

@@ -38,7 +38,7 @@ pub(super) async fn show(request: HttpRequest, services: Services) -> HttpRespon
     let host = site.page_origin(request.headers()).host();
     let Ok(token) = checker.credentials().parse_session_on(host, &cookie) else { return signed_out(&request, site) };
     match checker.load_session(&token).await {
-        Ok(Some(_)) if !fetch_metadata::is_navigation(&request) => error::navigation_required().respond(&request, site),
+        Ok(Some(_)) if !fetch_metadata::can_be_navigation(&request) => error::navigation_required().respond(&request, site),
         Ok(Some((signed_in, evaluation))) => confirm(&request, &services, &cookie, &signed_in, &evaluation),
         Ok(None) => signed_out(&request, site),
         Err(unanswered) => unavailable(&request, site, &unanswered.to_string()),

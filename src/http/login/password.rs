@@ -9,7 +9,7 @@ use crate::{
         Services,
         browser_binding::is_own_form,
         error::{self, Failure},
-        fetch_metadata::is_navigation,
+        fetch_metadata::can_be_navigation,
         page_request::FormFields,
         passwords::origin,
         paths::LoginAuthentication,
@@ -24,7 +24,7 @@ const PATH: &str = "/sso/login";
 
 pub(super) async fn sign_in(request: HttpRequest, form: Form<FormFields>, services: Services) -> HttpResponse {
     let site = &services.site;
-    if !is_navigation(&request) {
+    if !can_be_navigation(&request) {
         return refuse_script(&request, &services);
     }
     if let Some(response) = portal::redirect_form(&form, site) {

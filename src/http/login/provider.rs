@@ -23,7 +23,7 @@ use crate::{
         Services, Site, app_keys,
         browser_binding::binding,
         error::{self, Failure},
-        fetch_metadata::is_navigation,
+        fetch_metadata::can_be_navigation,
         paths::{LoginAuthentication, authenticating_href, login_href},
         redirect,
         request::user_agent,
@@ -56,7 +56,7 @@ pub(super) struct CallbackQuery {
 pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, services: Services) -> HttpResponse {
     let site = &services.site;
     if let Some(origin) = site.further_origin(request.headers()) {
-        return match is_navigation(&request) {
+        return match can_be_navigation(&request) {
             true => handover::begin(&request, &query, &services, origin).await,
             false => Ok(refuse_script(&request, &services)),
         }
@@ -66,7 +66,7 @@ pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, servic
         Ok(target) => target,
         Err(error) => return Failure::from(error).respond(&request, site),
     };
-    if !is_navigation(&request) {
+    if !can_be_navigation(&request) {
         return refuse_script(&request, &services);
     }
     let target = match target {
@@ -220,7 +220,7 @@ pub(super) async fn callback(
     let Some(provider) = services.login.providers().find_by_callback(path.as_deref().map(String::as_str)) else {
         return error::unknown_provider().respond(&request, &services.site);
     };
-    if !is_navigation(&request) {
+    if !can_be_navigation(&request) {
         return refuse_script(&request, &services);
     }
     let callback = Callback::from(query.into_inner());
@@ -252,9 +252,9 @@ fn follow(site: &Site, provider: &Provider, finished: &FinishedLogin) -> HttpRes
         return redirect(StatusCode::SEE_OTHER, &site.public_url.join(&login_href(target, Some(provider.id()))));
     }
     let mut response = redirect(StatusCode::SEE_OTHER, &site.public_url.join(target.as_str()));
-    if let LoginEffect::SessionOpened(handle) = &finished.outcome {
+    if let LoginEffect::SessionOpened(token) = &finished.outcome {
         // As in the sign-in page.
-        let _ = response.add_cookie(&site.cookies.session_cookie(handle.expose(), site.limits.absolute));
+        let _ = response.add_cookie(&site.cookies.session_cookie(token.expose(), site.limits.absolute));
     }
     response
 }

@@ -100,7 +100,7 @@ pub const MEANINGS: &[(&str, AnnotationEffect)] = &[
     ("ssl-prefer-server-ciphers", Lost(PROXY)),
     ("secure-backends", Lost(PROXY)),
     ("upstream-vhost", Lost("the app receives the host of the request.")),
-    ("x-forwarded-prefix", Lost("the app does not learn the removed prefix.")),
+    ("x-forwarded-prefix", Lost("the app does not receive the removed prefix.")),
     ("connection-proxy-header", Lost(PROXY)),
     ("websocket-services", Lost(PROXY)),
     ("custom-headers", Lost("the response has no further headers.")),

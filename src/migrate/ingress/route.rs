@@ -249,12 +249,12 @@ impl Context<'_> {
         match self.protection.product {
             Product::Vestibule => {}
             Product::OAuth2Proxy => remarks.push(
-                "Vestibule replaces oauth2-proxy. Convert its options with `vestibule migrate oauth2-proxy` first: they say who may pass."
+                "Vestibule replaces oauth2-proxy. Convert its options with `vestibule migrate oauth2-proxy` first: they restrict users."
                     .to_owned(),
             ),
             Product::Authelia => remarks.push(
                 "Vestibule replaces Authelia. Write its access_control rules into the role map first (docs/from-authelia.md): they say \
-                 who may pass."
+                 which users are authorized."
                     .to_owned(),
             ),
         }

@@ -109,7 +109,7 @@ fn unprotected(documents: &[Value], target: Target) -> Vec<String> {
     found
 }
 
-/// True if a middleware of the route asks the check, or refuses everybody.
+/// True if a middleware of the route sends an auth request to the check, or refuses all requests.
 fn has_check(route: &Value, documents: &[Value]) -> bool {
     list_at(route, "/middlewares").iter().any(|reference| {
         of_kind(documents, "Middleware").any(|middleware| {

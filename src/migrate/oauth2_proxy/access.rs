@@ -36,8 +36,8 @@ fn open_route(route: &str) -> Option<Map> {
     Some(map.with_some("methods", method.map(|method| vec![method])).with("allow", "anyone"))
 }
 
-/// Reads an expression for one path, or for all that begin with it. Every path that the patterns match, the expression matches
-/// too: an end that could be a part of a name is the end of a segment.
+/// Reads an expression for one path, or for all that begin with it. The expression matches every path that the patterns match:
+/// an end that could be a part of a name is the end of a segment.
 fn paths_of(expression: &str) -> Option<Vec<String>> {
     let anchored = expression.strip_prefix('^')?;
     let (rest, is_prefix) = match anchored {

@@ -65,7 +65,7 @@ const PROVIDER_FIELDS: &[(&str, &str)] = &[
     ("loginGovConfig.pubjwkURL", "pubjwk-url"),
 ];
 
-/// AlphaFields without an option, and the reason why Vestibule has no counterpart.
+/// Fields without an option, and the reason why Vestibule has no counterpart.
 const OTHER_FIELDS: &[(&str, &str)] = &[
     ("providers[].id", "the provider's id in URLs and role maps is a short name."),
     ("providers[].ADFSConfig", "`providers[].scopes` has the scopes."),

@@ -59,7 +59,7 @@ fn listen(options: &Options) -> Option<Map> {
     Some(map.with("check", other(CHECK_PORT)).with("admin", other(ADMIN_PORT)))
 }
 
-/// A client ID is the audience of id_tokens, which are no access tokens.
+/// A client ID is the audience of id_tokens, which are not access tokens.
 fn token_issuers(options: &Options, remarks: &mut Vec<String>) -> Option<YamlValue> {
     let mut issuers: Vec<(&str, Vec<&str>)> = Vec::new();
     for pair in options.list("extra-jwt-issuers") {

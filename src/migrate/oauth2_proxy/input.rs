@@ -94,7 +94,7 @@ impl Options {
         self.add(layer, unknown)
     }
 
-    /// An unknown option may restrict who may sign in, so it is not ignored. Neither does oauth2-proxy ignore it.
+    /// An unknown option may restrict who may sign in, so it is not ignored. oauth2-proxy does not ignore it either.
     fn add(&mut self, layer: Layer, unknown: Vec<String>) -> Result<(), String> {
         self.values.extend(layer);
         match unknown.is_empty() {

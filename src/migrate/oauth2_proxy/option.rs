@@ -32,7 +32,7 @@ pub enum OptionEffect {
     Converted,
     /// Vestibule does this in another way, or always.
     Replaced,
-    /// Vestibule has nothing like it.
+    /// Vestibule has no counterpart.
     Missing,
 }
 

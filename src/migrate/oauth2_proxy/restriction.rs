@@ -17,10 +17,10 @@ pub struct ClaimCondition {
 /// Conditions that must all match.
 pub type Conditions = Vec<ClaimCondition>;
 
-/// A restriction: one of the alternatives must match. Without alternatives nobody may sign in.
+/// A restriction: one of the alternatives must match. Without alternatives no user may sign in.
 pub type Restriction = Vec<Conditions>;
 
-/// Returns all restrictions. A user must fulfil each of them.
+/// Returns all restrictions. A user must fulfill each of them.
 pub fn all(options: &Options, provider: &ConvertedProvider) -> Vec<Restriction> {
     let by_kind = match provider.kind {
         ProviderKind::GitHub => github(options),

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     json::{JsonObject, MemberError, NotAnObjectError},
-    origin::{is_loopback, web_url},
+    origin::{is_https_or_loopback, web_url},
     secret::{RsaSigner, RsaSignerError},
 };
 
@@ -58,7 +58,7 @@ impl ServiceAccountKey {
         let key_id = document.text("private_key_id");
         let signer = RsaSigner::parse(&document.required_text("private_key")?, key_id)?;
         let token_endpoint = web_url(&document.required_text("token_uri")?).ok_or(ServiceAccountError::TokenEndpoint)?;
-        if token_endpoint.scheme() != "https" && !is_loopback(&token_endpoint) {
+        if !is_https_or_loopback(&token_endpoint) {
             return Err(ServiceAccountError::TokenEndpoint);
         }
         Ok(Self { email, signer, token_endpoint })

@@ -383,7 +383,7 @@ async fn a_failed_look_up_is_an_error_if_the_store_does_not_tell_the_last_claims
     store.fail_reads(Some(RecordKind::DirectoryClaims));
     let mut signed_in = IdentityClaims { directory: found.clone(), ..identity(json!({})) };
     let unknown = directory.add_claims(&mut signed_in, Some(&user_token())).await;
-    assert!(matches!(unknown, Err(store::Error::Unavailable(_))), "an unread record is no absent one: {unknown:?}");
+    assert!(matches!(unknown, Err(store::Error::Unavailable(_))), "an unread record is not absent: {unknown:?}");
     assert_eq!(signed_in.directory, found);
     assert_eq!(claims(&directory, &signed_in).await, found, "the directory itself answers again");
     assert_eq!(server.requests().len(), 3);

@@ -1,4 +1,4 @@
-//! Bounds the login flows and hand-overs that the store holds at the same time, without client addresses.
+//! Bounds the login flows and handovers that the store holds at the same time, without client addresses.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// The allowed difference between the clocks of two pods.
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(120);
 
-/// The counted login flows and hand-overs.
+/// The counted login flows and handovers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FlowStage {
     Pending,
     /// The tombstones of flows that were taken.
     Finished,
-    /// Hand-overs of a session to another host.
+    /// Handovers of a session to another host.
     PendingHandover,
-    /// The tombstones of hand-overs that were taken.
+    /// The tombstones of handovers that were taken.
     FinishedHandover,
 }
 
-/// The maximum number of login flows or hand-overs of each stage in one shard.
+/// The maximum number of login flows or handovers of each stage in one shard.
 ///
 /// A flow's shard is random, so each shard has the same share of the maximum of the whole store.
 #[derive(Debug, Clone, Copy)]

@@ -111,7 +111,7 @@ impl Fixture {
         record.and_then(|record| record.token().map(|token| token.expose().to_owned()))
     }
 
-    /// Ends the session with the last token, which the next use of the claims finds out.
+    /// Ends the session with the last token, which the next use of the claims detects.
     async fn end_and_forget(&self, open: &TestSession, provider: &str) {
         self.users.end_session(&open.user, &open.token.digest()).await.unwrap();
         assert_eq!(self.find(open, provider, None).await, None);
@@ -165,7 +165,7 @@ async fn the_presented_session_comes_first_and_any_other_serves() {
     fixture.users.forget_refresh(&fixture.user(&one).await, &known).await.unwrap();
     let known = fixture.identity_of(&one, "corp").await;
     assert!(!known.is_refreshable && !fixture.users.is_refresh_due(&known));
-    assert_eq!(fixture.users.max_age().of(CredentialKind::ApiKey, &known), DAY * 30, "keys go by their own bound again");
+    assert_eq!(fixture.users.max_age().of(CredentialKind::ApiKey, &known), DAY * 30, "the maximum age of keys applies again");
 }
 
 #[tokio::test]

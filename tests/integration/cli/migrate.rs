@@ -1,4 +1,4 @@
-//! `vestibule migrate`, run like an operator does.
+//! Tests `vestibule migrate`, run as by an operator.
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

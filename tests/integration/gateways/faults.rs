@@ -23,7 +23,7 @@ async fn a_killed_pod_and_an_outage_of_the_store_sign_nobody_out() {
     for node in &mut shared.fleet.cluster_mut().nodes {
         node.kill9();
     }
-    wait::until("the store to be missed", PATIENCE, async || {
+    wait::until("the store outage to be detected", PATIENCE, async || {
         let to = &shared.fleet.pods[1];
         let answer = crate::support::api::key_status(to, &crate::support::steps::unknown_key()).await;
         (answer == 503).then_some(())

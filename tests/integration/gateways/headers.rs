@@ -55,7 +55,7 @@ async fn forge_each_header(shared: &GatewayFleet, to: &RunningGateway) {
             assert_eq!(answer.status, 400, "{:?}: {spelling} twice: {answer:?}", to.gateway);
         }
     }
-    // A gateway secret of the client is of no use and no harm, even if it is the right one.
+    // A gateway secret of the client has no effect, even if it is the correct one.
     let secrets = [("X-Vestibule-Gateway-Secret", GATEWAY_SECRET), ("x-vestibule-gateway-secret", FORGED)];
     let received = shared.received(to, TARGET, Caller::Viewer, &secrets).await;
     assert_eq!(trusted(&received), trusted(&honest), "{:?}", to.gateway);
@@ -73,7 +73,7 @@ async fn forge_each_header(shared: &GatewayFleet, to: &RunningGateway) {
     }
 }
 
-/// Proxies remove headers that are listed in `Connection`: either the request is refused, or identity arrives whole.
+/// Proxies remove headers that are listed in `Connection`: the request is refused, or the upstream receives every identity header.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_header_listed_in_connection_removes_no_identity_header() {
     let shared = GatewayFleet::shared().await;
@@ -84,9 +84,9 @@ async fn list_each_header(shared: &GatewayFleet, to: &RunningGateway) {
     let honest = shared.received(to, TARGET, Caller::Viewer, &[]).await;
     let names = IDENTITY_HEADERS.into_iter().chain(GATEWAY_HEADERS).chain(CREDENTIAL_HEADERS).chain(["cookie", "host"]);
     for name in names {
-        for listed in [format!("close, {name}"), format!("{}, close", name.to_uppercase())] {
+        for listed in [format!("close, {name}"), format!("{}, close", name.to_uppercase()), format!("keep-alive,{name}")] {
             let headers = [JSON, ("Connection", listed.as_str()), (name, FORGED)];
-            // A forged credential or host would be refused for what it is.
+            // A forged credential or host would be refused because of its value.
             let is_own = CREDENTIAL_HEADERS.contains(&name) || ["cookie", "host"].contains(&name);
             let headers = if is_own { &headers[..2] } else { &headers[..] };
             let answer = shared.send(to, ("GET", TARGET), Caller::Viewer, headers).await;

@@ -30,7 +30,7 @@ async fn a_restricted_path_is_not_reachable_by_any_spelling_behind_any_gateway()
                     let Some(answer) = send(shared, to, path, caller).await else { continue };
                     // A gateway that normalizes paths may lead it elsewhere.
                     let reached = upstream_path(&answer).filter(|path| !to.gateway.normalizes_paths() || is_restricted(path));
-                    assert!(reached.is_none(), "{context}: {caller:?} came through: {answer:?}");
+                    assert!(reached.is_none(), "{context}: {caller:?} reached the upstream: {answer:?}");
                     assert!((400..500).contains(&answer.status) || answer.status == 200, "{context}: {answer:?}");
                 }
                 let answer = send(shared, to, path, Caller::Admin).await;

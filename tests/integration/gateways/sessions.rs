@@ -29,7 +29,7 @@ async fn sign_in_and_out(shared: &GatewayFleet, to: &RunningGateway) {
     let page = agent.get(&fleet.url(TARGET)).await;
     let location = page.location().unwrap_or_else(|| panic!("{gateway:?}: {} {}", page.status, page.body));
     assert_eq!((page.status, location.path()), (302, "/sso/login"), "{gateway:?}");
-    // A copy of the cookie is of no use on any gateway.
+    // No gateway accepts a copy of the cookie.
     agent.set_cookie("localhost", &cookie.line);
     assert_eq!(agent.get(&fleet.url(TARGET)).await.status, 302, "{gateway:?}");
 }

@@ -40,6 +40,35 @@ async fn websockets_pass_with_the_callers_identity_and_need_a_credential() {
         .await;
 }
 
+/// The `Connection` header of a handshake reaches the upstream, where a further proxy removes the headers that it lists.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_handshake_lists_no_identity_header_in_connection() {
+    let shared = GatewayFleet::shared().await;
+    let listed = ["X-Auth-Request-User", "x-auth-request-role", "X-Vestibule-Assertion", "Authorization"];
+    shared
+        .gateways
+        .each(async |to| {
+            for name in listed {
+                let list = format!("Connection: Upgrade, {name}");
+                let head = HANDSHAKE.replace("Connection: Upgrade", &list).replace("text/html", "application/json");
+                let request = with_credential(shared, &head, Caller::User);
+                let ends = |received: &[u8]| match received.starts_with(b"HTTP/1.1 101 ") {
+                    true => received.ends_with(b"}"),
+                    false => raw_http::is_whole(false, received),
+                };
+                let received = String::from_utf8_lossy(&raw_http::receive(to.address, &request, ends).await).to_lowercase();
+                let context = format!("{:?}: {name}: {received}", to.gateway);
+                if received.starts_with("http/1.1 101 ") {
+                    assert!(received.contains(r#""x-auth-request-role":"internal_user""#), "{context}");
+                    assert!(!received.contains(&format!("upgrade, {}", name.to_lowercase())), "{context}");
+                } else {
+                    assert!(received.starts_with("http/1.1 400 ") || received.starts_with("http/1.1 403 "), "{context}");
+                }
+            }
+        })
+        .await;
+}
+
 /// On a connection with another protocol, clients could send requests without checks.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_can_only_upgrade_to_websocket_behind_every_gateway() {

@@ -53,7 +53,7 @@ fn missing_and_malformed_variables_are_named() {
     }
 }
 
-/// nginx also has lists of pods, which a single address takes the place of.
+/// nginx also has variables for lists of pods. A single address can replace them.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_nginx_template_takes_the_variables_of_the_others() {
     let shared = GatewayFleet::shared().await;

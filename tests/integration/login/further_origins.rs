@@ -263,7 +263,7 @@ async fn a_long_target_and_a_second_tab_end_at_their_pages() {
         agent.follow_until(second, |to| to.path() == "/sso/handover").await,
     ];
     assert!(agent.cookie(CHAT, BINDING).is_some());
-    let [first, second] = starts.map(|page| page.location().expect("a hand-over"));
+    let [first, second] = starts.map(|page| page.location().expect("a handover"));
     let (page, asked) = open(fleet, &agent, first.as_str(), ALICE).await;
     assert_eq!((page.status, page.url.as_str(), asked), (200, long.as_str(), true), "{}", page.body);
     let (page, asked) = open(fleet, &agent, second.as_str(), ALICE).await;

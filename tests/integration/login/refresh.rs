@@ -21,7 +21,7 @@ async fn keys_are_fetched_at_intervals_and_survive_a_failed_fetch() {
     let idp = Idp::start(IdpOptions::default()).await;
     let metrics = Arc::new(Metrics::new());
     let provider = provider(&idp, &metrics);
-    let refreshing = tokio::spawn(Arc::clone(&provider).keep_fresh(EVERY));
+    let refreshing = tokio::spawn(Arc::clone(&provider).keep_refreshing(EVERY));
     let fetched = async |count: u64| {
         let jwks = async || idp.stats().await["jwks"].as_u64().filter(|fetched| *fetched >= count);
         wait::until("keys to be fetched again", PATIENCE, jwks).await

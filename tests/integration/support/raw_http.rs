@@ -130,7 +130,7 @@ fn answers(mut received: &[u8]) -> Vec<Answer> {
 }
 
 /// An answer with neither a length nor chunks ends with its connection.
-fn is_whole(head_only: bool, received: &[u8]) -> bool {
+pub fn is_whole(head_only: bool, received: &[u8]) -> bool {
     let text = String::from_utf8_lossy(received);
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
     let head = head.to_ascii_lowercase();

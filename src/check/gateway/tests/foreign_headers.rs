@@ -1,4 +1,4 @@
-//! Headers that a client sends in the names of other families, which gateways pass on.
+//! Headers of other gateway families, which a client sends and the gateway passes on.
 
 use super::*;
 
@@ -41,7 +41,7 @@ fn any_value() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// Also if the dialect's own headers are malformed, missing or repeated.
+    /// This also holds if the dialect's own headers are malformed, missing or repeated.
     #[test]
     fn random_headers_of_other_families_never_change_the_request(
         sample in 0..SAMPLES.len(),

@@ -13,7 +13,7 @@ use crate::{
         Services,
         browser_binding::{is_own_form, new_form_token},
         error::{self, Failure},
-        fetch_metadata::is_navigation,
+        fetch_metadata::can_be_navigation,
         login::refuse_script,
         page,
         page_request::FormFields,
@@ -27,7 +27,7 @@ use crate::{
 
 /// Shows the page. Opening it does not accept the invitation.
 pub(in crate::http::login) async fn show(request: HttpRequest, query: Query<LinkQuery>, services: Services) -> HttpResponse {
-    if !is_navigation(&request) {
+    if !can_be_navigation(&request) {
         return refuse_script(&request, &services);
     }
     match OnboardingPageRequest::of(&request, &services, query.link()) {

@@ -163,7 +163,7 @@ proptest! {
         });
         for target in TARGETS {
             let mut input = Input::default();
-            // Control characters are no YAML.
+            // YAML does not allow control characters.
             if input.read(&object.to_string()).is_err() {
                 continue;
             }

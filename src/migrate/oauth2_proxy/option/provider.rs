@@ -4,7 +4,7 @@ use super::Form::{List, Single, Switch};
 use super::OptionEffect::{Converted, Missing, Replaced};
 use super::{OptionSection, option};
 
-const NO_RULE: &str = "no rule of a role map can see this; nobody gets a role by it. Write a rule about a group instead.";
+const NO_RULE: &str = "a role map cannot express this; no user gets a role by it. Write a rule about a group instead.";
 const LOGIN_GOV: &str = "clients authenticate with a secret, not with a signed JWT.";
 
 pub(super) const SECTIONS: &[OptionSection] = &[
@@ -172,7 +172,7 @@ pub(super) const SECTIONS: &[OptionSection] = &[
                 "azure_tenant",
                 Single,
                 Converted,
-                "the tenant in `providers[].issuer`; `common` is no issuer.",
+                "the tenant in `providers[].issuer`; `common` is not an issuer.",
             ),
             option("azure-graph-group-field", "azure_graph_group_field", Single, Missing, "groups of Entra ID are their ids."),
             option(

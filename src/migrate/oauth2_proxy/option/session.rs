@@ -18,7 +18,7 @@ pub(super) const SECTIONS: &[OptionSection] = &[
                 "cookie_domains",
                 List,
                 Replaced,
-                "cookies are for one host. List the further hosts in `origins`; each has its own session.",
+                "cookies are for one host. List the further hosts in `origins`; each has its own cookie.",
             ),
             option("cookie-name", "cookie_name", Single, Replaced, COOKIE),
             option("cookie-path", "cookie_path", Single, Replaced, "cookies are for all paths of the host."),

@@ -1,4 +1,4 @@
-//! Attacks on a hand-over: codes of other browsers, for other hosts, used twice, late, or by scripts.
+//! Attacks on a handover: codes of other browsers, for other hosts, used twice, late, or by scripts.
 
 use url::Url;
 

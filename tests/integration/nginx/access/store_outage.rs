@@ -19,7 +19,7 @@ async fn a_public_path_is_answered_while_the_store_is_unavailable() {
     for node in &mut fleet.cluster_mut().nodes {
         node.kill9();
     }
-    wait::until("the store to be missed", PATIENCE, async || {
+    wait::until("the store outage to be detected", PATIENCE, async || {
         let page = Agent::new().get(&fleet.url("/sso/login?rd=/")).await;
         (page.status == 503).then_some(())
     })
