@@ -9,7 +9,7 @@ use crate::{
     principal::{Grant, LOCAL},
     secret::Digest,
     store::{self, Records},
-    users::{self, Administrator, Policy, PolicyDenial, UnlinkOutcome, User, UserListing, Users},
+    users::{self, Administrator, Deletion, DeletionExtent, Policy, PolicyDenial, UnlinkOutcome, User, UserListing, Users},
 };
 
 /// The number of users that a search examines. Ids and email addresses of local accounts are looked up directly.
@@ -157,10 +157,11 @@ impl Administration {
     }
 
     pub async fn enable(&self, by: Administrator<'_>, user: &str) -> Result<UserSummary, AdministrationError> {
-        let (authorize, has_directory) = (self.authorization(by), self.users.provisioning().is_some());
+        let authorize = self.authorization(by);
         let enabled = self.users.enable(user, |record| {
             authorize(record)?;
             // Otherwise the administrator would believe that the user can sign in again.
+            let has_directory = record.provisioned_by(self.users.provisioning()).is_some();
             let is_refused_by_directory = has_directory && record.is_inactive() && !record.disabled;
             if is_refused_by_directory { Err(AdministrationError::DisabledByDirectory) } else { Ok(()) }
         });
@@ -186,25 +187,28 @@ impl Administration {
     /// Deletes a user with their sessions, keys, password and invitations.
     pub async fn delete(&self, by: Administrator<'_>, user: &str) -> Result<User, AdministrationError> {
         self.authorize(by, &self.get(user).await?)?;
-        let deleted = self.delete_records(user, |record| Ok(self.policy.authorize(by, record)?)).await?;
+        let authorize = |record: &User| Ok(self.policy.authorize(by, record)?);
+        let deleted = self.delete_records(user, DeletionExtent::Complete, authorize).await?;
         tracing::info!(user, by = by.user, "user deleted");
-        Ok(deleted)
+        Ok(deleted.user)
     }
 
-    /// Deletes a user whom the company's directory has deleted. The directory may act on every user.
-    pub async fn delete_provisioned(&self, user: &str) -> Result<User, AdministrationError> {
-        self.delete_records(user, |_| Ok(())).await
+    /// Deletes a user whom the company's directory has deleted. The directory may act on every user, but it does not end the
+    /// refusal of an administrator: it may create the user again.
+    pub async fn delete_provisioned(&self, user: &str) -> Result<Deletion, AdministrationError> {
+        self.delete_records(user, DeletionExtent::KeepRefusal, |_| Ok(())).await
     }
 
     async fn delete_records(
         &self,
         user: &str,
+        extent: DeletionExtent,
         authorize: impl Fn(&User) -> Result<(), AdministrationError>,
-    ) -> Result<User, AdministrationError> {
+    ) -> Result<Deletion, AdministrationError> {
         // Before the record is deleted, since a later login under this id could create new keys.
         self.delete_keys(user).await;
         let account_records = LocalAccountRecords::of(&self.records, user).await?;
-        let deleted = self.users.delete(user, |record, change| {
+        let deleted = self.users.delete(user, extent, |record, change| {
             authorize(record)?;
             Ok::<_, AdministrationError>(account_records.remove_from(change))
         });

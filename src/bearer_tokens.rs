@@ -129,18 +129,14 @@ impl BearerTokens {
         }
     }
 
-    /// Finds the user by the token's subject, then by the issuer's user claim. An entry of the user claim that the user's record
-    /// does not confirm is ignored.
+    /// Finds the user by the token's subject, then by the issuer's user claim.
     async fn find_user(&self, token: &CachedToken) -> Result<Option<Arc<CachedUser>>, LookupError> {
         if !token.issuer().can_have_registered_users() {
             return Ok(None);
         }
         let by_subject = self.principals.user_of_identity(token.identity_digest()).await?;
         match token.user_claim_digest() {
-            Some(claim) if by_subject.is_none() => {
-                let by_claim = self.principals.user_of_identity(claim).await?;
-                Ok(by_claim.filter(|user| user.has_user_claim(&claim)))
-            }
+            Some(claim) if by_subject.is_none() => self.principals.user_of_identity(claim).await,
             _ => Ok(by_subject),
         }
     }

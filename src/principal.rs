@@ -204,16 +204,11 @@ impl IdentityClaims {
         std::iter::once(&self.id_token).chain(&self.access_token).chain(&self.userinfo)
     }
 
-    /// The identity with the claims of the directory only, which count while it provisions the user. `None` if it does not.
-    pub fn provisioned_only(&self) -> Option<Self> {
-        let Self { provider, issuer, subject, user_claims, scim, .. } = self.clone();
-        scim.is_some().then(|| Self { provider, issuer, subject, user_claims, scim, ..Self::default() })
-    }
-
-    /// True if the identity has no claims but those of the directory.
+    /// True if the directory provisioned the user, and no provider has verified the identity yet.
     pub fn is_provisioned_only(&self) -> bool {
         let of_provider = [&self.access_token, &self.userinfo, &self.directory];
-        self.scim.is_some() && self.id_token.is_empty() && of_provider.into_iter().all(Option::is_none)
+        let has_others = !self.id_token.is_empty() || of_provider.into_iter().any(Option::is_some);
+        self.scim.is_some() && self.verified_at.is_none() && !has_others
     }
 
     /// True if the claims are from this provider, or if `provider` is `None`.

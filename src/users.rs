@@ -9,6 +9,7 @@ mod email_index;
 mod generation;
 mod identities;
 mod identity_index;
+mod link_index;
 mod login;
 mod management;
 mod policy;
@@ -33,7 +34,7 @@ pub use email_index::EmailOwners;
 pub use generation::Generation;
 pub use identities::{LinkOutcome, UnlinkOutcome};
 pub use login::{Browser, CompletedLogin, LoginRefusal, PriorAccess, ProviderSession, VerifiedLogin};
-pub use management::UserListing;
+pub use management::{Deletion, DeletionExtent, UserListing};
 pub use policy::{Administrator, Policy, PolicyDenial, require_not_above};
 pub use provider_logout::{LogoutTarget, SessionProvider};
 pub use provisioned_users::{
@@ -42,6 +43,7 @@ pub use provisioned_users::{
 };
 pub use provisioning::{
     ClaimLink, GROUPS_CLAIM, GroupMembership, LinkAttribute, LinkClaim, OtherAttributes, ProvisionedUser, ProvisioningSettings,
+    is_resource_id,
 };
 pub use record::{Identity, User, shard_of};
 pub use refresh_outcome::RefreshCommit;
@@ -63,9 +65,8 @@ use crate::{
     metrics::Metrics,
     principal::{CredentialKind, Grant, IdentityClaims, Profiles},
     role_map::RoleMaps,
-    store::{self, Records, StoredRecord, Ttl},
+    store::{self, Records, StoredRecord},
 };
-use record::new_user_id;
 
 pub struct Users {
     records: Records,
@@ -163,30 +164,5 @@ impl Users {
     /// Reads a user's record.
     pub async fn get(&self, user: &str) -> Result<Option<StoredRecord<User>>, store::Error> {
         self.records.get_patiently::<User>(&User::key(user)).await
-    }
-
-    /// Returns the id of the user with an identity; `None` if the identity belongs to no user.
-    pub async fn find(&self, issuer: &str, subject: &str) -> Result<Option<String>, store::Error> {
-        let key = Identity::key(&Identity::digest(issuer, subject));
-        Ok(self.records.get_patiently::<Identity>(&key).await?.map(|found| found.value.user))
-    }
-
-    /// Returns the id of the user with an identity, and assigns one to a new identity.
-    ///
-    /// The index entry is written before the user's record, which may be in another shard. An entry without a record
-    /// belongs to a user who has never completed a login.
-    pub async fn find_or_assign_id(&self, issuer: &str, subject: &str) -> Result<String, store::Error> {
-        let digest = Identity::digest(issuer, subject);
-        let key = Identity::key(&digest);
-        store::retry(async || {
-            if let Some(found) = self.records.get_patiently::<Identity>(&key).await? {
-                return Ok(Ok(found.value.user));
-            }
-            let entry = Identity { user: new_user_id(self.clock.now()) };
-            // Pods may have cached that the identity is unknown, since its tokens can arrive before its first login.
-            let change = self.records.change(key.shard).expect_absent(&key).put(&key, &entry, Ttl::Forever);
-            Ok(change.drop_credential(&digest).commit().await?.map(|_| entry.user))
-        })
-        .await
     }
 }

@@ -31,8 +31,11 @@ use crate::{
 };
 use answer::ScimRefusal;
 
-/// The size limit of bodies, in bytes: a group with the maximum number of members.
-const LARGEST_BODY: usize = 4 << 20;
+/// The size limit of bodies about groups, in bytes: a group with the maximum number of members.
+const LARGEST_GROUP: usize = 4 << 20;
+
+/// The size limit of bodies about users, in bytes: far more than the attributes that are kept.
+const LARGEST_USER: usize = 256 << 10;
 
 /// The routes, if a directory is configured.
 pub(super) fn routes(app: &mut ServiceConfig, services: &Services) {
@@ -40,9 +43,9 @@ pub(super) fn routes(app: &mut ServiceConfig, services: &Services) {
         return;
     }
     let scope = web::scope(SCIM)
-        .app_data(PayloadConfig::new(LARGEST_BODY))
-        .service(users::all())
-        .service(users::one())
+        .app_data(PayloadConfig::new(LARGEST_GROUP))
+        .service(users::all().app_data(PayloadConfig::new(LARGEST_USER)))
+        .service(users::one().app_data(PayloadConfig::new(LARGEST_USER)))
         .service(groups::all())
         .service(groups::one())
         .configure(discovery::routes)

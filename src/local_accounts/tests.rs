@@ -13,7 +13,7 @@ use crate::{
     role_map::{ConfiguredNames, RoleMaps},
     secret::Digest,
     store::{self, MemoryStore, Store},
-    users::{Administrator, Browser, Limits, LoginRefusal, Policy, User, Users},
+    users::{Administrator, Browser, DeletionExtent, Limits, LoginRefusal, Policy, User, Users},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -115,7 +115,10 @@ impl Fixture {
     }
 
     async fn delete(&self, user: &str, account_records: &LocalAccountRecords) {
-        let deleted = self.accounts.users.delete(user, |_, change| Ok::<_, store::Error>(account_records.remove_from(change)));
+        let deleted = self
+            .accounts
+            .users
+            .delete(user, DeletionExtent::Complete, |_, change| Ok::<_, store::Error>(account_records.remove_from(change)));
         deleted.await.unwrap().unwrap();
     }
 

@@ -1,6 +1,6 @@
 //! One identity provider of either protocol: the sign-in URL, the exchange of codes, and the end of the session there.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use openidconnect::{AccessToken, ClientId, EndSessionUrl, LogoutHint, LogoutRequest, PostLogoutRedirectUrl, RedirectUrl};
 use url::Url;
@@ -246,16 +246,12 @@ impl Provider {
 
     /// Returns the claim by which the company's directory finds the user, except for the subject.
     fn link_claim(&self, identity: &IdentityClaims) -> Option<(String, String)> {
-        let claim = self.config().link_claim.as_ref()?;
-        let value = match claim {
-            LinkClaim::Subject => return None,
-            LinkClaim::VerifiedEmail => identity.email(self.profile()).map(str::to_owned),
-            LinkClaim::Other(path) => identity.sources().find_map(|source| path.single_value(source)).map(Cow::into_owned),
-        };
+        let claim = self.config().link_claim.as_ref().filter(|claim| **claim != LinkClaim::Subject)?;
+        let value = claim.value_in(identity, self.profile());
         if value.is_none() {
             tracing::warn!(provider = self.id(), claim = claim.key(), "login without the claim that links scim users");
         }
-        Some((claim.key(), claim.normalize(&value?)))
+        Some((claim.key(), value?))
     }
 }
 

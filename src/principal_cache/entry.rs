@@ -17,7 +17,7 @@ use crate::{
     principal::{Evaluation, IdentityClaims, PinnedGrant},
     secret::Digest,
     store::Shard,
-    users::{ClaimsMaxAge, Generation, Identity, Session, User},
+    users::{ClaimsMaxAge, Generation, Session, User},
 };
 
 /// A cached session, without the provider's hints, which only a logout needs.
@@ -49,8 +49,8 @@ pub struct CachedUser {
     pub id: String,
     /// As JSON. Values take eight times the memory, and they are needed only when the role map is evaluated.
     identities: Box<str>,
-    /// The digests of the claims by which token issuers find the user.
-    user_claims: Box<[Digest]>,
+    /// The digests of the subjects and claims by which tokens find the user.
+    token_digests: Box<[Digest]>,
     pub pinned: Option<PinnedGrant>,
     /// The time of the latest verification of any identity.
     pub verified: Timestamp,
@@ -143,13 +143,13 @@ impl CachedUser {
         let refresh = RefreshMark::new(dated.iter().filter_map(|identity| max_age.refresh_due(identity)).min());
         let directory = RefreshMark::new(dated.iter().filter_map(|identity| max_age.directory_due(identity)).min());
         let identities = serde_json::to_string(evaluated).expect("claims are JSON").into();
-        let user_claims = evaluated.iter().flat_map(Identity::user_claim_digests).collect();
+        let token_digests = user.token_digests(evaluated).collect();
         let User { id, pinned, session_generation, key_generation, .. } = user;
         let (session_evaluation, key_evaluation) = Default::default();
         Self {
             id,
             identities,
-            user_claims,
+            token_digests,
             pinned,
             verified,
             disabled,
@@ -169,9 +169,9 @@ impl CachedUser {
         serde_json::from_str(&self.identities).expect("it was written from the same type")
     }
 
-    /// True if one of the identities has the claim with this digest.
-    pub fn has_user_claim(&self, digest: &Digest) -> bool {
-        self.user_claims.contains(digest)
+    /// True if the user's record has the subject or claim with this digest.
+    pub(super) fn confirms(&self, digest: &Digest) -> bool {
+        self.token_digests.contains(digest)
     }
 }
 

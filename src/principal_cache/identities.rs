@@ -1,5 +1,5 @@
 //! Looks up users by issuer and subject, for tokens. A look-up has two steps, since the identity and its user may be in
-//! different shards.
+//! different shards. An entry counts only if the user's record confirms it.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::{
 };
 
 impl Principals {
-    /// Returns the user of the identity with this digest; `None` if no user has signed in with it.
+    /// Returns the user of the subject or claim with this digest; `None` if no user has signed in with it.
     pub async fn user_of_identity(&self, identity: Digest) -> LookupResult<Arc<CachedUser>> {
         match self.inner.find_identity(identity).await? {
-            Some(user) => self.inner.find_user(user).await,
+            Some(user) => Ok(self.inner.find_user(user).await?.filter(|user| user.confirms(&identity))),
             None => Ok(None),
         }
     }

@@ -62,7 +62,9 @@ impl ScimError {
 impl From<ProvisioningError> for ScimError {
     fn from(error: ProvisioningError) -> Self {
         match error {
-            ProvisioningError::Taken => Self::Uniqueness("userName, externalId or linked identity"),
+            ProvisioningError::Taken => {
+                Self::Uniqueness("userName, externalId or linked identity. Correct the attribute, or delete the other user first")
+            }
             ProvisioningError::TooManyGroups => Self::value("A user can be a member of at most 1000 groups."),
             ProvisioningError::Store(error) => Self::Store(error),
         }

@@ -68,12 +68,16 @@ impl MemberEdit {
     }
 
     fn add(&mut self, ids: BTreeSet<String>) {
-        self.removed.retain(|id| !ids.contains(id));
+        for id in &ids {
+            self.removed.remove(id);
+        }
         self.added.extend(ids);
     }
 
     fn remove(&mut self, ids: BTreeSet<String>) {
-        self.added.retain(|id| !ids.contains(id));
+        for id in &ids {
+            self.added.remove(id);
+        }
         self.removed.extend(ids);
     }
 

@@ -10,14 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock::Clock,
     secret::{Digest, random_bytes},
-    store::{self, Conflict, Index, Record, RecordKey, RecordKind, Records, Shard, StoredRecord, Ttl},
-    users::OtherAttributes,
+    store::{self, Conflict, Index, Record, RecordKey, RecordKind, Records, Shard, StoredRecord, Ttl, Version},
+    users::{OtherAttributes, is_resource_id},
 };
 
 const INDEX: &str = "scim_groups";
-
-/// The longest id that can exist.
-const MAX_ID: usize = 64;
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct GroupRecord {
@@ -30,6 +27,17 @@ pub struct GroupRecord {
     pub other: OtherAttributes,
     pub created: Timestamp,
     pub modified: Timestamp,
+    /// True while members' records are being changed, or if that was interrupted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_changing: bool,
+}
+
+/// The purpose of a write of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteIntent {
+    Grant,
+    /// Takes memberships away. The store does not refuse it when it is out of memory.
+    Revocation,
 }
 
 /// The group with a name.
@@ -105,7 +113,7 @@ impl GroupRecords {
     }
 
     pub async fn get(&self, id: &str) -> Result<Option<StoredRecord<GroupRecord>>, store::Error> {
-        if id.len() > MAX_ID || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        if !is_resource_id(id) {
             return Ok(None);
         }
         let found = self.records.get_patiently::<GroupRecord>(&GroupRecord::key(id)).await?;
@@ -130,8 +138,8 @@ impl GroupRecords {
         other: OtherAttributes,
     ) -> Result<Option<GroupRecord>, store::Error> {
         let (now, provider) = (self.now(), self.provider.clone());
-        let mut group =
-            GroupRecord { id: String::new(), provider, display_name, external_id, other, created: now, modified: now };
+        let (id, created, modified, is_changing) = (String::new(), now, now, false);
+        let mut group = GroupRecord { id, provider, display_name, external_id, other, created, modified, is_changing };
         for pointer in group.pointers() {
             if self.owner(&pointer).await?.is_some() {
                 return Ok(None);
@@ -154,17 +162,36 @@ impl GroupRecords {
     }
 
     /// Writes a group that was read in this version.
-    pub async fn write(&self, group: &GroupRecord, version: store::Version) -> Result<Result<(), Conflict>, store::Error> {
+    pub async fn write(
+        &self,
+        group: &GroupRecord,
+        version: Version,
+        intent: WriteIntent,
+    ) -> Result<Result<Version, Conflict>, store::Error> {
         let key = GroupRecord::key(&group.id);
-        let change = self.records.change(key.shard).expect_version(&key, version);
-        Ok(change.put(&key, group, Ttl::Forever).commit().await?.map(|_| ()))
+        let change = self.records.change(key.shard).expect_version(&key, version).put(&key, group, Ttl::Forever);
+        match intent {
+            WriteIntent::Grant => change.commit().await,
+            WriteIntent::Revocation => change.as_revocation().commit().await,
+        }
+    }
+
+    /// Marks a group whose members are about to change.
+    pub async fn mark(
+        &self,
+        group: &GroupRecord,
+        version: Version,
+        intent: WriteIntent,
+    ) -> Result<Result<Version, Conflict>, store::Error> {
+        self.write(&GroupRecord { is_changing: true, ..group.clone() }, version, intent).await
     }
 
     /// Deletes a group that was read in this version and has no members any more.
-    pub async fn delete(&self, group: &GroupRecord, version: store::Version) -> Result<Result<(), Conflict>, store::Error> {
+    pub async fn delete(&self, group: &GroupRecord, version: Version) -> Result<Result<(), Conflict>, store::Error> {
         let key = GroupRecord::key(&group.id);
         let change = self.records.change(key.shard).expect_version(&key, version).delete(&key);
-        if let Err(conflict) = change.index_remove(&Index::new(key.shard, INDEX), &group.id).commit().await? {
+        let change = change.index_remove(&Index::new(key.shard, INDEX), &group.id).as_revocation();
+        if let Err(conflict) = change.commit().await? {
             return Ok(Err(conflict));
         }
         self.remove_names(&group.id, group.pointers()).await.map(Ok)
@@ -201,7 +228,7 @@ impl GroupRecords {
         for key in pointers {
             let removed = self.records.update(&key, async |found: GroupPointer, change| {
                 Ok::<_, store::Error>(match found.group == group {
-                    true => store::Edit::Commit(change.delete(&key), ()),
+                    true => store::Edit::Commit(change.delete(&key).as_revocation(), ()),
                     false => store::Edit::Keep(()),
                 })
             });

@@ -2,8 +2,11 @@
 //!
 //! A user's record has the names of the user's groups, which checks evaluate. The list of a group's members is a superset: a
 //! member is listed before their record is written, and unlisted after. So a rename or deletion of a group finds every
-//! record. A group's own record is written last, with the version that was read: a request that was interrupted can be repeated,
-//! and of two concurrent ones the later repeats its work.
+//! record.
+//!
+//! A group's own record is marked before its members change, and written without the mark after that, each time with the version
+//! that was read before. So of two concurrent requests the later repeats its work. A mark that is still there is that of a
+//! request in progress or interrupted: readers then compare each listed member, and the next change renews all of them.
 
 use std::{
     collections::BTreeSet,
@@ -17,18 +20,18 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value, json};
 
 use super::{
-    GROUP_SCHEMA, PageRange,
+    GROUP_SCHEMA, PageRange, attributes,
     error::ScimError,
     filter::Filter,
     group_members::{MAX_MEMBERS, MEMBERS, MemberEdit, is_about_members},
-    group_records::{GroupName, GroupRecord, GroupRecords},
-    patch::AttributeChange,
+    group_records::{GroupName, GroupRecord, GroupRecords, WriteIntent},
+    patch::{self, AttributeChange},
     projection::Projection,
     user_attributes::{meta, read_other, schemas_of, take_name},
 };
 use crate::{
     store::{self, Conflict, Records, StoredRecord, Ttl},
-    users::{GroupMembership, Membership, ProvisionedUsers, ProvisioningError, index_of_members},
+    users::{GroupMembership, Membership, ProvisionedUsers, ProvisioningError, index_of_members, is_resource_id},
 };
 
 /// The number of members whose records are written at the same time.
@@ -64,12 +67,24 @@ struct MemberWork {
     renamed: BTreeSet<String>,
 }
 
+impl MemberWork {
+    fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.renamed.is_empty()
+    }
+
+    /// A change that adds nobody can only take access away, so it is not refused when the store is out of memory.
+    fn intent(&self) -> WriteIntent {
+        if self.added.is_empty() && !self.is_empty() { WriteIntent::Revocation } else { WriteIntent::Grant }
+    }
+}
+
 impl ScimGroups {
     pub fn new(groups: GroupRecords, users: Arc<ProvisionedUsers>, base: String) -> Self {
         Self { groups, users, base }
     }
 
     pub async fn create(&self, mut resource: Map<String, Value>) -> Result<Map<String, Value>, ScimError> {
+        attributes::lift_core_attributes(&mut resource)?;
         let members = MemberEdit::take(&mut resource)?;
         let (display_name, external_id) = take_names(&mut resource)?;
         let created = self.groups.create(display_name, external_id, read_other(resource)?).await?;
@@ -124,6 +139,7 @@ impl ScimGroups {
 
     /// Replaces a group with all its members.
     pub async fn replace(&self, id: &str, mut resource: Map<String, Value>) -> Result<Map<String, Value>, ScimError> {
+        attributes::lift_core_attributes(&mut resource)?;
         let members = MemberEdit::take(&mut resource)?;
         let (display_name, external_id) = take_names(&mut resource)?;
         let other = read_other(resource)?;
@@ -140,7 +156,8 @@ impl ScimGroups {
             let mut resource = group.other.clone();
             resource.insert("displayName".to_owned(), group.display_name.clone().into());
             resource.extend(group.external_id.iter().map(|id| ("externalId".to_owned(), id.clone().into())));
-            changes.iter().filter(|change| !is_about_members(change)).for_each(|change| change.apply(&mut resource));
+            let others = changes.iter().filter(|change| !is_about_members(change));
+            let mut resource = patch::apply_changes(others, resource)?;
             let (display_name, external_id) = take_names(&mut resource)?;
             Ok(GroupRecord { display_name, external_id, other: read_other(resource)?, ..group.clone() })
         });
@@ -149,8 +166,10 @@ impl ScimGroups {
 
     pub async fn delete(&self, id: &str) -> Result<(), ScimError> {
         let members = store::retry(async || {
-            let StoredRecord { value: group, version } = self.groups.get(id).await?.ok_or(ScimError::NotFound)?;
-            let members: BTreeSet<String> = self.members(id).await?.into_iter().collect();
+            let StoredRecord { value: group, version } = self.groups.get(id).await?.ok_or_else(|| already_deleted(id))?;
+            let marked = self.groups.mark(&group, version, WriteIntent::Revocation).await?;
+            let Ok(version) = marked else { return Ok(Err(Conflict)) };
+            let members: BTreeSet<String> = self.listed(id).await?.into_iter().collect();
             self.remove_members(&group, &members).await?;
             Ok::<_, ScimError>(self.groups.delete(&group, version).await?.map(|()| members.len()))
         });
@@ -169,7 +188,7 @@ impl ScimGroups {
         let updated = store::retry(async || {
             let Some(stored) = self.groups.get(id).await? else { return Err(ScimError::NotFound) };
             let next = edit(&stored.value)?;
-            if members.is_empty() && next == stored.value {
+            if members.is_empty() && next == stored.value && !stored.value.is_changing {
                 return Ok(Ok(next));
             }
             has_begun.store(true, Ordering::Relaxed);
@@ -194,14 +213,17 @@ impl ScimGroups {
         if !self.groups.assign_names(&next).await? {
             return Err(ScimError::Uniqueness("displayName or externalId"));
         }
-        let is_renamed = former.display_name != next.display_name;
+        let is_renamed = former.is_changing || former.display_name != next.display_name;
         let work = self.plan(&next, members, is_renamed).await?;
+        let marked = if work.is_empty() { Ok(version) } else { self.groups.mark(&former, version, work.intent()).await? };
+        let Ok(version) = marked else { return Ok(Err(Conflict)) };
         // First, since it also works if the store has no memory for additions, or one of them is refused.
         self.remove_members(&next, &work.removed).await?;
         self.add_members(&next, &work.added).await?;
-        self.set_all(&work.renamed, &membership(&next), Membership::Renamed).await?;
-        let next = GroupRecord { modified: self.groups.now(), ..next };
-        if let Err(conflict) = self.groups.write(&next, version).await? {
+        let former_members = self.set_all(&work.renamed, &membership(&next), Membership::Renamed).await?;
+        self.unlist(&next.id, &former_members).await?;
+        let next = GroupRecord { modified: self.groups.now(), is_changing: false, ..next };
+        if let Err(conflict) = self.groups.write(&next, version, work.intent()).await? {
             return Ok(Err(conflict));
         }
         self.groups.remove_former_names(&former, &next).await?;
@@ -215,7 +237,7 @@ impl ScimGroups {
     async fn plan(&self, group: &GroupRecord, edit: &MemberEdit, is_renamed: bool) -> Result<MemberWork, ScimError> {
         let is_read = edit.is_complete || is_renamed || !edit.added.is_empty();
         let present: BTreeSet<String> =
-            if is_read { self.members(&group.id).await?.into_iter().collect() } else { BTreeSet::new() };
+            if is_read { self.listed(&group.id).await?.into_iter().collect() } else { BTreeSet::new() };
         let added = self.find_known_users(&edit.added).await?;
         if added.len() < edit.added.len() {
             tracing::warn!(group = group.id, unknown = edit.added.len() - added.len(), "scim group members unknown");
@@ -241,12 +263,16 @@ impl ScimGroups {
             let change = batch.iter().fold(change, |change, id| change.index_add(&index, id, Ttl::Forever));
             let _ = change.commit().await?;
         }
-        self.set_all(ids, &membership(group), Membership::Member).await
+        self.set_all(ids, &membership(group), Membership::Member).await.map(drop)
     }
 
     async fn remove_members(&self, group: &GroupRecord, ids: &BTreeSet<String>) -> Result<(), ScimError> {
         self.set_all(ids, &membership(group), Membership::None).await?;
-        let index = index_of_members(&group.id);
+        self.unlist(&group.id, ids).await
+    }
+
+    async fn unlist(&self, group: &str, ids: &BTreeSet<String>) -> Result<(), ScimError> {
+        let index = index_of_members(group);
         for batch in ids.iter().collect::<Vec<_>>().chunks(BATCH) {
             let change = self.records().change(index.shard);
             let change = batch.iter().fold(change, |change, id| change.index_remove(&index, id));
@@ -255,23 +281,40 @@ impl ScimGroups {
         Ok(())
     }
 
-    /// Writes the records of users. A user who is a member of too many groups does not become one of this group.
-    async fn set_all(&self, ids: &BTreeSet<String>, group: &GroupMembership, membership: Membership) -> Result<(), ScimError> {
-        let writes = stream::iter(ids).map(Ok::<_, ScimError>);
-        writes
-            .try_for_each_concurrent(CONCURRENCY, async |id| {
-                let written = self.users.set_membership(id, group, membership).await;
-                if matches!(written, Err(ProvisioningError::TooManyGroups)) {
-                    let index = index_of_members(&group.id);
-                    let _ = self.records().change(index.shard).index_remove(&index, id).commit().await?;
-                }
-                written?;
-                Ok(())
-            })
-            .await
+    /// Writes the records of users, and returns the ids of those who are no members afterwards. A user who is a member of too many
+    /// groups does not become one of this group.
+    async fn set_all(
+        &self,
+        ids: &BTreeSet<String>,
+        group: &GroupMembership,
+        membership: Membership,
+    ) -> Result<BTreeSet<String>, ScimError> {
+        let writes = stream::iter(ids).map(async |id| {
+            let written = self.users.set_membership(id, group, membership).await;
+            if matches!(written, Err(ProvisioningError::TooManyGroups)) {
+                self.unlist(&group.id, &BTreeSet::from([id.clone()])).await?;
+            }
+            let is_member = written?.is_some_and(|after| after != Membership::None);
+            Ok::<_, ScimError>((!is_member).then(|| id.clone()))
+        });
+        writes.buffer_unordered(CONCURRENCY).try_filter_map(async |absent| Ok(absent)).try_collect().await
     }
 
-    async fn members(&self, group: &str) -> Result<Vec<String>, store::Error> {
+    /// The ids of a group's members. Those of a group that is changing are compared with the users' records.
+    async fn members(&self, group: &GroupRecord) -> Result<Vec<String>, store::Error> {
+        let listed = self.listed(&group.id).await?;
+        if !group.is_changing {
+            return Ok(listed);
+        }
+        let reads = stream::iter(listed).map(async |id| {
+            let user = self.users.get(&id).await?.and_then(|user| user.provisioned);
+            let is_member = user.is_some_and(|user| user.groups.iter().any(|known| known.id == group.id));
+            Ok(is_member.then_some(id))
+        });
+        reads.buffered(CONCURRENCY).try_filter_map(async |member| Ok(member)).try_collect().await
+    }
+
+    async fn listed(&self, group: &str) -> Result<Vec<String>, store::Error> {
         self.records().store().list(&index_of_members(group), None, usize::MAX).await
     }
 
@@ -280,7 +323,7 @@ impl ScimGroups {
     }
 
     async fn render(&self, record: GroupRecord, projection: &Projection) -> Result<Map<String, Value>, ScimError> {
-        let members = if projection.includes(MEMBERS) { Some(self.members(&record.id).await?) } else { None };
+        let members = if projection.includes(MEMBERS) { Some(self.members(&record).await?) } else { None };
         Ok(GroupResource { record, members }.render(&self.base))
     }
 }
@@ -301,6 +344,14 @@ impl GroupResource {
         resource.insert("meta".to_owned(), meta("Group", record.created, record.modified, &location));
         resource
     }
+}
+
+/// The directory repeats a deletion whose answer it did not receive.
+fn already_deleted(id: &str) -> ScimError {
+    if is_resource_id(id) {
+        tracing::info!(group = id, "scim group already deleted");
+    }
+    ScimError::NotFound
 }
 
 fn membership(group: &GroupRecord) -> GroupMembership {

@@ -34,7 +34,7 @@ impl AttributePath {
         let (schema, rest) = split_schema(text);
         let (schema, rest) = match (schema, rest) {
             (Some(schema), "") => return Some(Self { schema: None, attribute: schema.to_owned(), sub: None }),
-            (Some(schema), rest) if is_core(schema) => (None, rest),
+            (Some(schema), rest) if is_core_schema(schema) => (None, rest),
             (schema, rest) => (schema.map(str::to_owned), rest),
         };
         let (attribute, sub) = match rest.split_once('.') {
@@ -74,7 +74,8 @@ impl PatchPath {
     }
 }
 
-fn is_core(schema: &str) -> bool {
+/// True for the URN of a schema whose attributes are at the top of a resource.
+pub fn is_core_schema(schema: &str) -> bool {
     [USER_SCHEMA, GROUP_SCHEMA].iter().any(|core| core.eq_ignore_ascii_case(schema))
 }
 

@@ -18,6 +18,7 @@ const DROPPED: [&str; 1] = ["password"];
 
 /// Reads a whole user. Without `active`, the user keeps this state.
 pub fn read(mut resource: Map<String, Value>, active: bool) -> Result<ProvisionedAttributes, ScimError> {
+    attributes::lift_core_attributes(&mut resource)?;
     let user_name = take_name(&mut resource, "userName")?.ok_or(ScimError::value("userName is required."))?;
     let external_id = take_name(&mut resource, "externalId")?;
     let active = match attributes::take(&mut resource, "active") {
@@ -36,9 +37,9 @@ pub fn read_other(mut resource: Map<String, Value>) -> Result<OtherAttributes, S
     if resource.values().any(|value| depth(value) > MAX_DEPTH) {
         return Err(ScimError::value("The resource has values that are nested too deeply."));
     }
-    match serde_json::to_vec(&resource) {
-        Ok(written) if written.len() <= MAX_OTHER => Ok(resource),
-        _ => Err(ScimError::value("The resource has more than 16 KiB of attributes.")),
+    match attributes::size(&resource) <= MAX_OTHER {
+        true => Ok(resource),
+        false => Err(ScimError::value("The resource has more than 16 KiB of attributes.")),
     }
 }
 
@@ -50,8 +51,14 @@ pub fn take_name(resource: &mut Map<String, Value>, name: &'static str) -> Resul
         Some(Value::Number(number)) => number.to_string(),
         Some(_) => return Err(ScimError::value(format!("{name} must be a string."))),
     };
-    if text.len() > MAX_NAME || text.chars().any(char::is_control) {
-        return Err(ScimError::value(format!("{name} must have at most {MAX_NAME} bytes and no control character.")));
+    if text.len() > MAX_NAME {
+        let length = text.len();
+        return Err(ScimError::value(format!(
+            "{name} has {length} bytes. At most {MAX_NAME} bytes are supported; letters outside of ASCII have 2 to 4 bytes each."
+        )));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(ScimError::value(format!("{name} must have no control character.")));
     }
     Ok(Some(text).filter(|text| !text.trim().is_empty()))
 }
@@ -133,6 +140,23 @@ mod tests {
         assert_eq!(read_json(&user, true).unwrap().active, expected);
         let absent = user.get("active").is_none_or(Value::is_null);
         assert_eq!(read_json(&user, false).unwrap().active, expected && !absent);
+    }
+
+    #[test]
+    fn attributes_under_the_core_schema_are_those_of_the_user() {
+        let user = json!({"schemas": [USER_SCHEMA], USER_SCHEMA: {"userName": "ada", "ACTIVE": "False"}, "active": true});
+        let read = read_json(&user, true).unwrap();
+        assert_eq!((read.user_name.as_str(), read.active, read.other.len()), ("ada", false, 0));
+    }
+
+    #[test]
+    fn a_long_name_is_refused_with_its_length() {
+        let fits = json!({"userName": "名".repeat(85)});
+        assert!(read_json(&fits, true).is_ok());
+        let Err(ScimError::InvalidValue(detail)) = read_json(&json!({"userName": "名".repeat(86)}), true) else {
+            panic!("refused")
+        };
+        assert!(detail.contains("userName has 258 bytes") && detail.contains("256"), "{detail}");
     }
 
     #[rstest]

@@ -4,10 +4,19 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{PageRange, error::ScimError, filter::Filter, patch::AttributeChange, user_attributes};
+use super::{
+    PageRange,
+    error::ScimError,
+    filter::Filter,
+    patch::{self, AttributeChange},
+    user_attributes,
+};
 use crate::{
     administration::Administration,
-    users::{AccessChange, ProvisionedAttributes, ProvisionedUser, ProvisionedUsers, ProvisioningChange, User},
+    users::{
+        AccessChange, Deletion, ProvisionedAttributes, ProvisionedUser, ProvisionedUsers, ProvisioningChange, User,
+        is_resource_id,
+    },
 };
 
 pub struct ScimUsers {
@@ -33,9 +42,11 @@ impl ScimUsers {
         let Some(provisioned) = &user.provisioned else { return Err(ScimError::NotFound) };
         let (linked, active) = (provisioned.link.is_some(), provisioned.active);
         tracing::info!(user = user.id, scim_user = provisioned.id, linked, active, "scim user created");
-        if !active {
-            self.administration.delete_keys(&user.id).await;
+        if active {
+            return self.render(&user);
         }
+        let user = self.provisioned.link_before_refusal(user).await?.ok_or(ScimError::NotFound)?;
+        self.administration.delete_keys(&user.id).await;
         self.render(&user)
     }
 
@@ -61,9 +72,11 @@ impl ScimUsers {
 
     pub async fn list(&self, page: PageRange) -> Result<UserResources, ScimError> {
         let ids = self.provisioned.ids().await?;
-        let users = self.provisioned.get_all(page.select(&ids)).await?;
+        let selected = page.select(&ids);
+        let users = self.provisioned.get_all(selected).await?;
+        let absent = selected.len() - users.len();
         let users = users.iter().map(|user| self.render(user)).collect::<Result<_, _>>()?;
-        Ok(UserResources { total: ids.len(), users })
+        Ok(UserResources { total: ids.len() - absent, users })
     }
 
     /// Replaces all attributes. A user without `active` stays as they are, so that no omission enables anyone.
@@ -73,8 +86,7 @@ impl ScimUsers {
 
     pub async fn patch(&self, id: &str, changes: &[AttributeChange]) -> Result<Map<String, Value>, ScimError> {
         self.update(id, |user| {
-            let mut resource = user_attributes::editable(user);
-            changes.iter().for_each(|change| change.apply(&mut resource));
+            let resource = patch::apply_changes(changes, user_attributes::editable(user))?;
             user_attributes::read(resource, user.active)
         })
         .await
@@ -87,6 +99,11 @@ impl ScimUsers {
     ) -> Result<Map<String, Value>, ScimError> {
         let updated = self.provisioned.update(id, edit).await?;
         let ProvisioningChange { user, access } = updated.ok_or(ScimError::NotFound)?;
+        // Also if the user was inactive before: an attempt may have failed here.
+        let user = match user.is_inactive() {
+            true => self.provisioned.link_before_refusal(user).await?.ok_or(ScimError::NotFound)?,
+            false => user,
+        };
         match access {
             AccessChange::Disabled => {
                 self.administration.delete_keys(&user.id).await;
@@ -100,9 +117,19 @@ impl ScimUsers {
 
     /// Deletes a user with their sessions, keys, password and invitations.
     pub async fn delete(&self, id: &str) -> Result<(), ScimError> {
-        let user = self.provisioned.get(id).await?.ok_or(ScimError::NotFound)?;
-        self.administration.delete_provisioned(&user.id).await?;
-        tracing::info!(user = user.id, scim_user = id, "scim user deleted");
+        let found = self.provisioned.get(id).await?.ok_or_else(|| already_deleted(id))?;
+        let user = self.provisioned.link_before_refusal(found).await?.ok_or_else(|| already_deleted(id))?;
+        let Deletion { user, is_refusal_kept: disabled } = self.administration.delete_provisioned(&user.id).await?;
+        tracing::info!(user = user.id, scim_user = id, disabled, "scim user deleted");
+        Ok(())
+    }
+
+    /// Links the users who signed in before the directory was configured.
+    pub async fn link_former_users(&self) -> Result<(), ScimError> {
+        match self.provisioned.link_former_users().await? {
+            0 => {}
+            users => tracing::info!(users, "scim links indexed"),
+        }
         Ok(())
     }
 
@@ -110,4 +137,13 @@ impl ScimUsers {
         let provisioned = user.provisioned.as_ref().ok_or(ScimError::NotFound)?;
         Ok(user_attributes::render(provisioned, &self.base))
     }
+}
+
+/// The directory repeats a deletion whose answer it did not receive. The line is in the audit trail even if the process stopped
+/// before it logged the deletion.
+fn already_deleted(id: &str) -> ScimError {
+    if is_resource_id(id) {
+        tracing::info!(scim_user = id, "scim user already deleted");
+    }
+    ScimError::NotFound
 }

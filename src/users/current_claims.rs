@@ -136,9 +136,10 @@ impl CurrentClaims {
         let with_expired_id_token = remove_expired_id_tokens(&mut identities, &max_age, now);
         let expiries = identities.iter().flat_map(|identity| [expiry(identity), id_token_expiry(identity, max_age(identity))]);
         let valid_until = expiries.flatten().min().unwrap_or(Timestamp::MAX);
-        // The claims of the directory are current as long as it provisions the user.
-        identities.extend(others.iter().filter_map(IdentityClaims::provisioned_only));
-        let expired = others.into_iter().filter(|identity| !identity.is_provisioned_only()).collect();
+        // The directory's claims count with the identity that they are linked to. Before the first sign-in there is none, and only
+        // a token, which its issuer has just verified, can belong to the user.
+        let (provisioned, expired) = others.into_iter().partition::<Vec<_>, _>(IdentityClaims::is_provisioned_only);
+        identities.extend(provisioned);
         Self { identities, valid_until, expired, with_expired_id_token, pinned }
     }
 

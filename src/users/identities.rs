@@ -30,8 +30,9 @@ pub enum UnlinkOutcome {
 impl Users {
     /// Links a verified identity to a user.
     ///
-    /// The index entries are written first. If the process stops in between, the next login with the identity adds it to the
-    /// user's record.
+    /// The index entries are written first. They do not count before the user's record has the identity, so a link that was
+    /// interrupted has no effect. A login with the identity may take such entries, and then keeps the identity.
+    ///
     /// A refresh token is kept only with an identity: the session of the user came with another one.
     pub async fn link(
         &self,
@@ -61,6 +62,10 @@ impl Users {
         });
         if updated.await?.is_none() {
             return Ok(LinkOutcome::UnknownUser);
+        }
+        if !self.assign_identity(user, identity).await? {
+            self.unlink(user, (&identity.issuer, &identity.subject), None, |change| change).await?;
+            return Ok(LinkOutcome::Taken);
         }
         tracing::info!(user, provider = identity.provider, "identity linked");
         Ok(LinkOutcome::Linked)

@@ -1,9 +1,9 @@
 //! The index of identities: its entries lead from an issuer's subject, or from a claim that identifies a user, to the user.
 //!
-//! An entry is written before the user's record, which may be in another shard. An entry of a claim counts only if the user's
-//! record has the claim too, so an outdated entry has no effect.
+//! An entry is written before the user's record, which may be in another shard. It counts only if the user's record has the
+//! subject or claim too, so an outdated entry has no effect. An entry without a record belongs to a user who is about to be created.
 
-use super::{Identity, ProvisionedUser, User, Users, record::new_user_id};
+use super::{ClaimLink, Identity, ProvisionedUser, User, Users, record::new_user_id};
 use crate::{
     principal::IdentityClaims,
     secret::Digest,
@@ -50,19 +50,24 @@ impl IndexEntry {
     /// All entries of a user in the directory.
     pub fn of_provisioned(user: &ProvisionedUser) -> Vec<Self> {
         let attribute = |name, value: &str| Self::Provisioned(Identity::provisioned_digest(&user.provider, name, value));
-        let link = user.link.as_ref().map(|link| match link.is_subject() {
-            true => Self::Subject(link.digest()),
-            false => Self::UserClaim(link.digest()),
-        });
+        let link = user.link.as_ref().map(Self::of_link);
         let external_id = user.external_id.as_deref().map(|id| attribute(EXTERNAL_ID, id));
         let own = [attribute(ID, &user.id), attribute(USER_NAME, &fold_name(&user.user_name))];
         own.into_iter().chain(external_id).chain(link).collect()
     }
 
+    fn of_link(link: &ClaimLink) -> Self {
+        match link.is_subject() {
+            true => Self::Subject(link.digest()),
+            false => Self::UserClaim(link.digest()),
+        }
+    }
+
     /// All entries of a user.
     pub fn of_user(user: &User) -> Vec<Self> {
         let provisioned = user.provisioned.iter().flat_map(Self::of_provisioned);
-        user.identities.iter().flat_map(Self::of).chain(provisioned).collect()
+        let former = user.former_link.iter().map(Self::of_link);
+        user.identities.iter().flat_map(Self::of).chain(provisioned).chain(former).collect()
     }
 
     pub fn digest(self) -> Digest {
@@ -70,17 +75,54 @@ impl IndexEntry {
         digest
     }
 
-    /// True if the entry still belongs to the user that it names. A subject belongs to its user even if the record does not list
-    /// it yet. A record that has moved to another user keeps no entry.
+    /// True if the entry still belongs to the user that it names. A record that has moved to another user keeps no entry.
     fn is_kept_by(self, owner: &User) -> bool {
-        if owner.provisioned.as_ref().is_some_and(|user| user.moved_to.is_some()) {
-            return false;
-        }
-        matches!(self, Self::Subject(_)) || Self::of_user(owner).contains(&self)
+        owner.moved_to().is_none() && Self::of_user(owner).contains(&self)
+    }
+}
+
+impl User {
+    /// The digests of the entries by which tokens find the user: subjects, and claims of the evaluated identities. A link alone is
+    /// no claim of an identity.
+    pub fn token_digests(&self, evaluated: &[IdentityClaims]) -> impl Iterator<Item = Digest> {
+        let subjects = IndexEntry::of_user(self).into_iter().filter(|entry| matches!(entry, IndexEntry::Subject(_)));
+        let former = self.former_link.iter().map(IndexEntry::of_link);
+        subjects.chain(evaluated.iter().flat_map(IndexEntry::of_user_claims)).chain(former).map(IndexEntry::digest)
+    }
+
+    /// True if an identity belongs to the user, or is the one that the directory means.
+    pub(super) fn owns(&self, identity: &IdentityClaims) -> bool {
+        let subject = IndexEntry::Subject(Identity::digest(&identity.issuer, &identity.subject));
+        subject.is_kept_by(self) || self.moved_to().is_none() && self.is_linked_to(identity)
+    }
+
+    /// True if the directory means the identity, or meant it before it deleted the user.
+    pub(super) fn is_linked_to(&self, identity: &IdentityClaims) -> bool {
+        let former = self.former_link.as_ref().is_some_and(|link| link.is_fulfilled_by(identity));
+        former || self.provisioned.as_ref().is_some_and(|user| user.is_linked_to(identity))
+    }
+
+    /// The user to whom the directory's part of the record is being moved.
+    pub(super) fn moved_to(&self) -> Option<&str> {
+        self.provisioned.as_ref()?.moved_to.as_deref()
     }
 }
 
 impl Users {
+    /// Returns the id of the user with an identity, also if the user is about to be created.
+    pub async fn find(&self, issuer: &str, subject: &str) -> Result<Option<String>, store::Error> {
+        let entry = IndexEntry::Subject(Identity::digest(issuer, subject));
+        let found = self.records.get_patiently::<Identity>(&Identity::key(&entry.digest())).await?.map(|found| found.value.user);
+        // A record is read in any case: the time must not tell whether there is such a local account.
+        let owner = self.get(found.as_deref().unwrap_or(&entry.digest().to_hex())).await?;
+        Ok(found.filter(|_| owner.is_none_or(|owner| entry.is_kept_by(&owner.value))))
+    }
+
+    /// Returns the id of the user with an identity, and assigns one to an identity that belongs to no user.
+    pub async fn find_or_assign_id(&self, issuer: &str, subject: &str) -> Result<String, store::Error> {
+        self.reserve_id(IndexEntry::Subject(Identity::digest(issuer, subject))).await
+    }
+
     /// Assigns the index entries of an identity to a user. Returns false, and changes no entry, if one of them belongs to another
     /// user. An entry of a deleted user, or of one who has never completed a login, is free.
     pub async fn assign_identity(&self, user: &str, identity: &IdentityClaims) -> Result<bool, store::Error> {

@@ -97,15 +97,23 @@ impl Users {
     ///
     /// The claims are also written if the login is refused, since the new ones may grant less.
     pub async fn complete_login(&self, login: &VerifiedLogin) -> Result<CompletedLogin, LoginRefusal> {
-        let id = self.user_of_sign_in(&login.identity).await?;
-        if let Some(owner) = self.assign_user_claims(&id, &login.identity).await? {
-            return Err(LoginRefusal::UserClaimTaken { owner });
-        }
-        self.index_email(&id, &login.identity).await?;
         // One role map for the whole login. Later edits apply from the next check on.
         let role_map = self.role_maps.active();
         self.report_missing_sources(&role_map.map, login);
-        store::retry(async || self.try_login(&role_map.map, &id, login, |change, _| change).await).await
+        store::retry(async || {
+            let id = self.user_of_sign_in(&login.identity).await?;
+            if let Some(owner) = self.assign_user_claims(&id, &login.identity).await? {
+                return Err(LoginRefusal::UserClaimTaken { owner });
+            }
+            self.index_email(&id, &login.identity).await?;
+            let stored = self.get(&id).await?;
+            // Another login has created the record since its id was found, with an outdated index entry.
+            if stored.as_ref().is_some_and(|stored| !stored.value.owns(&login.identity)) {
+                return Ok(Err(Conflict));
+            }
+            self.try_login(&role_map.map, &id, stored, login, |change, _| change).await
+        })
+        .await
     }
 
     /// Attempts once to complete the login of a known user. The additions of `with` are in the same commit.
@@ -115,18 +123,18 @@ impl Users {
         login: &VerifiedLogin,
         with: impl FnOnce(Change<'a>, &User) -> Change<'a>,
     ) -> Result<Result<CompletedLogin, Conflict>, LoginRefusal> {
-        let role_map = self.role_maps.active();
-        self.try_login(&role_map.map, id, login, with).await
+        let (role_map, stored) = (self.role_maps.active(), self.get(id).await?);
+        self.try_login(&role_map.map, id, stored, login, with).await
     }
 
     async fn try_login<'a>(
         &'a self,
         role_map: &RoleMap,
         id: &str,
+        stored: Option<StoredRecord<User>>,
         login: &VerifiedLogin,
         with: impl FnOnce(Change<'a>, &User) -> Change<'a>,
     ) -> Result<Result<CompletedLogin, Conflict>, LoginRefusal> {
-        let stored = self.get(id).await?;
         let former = stored.as_ref().map_or_else(Vec::new, |stored| IndexEntry::of_user(&stored.value));
         let mut user = self.apply_login(id, stored.as_ref(), login);
         let admission = self.admit(role_map, &mut user);

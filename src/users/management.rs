@@ -12,6 +12,21 @@ use crate::{
     store::{self, Change, Edit, Ttl},
 };
 
+/// The records that a deletion leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeletionExtent {
+    Complete,
+    /// A user whom an administrator disabled stays refused: their record is kept without claims and attributes.
+    KeepRefusal,
+}
+
+/// A deleted user.
+#[derive(Debug)]
+pub struct Deletion {
+    pub user: User,
+    pub is_refusal_kept: bool,
+}
+
 /// Users in the order of their first login.
 #[derive(Debug)]
 pub struct UserListing {
@@ -67,7 +82,8 @@ impl Users {
         let updated = self.records.update(&key, async |mut record: User, change| {
             authorize(&record)?;
             record.disabled = false;
-            if let (None, Some(provisioned)) = (&self.provisioning, &mut record.provisioned) {
+            let has_directory = record.provisioned_by(self.provisioning()).is_some();
+            if let Some(provisioned) = record.provisioned.as_mut().filter(|_| !has_directory) {
                 provisioned.active = true;
             }
             Ok(Edit::Commit(change.put(&key, &record, Ttl::Forever).drop_user(user).replicated(), record))
@@ -80,25 +96,28 @@ impl Users {
     pub async fn delete<E: From<store::Error>>(
         &self,
         user: &str,
+        extent: DeletionExtent,
         with: impl for<'a> Fn(&User, Change<'a>) -> Result<Change<'a>, E>,
-    ) -> Result<Option<User>, E> {
+    ) -> Result<Option<Deletion>, E> {
         let key = User::key(user);
         let deleted = self.records.update(&key, async |record: User, change| {
-            let change = OfflineToken::delete_all(change.delete(&key), user, &record.identities);
-            let change = with(&record, change)?.index_remove(&index_of_users(key.shard), user).revoke_user(user);
+            let refusal = (extent == DeletionExtent::KeepRefusal && record.disabled).then(|| record.refusal());
+            let change = match &refusal {
+                Some(refusal) => change.put(&key, refusal, Ttl::Forever),
+                None => change.delete(&key).index_remove(&index_of_users(key.shard), user),
+            };
+            let change = with(&record, OfflineToken::delete_all(change, user, &record.identities))?.revoke_user(user);
             let change = provisioned_users::remove_from_index(change, &record);
-            Ok::<_, E>(Edit::Commit(change, record))
+            Ok::<_, E>(Edit::Commit(change, (record, refusal)))
         });
-        let deleted = deleted.await?;
-        if let Some(user) = &deleted {
-            self.delete_leftovers(user).await;
-        }
-        Ok(deleted)
+        let Some((user, refusal)) = deleted.await? else { return Ok(None) };
+        self.delete_leftovers(&user, refusal.as_ref()).await;
+        Ok(Some(Deletion { user, is_refusal_kept: refusal.is_some() }))
     }
 
     /// Removes the identities, group memberships and sessions of a deleted user.
-    async fn delete_leftovers(&self, record: &User) {
-        if let Err(error) = self.remove_index_entries(record).await {
+    async fn delete_leftovers(&self, record: &User, refusal: Option<&User>) {
+        if let Err(error) = self.remove_index_entries(record, refusal).await {
             tracing::warn!(%error, user = record.id, "identity of deleted user not removed");
         }
         self.leave_groups(record).await;
@@ -107,8 +126,10 @@ impl Users {
         }
     }
 
-    async fn remove_index_entries(&self, record: &User) -> Result<(), store::Error> {
-        self.remove_entries(&record.id, IndexEntry::of_user(record)).await?;
+    async fn remove_index_entries(&self, record: &User, refusal: Option<&User>) -> Result<(), store::Error> {
+        let kept = refusal.map(IndexEntry::of_user).unwrap_or_default();
+        let removed = IndexEntry::of_user(record).into_iter().filter(|entry| !kept.contains(entry));
+        self.remove_entries(&record.id, removed).await?;
         for identity in &record.identities {
             self.remove_email(&record.id, identity, &[]).await?;
         }

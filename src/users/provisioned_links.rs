@@ -25,10 +25,12 @@ impl Users {
             self.adopt_provisioned(&user, identity).await?;
             return Ok(user);
         }
-        if let Some(user) = self.provisioned_of(identity).await?
-            && self.assign_identity(&user.id, identity).await?
-        {
-            return Ok(user.id);
+        if let Some(user) = self.provisioned_of(identity).await? {
+            match user.moved_to() {
+                Some(to) => self.complete_move(&user.id, to).await?,
+                None if self.assign_identity(&user.id, identity).await? => return Ok(user.id),
+                None => {}
+            }
         }
         self.find_or_assign_id(&identity.issuer, &identity.subject).await
     }
@@ -37,7 +39,7 @@ impl Users {
     /// directory's user already is that user, or another one who has signed in.
     pub(super) async fn adopt_provisioned(&self, user: &str, identity: &IdentityClaims) -> Result<(), store::Error> {
         let Some(found) = self.provisioned_of(identity).await?.filter(|found| found.id != user) else { return Ok(()) };
-        let has_own = self.get(user).await?.is_some_and(|own| own.value.provisioned.is_some());
+        let has_own = self.get(user).await?.is_some_and(|own| own.value.provisioned_by(self.provisioning()).is_some());
         if has_own || !found.identities.is_empty() {
             return Ok(());
         }
@@ -48,7 +50,10 @@ impl Users {
                 return Ok::<_, store::Error>(Edit::Keep(false));
             };
             provisioned.moved_to = Some(user.to_owned());
-            Ok(Edit::Commit(change.put(&key, &record, Ttl::Forever).drop_user(&record.id), true))
+            let change = change.put(&key, &record, Ttl::Forever);
+            // The move of a refusal takes access away.
+            let change = if record.is_disabled() { change.revoke_user(&record.id) } else { change.drop_user(&record.id) };
+            Ok(Edit::Commit(change, true))
         });
         match marked.await? {
             Some(true) => self.complete_move(&found.id, user).await,
@@ -56,16 +61,14 @@ impl Users {
         }
     }
 
-    /// The provisioned user whom an identity links.
+    /// The provisioned user whom an identity links, or a deleted one whom an administrator still refuses.
     async fn provisioned_of(&self, identity: &IdentityClaims) -> Result<Option<User>, store::Error> {
         let Some(link) = self.provisioning.as_ref().and_then(|settings| settings.link_of(identity)) else { return Ok(None) };
         let key = Identity::key(&link.digest());
         let Some(entry) = self.records.get_patiently::<Identity>(&key).await? else { return Ok(None) };
         let Some(found) = self.get(&entry.value.user).await? else { return Ok(None) };
-        match found.value.provisioned.as_ref() {
-            Some(user) if user.moved_to.is_some() || user.is_linked_to(identity) => Ok(Some(found.value)),
-            _ => Ok(None),
-        }
+        let is_linked = found.value.moved_to().is_some() || found.value.is_linked_to(identity);
+        Ok(Some(found.value).filter(|_| is_linked))
     }
 
     /// Completes the move of a marked record. Each step can be repeated.
@@ -78,10 +81,13 @@ impl Users {
         store::retry(async || {
             let stored = self.get(to).await?;
             let mut record = stored.as_ref().map_or_else(|| User::new(to, self.clock.now()), |stored| stored.value.clone());
-            if record.provisioned.is_some() && (record.disabled || !is_disabled) {
+            let has_own = record.provisioned.as_ref().is_some_and(|own| own.provider == provisioned.provider);
+            if has_own && (record.disabled || !is_disabled) {
                 return Ok::<_, store::Error>(Ok(()));
             }
-            record.provisioned.get_or_insert_with(|| provisioned.clone());
+            if !has_own {
+                record.provisioned = Some(provisioned.clone());
+            }
             record.disabled |= is_disabled;
             for identity in record.identities.clone() {
                 record.link_provisioned(&identity);

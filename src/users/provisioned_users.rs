@@ -11,13 +11,15 @@ use super::{
     Generation, GroupMembership, Identity, OtherAttributes, ProvisionedUser, ProvisioningSettings, User, Users,
     claims_refresh::OfflineToken,
     identity_index::{EXTERNAL_ID, ID, IndexEntry, USER_NAME, fold_name},
+    link_index::LinkPasses,
     login::put_if_changed,
+    provisioning::is_resource_id,
     record::index_of_users,
     shard_of,
 };
 use crate::{
     secret::Digest,
-    store::{self, Change, Edit, Index, Shard, StoredRecord, Ttl},
+    store::{self, Change, Conflict, Edit, Index, Shard, StoredRecord, Ttl},
 };
 
 /// The maximum number of groups of a user.
@@ -25,13 +27,11 @@ pub const MAX_GROUPS: usize = 1_000;
 
 const INDEX: &str = "scim_users";
 
-/// The longest id that can exist.
-const MAX_ID: usize = 64;
-
 /// The users of a directory.
 pub struct ProvisionedUsers {
     users: Arc<Users>,
     settings: Arc<ProvisioningSettings>,
+    link_passes: LinkPasses,
 }
 
 /// The attributes of a user that the directory sets.
@@ -66,6 +66,16 @@ pub enum Membership {
     None,
 }
 
+impl Membership {
+    /// The membership of a user who was no member before.
+    fn of_newcomer(self) -> Self {
+        match self {
+            Self::Member => Self::Member,
+            Self::Renamed | Self::None => Self::None,
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum ProvisioningError {
     /// Another user of the directory has the same `userName`, `externalId` or link.
@@ -98,7 +108,29 @@ pub(super) fn remove_from_index<'a>(change: Change<'a>, record: &User) -> Change
 impl ProvisionedUsers {
     /// `None` if no directory is configured.
     pub fn of(users: &Arc<Users>) -> Option<Self> {
-        Some(Self { users: Arc::clone(users), settings: Arc::clone(users.provisioning.as_ref()?) })
+        let settings = Arc::clone(users.provisioning.as_ref()?);
+        Some(Self { users: Arc::clone(users), settings, link_passes: LinkPasses::default() })
+    }
+
+    /// Links the users who signed in before the directory was configured. Returns the number of records that changed.
+    pub async fn link_former_users(&self) -> Result<usize, store::Error> {
+        self.link_passes.run_at_start(&self.users).await
+    }
+
+    /// Finds the user who signed in on a pod without the directory, and moves a provisioned user whom no sign-in has opened there.
+    /// A refusal must reach that user at once. Returns the record that then has the directory's part.
+    pub async fn link_before_refusal(&self, user: User) -> Result<Option<User>, store::Error> {
+        let Some(provisioned) = &user.provisioned else { return Ok(None) };
+        let is_linked = !user.identities.is_empty() || provisioned.link.is_none() || self.settings.links_subjects();
+        if is_linked {
+            return Ok(Some(user));
+        }
+        self.link_passes.run_for_request(&self.users).await?;
+        let linked = self.get(&provisioned.id).await?;
+        if let Some(former) = linked.as_ref().filter(|linked| linked.id != user.id && linked.is_inactive()) {
+            self.users.delete_ended_sessions(&former.id).await;
+        }
+        Ok(linked)
     }
 
     pub fn settings(&self) -> &ProvisioningSettings {
@@ -111,7 +143,7 @@ impl ProvisionedUsers {
         let entries = IndexEntry::of_provisioned(&user);
         for entry in &entries {
             let owner = self.users.owner_of(*entry).await?;
-            if owner.is_some_and(|owner| owner.provisioned.is_some()) {
+            if owner.is_some_and(|owner| owner.provisioned_by(Some(&self.settings)).is_some()) {
                 return Err(ProvisioningError::Taken);
             }
         }
@@ -158,11 +190,14 @@ impl ProvisionedUsers {
         store::retry(async || {
             let stored = self.users.get(id).await?;
             let mut record = stored.as_ref().map_or_else(|| User::new(id, user.created), |stored| stored.value.clone());
-            if record.provisioned.is_some() {
+            if record.provisioned_by(Some(&self.settings)).is_some() {
                 return Err(ProvisioningError::Taken);
             }
-            set_provisioned(&mut record, user.clone());
+            // The part of a former directory is replaced. A commit that adds and removes one id would remove it.
             let change = self.users.records.change(shard_of(id));
+            let is_listed_otherwise = record.provisioned.as_ref().is_some_and(|former| former.id != id);
+            let change = if is_listed_otherwise { remove_from_index(change, &record) } else { change };
+            set_provisioned(&mut record, user.clone());
             let change = put_if_changed(change.index_add(&index_of_provisioned(shard_of(id)), id, Ttl::Forever), stored, &record);
             let change = if user.active { change } else { revoke_access(change, &record) };
             Ok(change.commit().await?.map(|_| record))
@@ -176,7 +211,8 @@ impl ProvisionedUsers {
         let undone = self.users.records.update(&key, async |mut record: User, change| {
             let change = remove_from_index(change, &record).revoke_user(id);
             record.provisioned = None;
-            Ok::<_, store::Error>(match record.identities.is_empty() {
+            let is_new = record.identities.is_empty() && record.former_link.is_none();
+            Ok::<_, store::Error>(match is_new {
                 true => Edit::Commit(change.delete(&key).index_remove(&index_of_users(key.shard), id), ()),
                 false => Edit::Commit(change.put(&key, &record, Ttl::Forever), ()),
             })
@@ -207,10 +243,25 @@ impl ProvisionedUsers {
         self.users.records.list_everywhere(INDEX, None, usize::MAX).await
     }
 
-    /// Returns the users with these ids. Those that are gone are left out.
+    /// Returns the users with these ids. Those that are gone, or belong to a former directory, are left out and unlisted.
     pub async fn get_all(&self, ids: &[String]) -> Result<Vec<User>, store::Error> {
         let found = try_join_all(ids.iter().map(|id| self.get(id))).await?;
+        for (id, _) in ids.iter().zip(&found).filter(|(_, found)| found.is_none()) {
+            self.unlist(id).await?;
+        }
         Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn unlist(&self, id: &str) -> Result<(), store::Error> {
+        let key = User::key(id);
+        let change = self.users.records.change(key.shard);
+        let change = match self.users.get(id).await? {
+            Some(stored) if stored.value.provisioned_by(Some(&self.settings)).is_some() => return Ok(()),
+            Some(stored) => change.expect_version(&key, stored.version),
+            None => change.expect_absent(&key),
+        };
+        // A conflict means that the user has just been provisioned.
+        change.index_remove(&index_of_provisioned(key.shard), id).commit().await.map(|_| ())
     }
 
     /// Changes the attributes of a user as `edit` says. `None` if there is no such user.
@@ -232,21 +283,48 @@ impl ProvisionedUsers {
             }
             let former = IndexEntry::of_user(&stored.value);
             let new = IndexEntry::of_provisioned(&next).into_iter().filter(|entry| !former.contains(entry));
-            if self.users.assign_entries(&stored.value.id, new).await.map_err(E::from)?.is_some() {
-                return Err(ProvisioningError::Taken.into());
-            }
-            match self.write(&stored, next).await? {
-                Ok(change) => {
-                    self.users.remove_outdated_entries(&change.user, former).await;
-                    if change.access == AccessChange::Disabled {
-                        self.users.delete_ended_sessions(&change.user.id).await;
-                    }
-                    Ok(Ok(Some(change)))
-                }
-                Err(conflict) => Ok(Err(conflict)),
-            }
+            let written = match self.users.assign_entries(&stored.value.id, new).await? {
+                Some(owner) => self.write_for(&owner, &stored, next).await?,
+                None => self.write(&stored, next).await?,
+            };
+            let Ok(change) = written else { return Ok(Err(Conflict)) };
+            self.users.remove_outdated_entries(&change.user, former).await;
+            self.complete_change(id, change).await.map_err(E::from).map(Ok)
         })
         .await
+    }
+
+    /// Writes a change whose link belongs to another user. A user who has signed in receives the directory's part: it is marked
+    /// here, and moves with the next step. A user whom the directory provisioned keeps the link.
+    async fn write_for(
+        &self,
+        owner: &str,
+        stored: &StoredRecord<User>,
+        next: ProvisionedUser,
+    ) -> Result<Result<ProvisioningChange, Conflict>, ProvisioningError> {
+        let owned = self.users.get(owner).await?.map(|owned| owned.value);
+        let is_free = owned.is_some_and(|owned| owned.provisioned_by(Some(&self.settings)).is_none());
+        if !is_free || !stored.value.identities.is_empty() {
+            return Err(ProvisioningError::Taken);
+        }
+        Ok(self.write(stored, ProvisionedUser { moved_to: Some(owner.to_owned()), ..next }).await?)
+    }
+
+    /// Moves the user if the change has marked them, and removes what an inactive user leaves.
+    async fn complete_change(
+        &self,
+        id: &str,
+        ProvisioningChange { user, access }: ProvisioningChange,
+    ) -> Result<Option<ProvisioningChange>, store::Error> {
+        let has_moved = user.moved_to().is_some();
+        let user = if has_moved { self.get(id).await? } else { Some(user) };
+        let Some(user) = user else { return Ok(None) };
+        // The sessions of the user who received an inactive part have ended with the move.
+        let access = if has_moved && user.is_inactive() { AccessChange::Disabled } else { access };
+        if access == AccessChange::Disabled {
+            self.users.delete_ended_sessions(&user.id).await;
+        }
+        Ok(Some(ProvisioningChange { user, access }))
     }
 
     fn apply(&self, current: &ProvisionedUser, attributes: &ProvisionedAttributes) -> ProvisionedUser {
@@ -262,17 +340,22 @@ impl ProvisionedUsers {
         &self,
         stored: &StoredRecord<User>,
         next: ProvisionedUser,
-    ) -> Result<Result<ProvisioningChange, store::Conflict>, store::Error> {
+    ) -> Result<Result<ProvisioningChange, Conflict>, store::Error> {
         let mut record = stored.value.clone();
         let access = match (record.is_inactive(), next.active) {
             (false, false) => AccessChange::Disabled,
             (true, true) => AccessChange::Enabled,
             _ => AccessChange::None,
         };
+        if record.provisioned.as_ref().is_some_and(|former| former.link != next.link) {
+            record.former_link = None;
+        }
         set_provisioned(&mut record, next);
         let key = User::key(&record.id);
         let change = self.users.records.change(key.shard).expect_version(&key, stored.version);
         let change = change.put(&key, &record, Ttl::Forever).drop_user(&record.id);
+        let listed = record.provisioned.as_ref().map_or("", |user| &user.id);
+        let change = change.index_add(&index_of_provisioned(key.shard), listed, Ttl::Forever);
         let change = match access {
             AccessChange::Disabled => revoke_access(change, &record),
             AccessChange::Enabled => change.replicated(),
@@ -281,37 +364,41 @@ impl ProvisionedUsers {
         Ok(change.commit().await?.map(|_| ProvisioningChange { user: record, access }))
     }
 
-    /// Adds a user to a group under its current name, or removes the user. `None` if there is no such user.
+    /// Adds a user to a group under its current name, or removes the user. Returns the membership afterwards; `None` if there is
+    /// no such user.
     pub async fn set_membership(
         &self,
         id: &str,
         group: &GroupMembership,
         membership: Membership,
-    ) -> Result<Option<()>, ProvisioningError> {
-        let Some(user) = self.resolve(id).await?.map(|stored| stored.value.id) else { return Ok(None) };
-        let key = User::key(&user);
-        let updated = self.users.records.update(&key, async |mut record: User, change| {
-            let Some(provisioned) = record.provisioned.as_mut().filter(|found| found.id == id) else { return Ok(Edit::Keep(())) };
+    ) -> Result<Option<Membership>, ProvisioningError> {
+        store::retry(async || {
+            // Each attempt looks the user up again, since the record may be moving to another one.
+            let Some(StoredRecord { value: mut record, version }) = self.resolve(id).await? else { return Ok(Ok(None)) };
+            let Some(provisioned) = &mut record.provisioned else { return Ok(Ok(None)) };
             let groups = &mut provisioned.groups;
             let place = groups.binary_search_by(|known| known.id.cmp(&group.id));
-            match (place, membership) {
-                (Ok(place), Membership::Member | Membership::Renamed) if groups[place] == *group => return Ok(Edit::Keep(())),
-                (Ok(place), Membership::Member | Membership::Renamed) => groups[place] = group.clone(),
-                (Err(_), Membership::Member) if groups.len() >= MAX_GROUPS => return Err(ProvisioningError::TooManyGroups),
-                (Err(place), Membership::Member) => groups.insert(place, group.clone()),
+            let after = if place.is_ok() { membership } else { membership.of_newcomer() };
+            match (place, after) {
                 (Ok(place), Membership::None) => drop(groups.remove(place)),
-                (Err(_), Membership::Renamed | Membership::None) => return Ok(Edit::Keep(())),
+                (Ok(place), _) if groups[place] == *group => return Ok(Ok(Some(after))),
+                (Ok(place), _) => groups[place] = group.clone(),
+                (Err(_), Membership::None) => return Ok(Ok(Some(after))),
+                (Err(_), _) if groups.len() >= MAX_GROUPS => return Err(ProvisioningError::TooManyGroups),
+                (Err(place), _) => groups.insert(place, group.clone()),
             }
-            let change = change.put(&key, &record, Ttl::Forever).drop_user(&user);
+            let key = User::key(&record.id);
+            let change = self.users.records.change(key.shard).expect_version(&key, version);
+            let change = change.put(&key, &record, Ttl::Forever).drop_user(&record.id);
             // A new name can take a role away as well.
-            let revokes = place.is_ok();
-            Ok(Edit::Commit(if revokes { change.as_revocation() } else { change }, ()))
-        });
-        updated.await
+            let change = if place.is_ok() { change.as_revocation() } else { change };
+            Ok(change.commit().await?.map(|_| Some(after)))
+        })
+        .await
     }
 
     async fn resolve(&self, id: &str) -> Result<Option<StoredRecord<User>>, store::Error> {
-        if id.len() > MAX_ID || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        if !is_resource_id(id) {
             return Ok(None);
         }
         let found = self.users.get(id).await?;
@@ -338,7 +425,8 @@ impl Users {
         let Some(user) = &record.provisioned else { return };
         for group in &user.groups {
             let index = index_of_members(&group.id);
-            if let Err(error) = self.records.change(index.shard).index_remove(&index, &user.id).commit().await {
+            let change = self.records.change(index.shard).index_remove(&index, &user.id).as_revocation();
+            if let Err(error) = change.commit().await {
                 tracing::warn!(%error, user = record.id, "deleted user not removed from group");
             }
         }

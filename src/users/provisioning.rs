@@ -1,15 +1,15 @@
 //! The part of a user's record that the company's directory writes by SCIM, and the rule that links it to an identity.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
-use super::{Identity, User};
+use super::{Identity, User, email};
 use crate::{
     json::{self, Value},
-    principal::{ClaimPath, Claims, IdentityClaims},
+    principal::{ClaimPath, Claims, IdentityClaims, ProfileClaims},
     secret::Digest,
 };
 
@@ -85,7 +85,7 @@ pub enum LinkAttribute {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkClaim {
     Subject,
-    /// The email address, if the provider's settings trust it. Upper and lower case count as equal.
+    /// The email address in its normal form, if the provider's settings trust it.
     VerifiedEmail,
     Other(ClaimPath),
 }
@@ -96,6 +96,14 @@ const EMAIL: &str = "email";
 /// The key of the verified email address in [`IdentityClaims::user_claims`]. A token issuer's `user_claim: email` has the address
 /// that the token names, verified or not, so that the two must differ.
 const VERIFIED_EMAIL: &str = "verified email";
+
+/// The longest id of a user or group.
+const MAX_ID: usize = 64;
+
+/// True if a user or group of the directory can have this id.
+pub fn is_resource_id(text: &str) -> bool {
+    text.len() <= MAX_ID && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
 
 impl LinkAttribute {
     pub const ALL: [Self; 2] = [Self::UserName, Self::ExternalId];
@@ -127,11 +135,22 @@ impl LinkClaim {
         }
     }
 
-    pub fn normalize(&self, value: &str) -> String {
+    /// Returns the form in which values are compared; `None` if the claim cannot have the value.
+    fn normalize(&self, value: &str) -> Option<String> {
         match self {
-            Self::VerifiedEmail => value.to_lowercase(),
-            Self::Subject | Self::Other(_) => value.to_owned(),
+            Self::VerifiedEmail => email::normal(value),
+            Self::Subject | Self::Other(_) => Some(value.to_owned()),
         }
+    }
+
+    /// Returns the value in the claims that a provider sent.
+    pub fn value_in(&self, identity: &IdentityClaims, profile: &ProfileClaims) -> Option<String> {
+        let value = match self {
+            Self::Subject => Some(Cow::Borrowed(identity.subject.as_str())),
+            Self::VerifiedEmail => identity.email(profile).map(Cow::Borrowed),
+            Self::Other(path) => identity.sources().find_map(|source| path.single_value(source)),
+        };
+        self.normalize(&value?)
     }
 }
 
@@ -142,13 +161,22 @@ impl ProvisioningSettings {
             LinkAttribute::UserName => Some(user_name),
             LinkAttribute::ExternalId => external_id,
         };
-        let value = self.claim.normalize(value.filter(|value| !value.is_empty())?);
+        let value = self.claim.normalize(value.filter(|value| !value.is_empty())?)?;
         Some(ClaimLink { issuer: self.issuer.clone(), claim: self.claim.key(), value })
+    }
+
+    /// True if subjects link users: then an index entry leads to everybody who has signed in.
+    pub fn links_subjects(&self) -> bool {
+        self.claim == LinkClaim::Subject
+    }
+
+    pub(super) fn is_of_provider(&self, identity: &IdentityClaims) -> bool {
+        identity.provider == self.provider && identity.issuer == self.issuer
     }
 
     /// Returns the link that an identity fulfills; `None` if it has no such claim, or is of another provider.
     pub fn link_of(&self, identity: &IdentityClaims) -> Option<ClaimLink> {
-        if identity.provider != self.provider || identity.issuer != self.issuer {
+        if !self.is_of_provider(identity) {
             return None;
         }
         let value = match self.claim {
@@ -172,7 +200,7 @@ impl ClaimLink {
         self.claim == SUBJECT
     }
 
-    fn is_fulfilled_by(&self, identity: &IdentityClaims) -> bool {
+    pub(super) fn is_fulfilled_by(&self, identity: &IdentityClaims) -> bool {
         let value = match self.claim.as_str() {
             SUBJECT => Some(&identity.subject),
             claim => identity.user_claims.get(claim),
@@ -223,8 +251,7 @@ impl User {
     /// that is no longer configured do not count.
     pub fn evaluated_identities(&self, settings: Option<&ProvisioningSettings>) -> Vec<IdentityClaims> {
         let mut identities = self.dated_identities();
-        let is_configured = |user: &&ProvisionedUser| settings.is_some_and(|settings| settings.provider == user.provider);
-        let Some((user, settings)) = self.provisioned.as_ref().filter(is_configured).zip(settings) else { return identities };
+        let Some((user, settings)) = self.provisioned_by(settings).zip(settings) else { return identities };
         if identities.is_empty() {
             return vec![user.identity_before_sign_in(&settings.issuer)];
         }
@@ -234,20 +261,50 @@ impl User {
         identities
     }
 
+    /// The part of the record that the configured directory writes. That of a former directory does not count.
+    pub fn provisioned_by(&self, settings: Option<&ProvisioningSettings>) -> Option<&ProvisionedUser> {
+        self.provisioned.as_ref().filter(|user| settings.is_some_and(|settings| settings.provider == user.provider))
+    }
+
     /// True if an administrator or the directory refuses the user.
     pub fn is_disabled(&self) -> bool {
         self.disabled || self.is_inactive()
     }
 
-    /// True if the directory refuses the user.
+    /// True if the directory refuses the user, also if it is no longer configured.
     pub fn is_inactive(&self) -> bool {
         self.provisioned.as_ref().is_some_and(|user| !user.active)
     }
 
-    /// Links the directory's user to the identity of a sign-in, if it is the one that the directory means.
+    /// Links the directory's user to the identity of a sign-in, if it is the one that the directory means. From then on the
+    /// identity itself leads to the record.
     pub(super) fn link_provisioned(&mut self, identity: &IdentityClaims) {
+        self.former_link = self.former_link.take().filter(|link| !link.is_fulfilled_by(identity));
         if let Some(user) = self.provisioned.as_mut().filter(|user| user.subject.is_none() && user.is_linked_to(identity)) {
             user.subject = Some(identity.subject.clone());
+        }
+    }
+
+    /// The record of a user whom the directory deleted after an administrator had disabled them. Only what refuses another sign-in
+    /// is kept: the identities without their claims, and the link of a user who has not signed in.
+    pub(super) fn refusal(&self) -> Self {
+        let identity = |identity: &IdentityClaims| {
+            let IdentityClaims { provider, issuer, subject, user_claims, .. } = identity.clone();
+            IdentityClaims {
+                provider,
+                issuer,
+                subject,
+                user_claims,
+                verified_at: Some(Timestamp::UNIX_EPOCH),
+                ..Default::default()
+            }
+        };
+        Self {
+            identities: self.identities.iter().map(identity).collect(),
+            signed_in: self.signed_in,
+            disabled: true,
+            former_link: self.provisioned.as_ref().and_then(|user| user.link.clone()),
+            ..Self::new(&self.id, self.created)
         }
     }
 }

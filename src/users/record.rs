@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Generation, ProvisionedUser};
+use super::{ClaimLink, Generation, ProvisionedUser};
 use crate::{
     clock,
     principal::{IdentityClaims, LOCAL, PinnedGrant},
@@ -35,6 +35,9 @@ pub struct User {
     /// The user in the company's directory, if it provisions users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioned: Option<ProvisionedUser>,
+    /// The link of a user whom the directory deleted while an administrator's refusal stays. It leads to this record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former_link: Option<ClaimLink>,
     /// Sessions of any other generation have ended.
     #[serde(rename = "session_epoch", default)]
     pub session_generation: Generation,
@@ -112,6 +115,7 @@ impl User {
             app_consents: Vec::new(),
             disabled: false,
             provisioned: None,
+            former_link: None,
             session_generation: Generation::random(),
             key_generation: Generation::random(),
         }

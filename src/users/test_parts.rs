@@ -12,6 +12,7 @@ use crate::{
 };
 
 /// The parts that users depend on. The role map grants every user a role.
+#[derive(Clone)]
 pub struct TestParts {
     pub records: Records,
     pub role_maps: Arc<RoleMaps>,

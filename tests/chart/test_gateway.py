@@ -115,6 +115,8 @@ class Gateway(unittest.TestCase):
     def test_own_pages_need_no_check_and_no_ingress_routes_to_the_check(self):
         ingresses = self.ingresses()
         self.assertIsNone(self.annotation(ingresses["public"], "auth-url"))
+        # A group of the company's directory with the maximum number of members.
+        self.assertEqual(self.annotation(ingresses["public"], "proxy-body-size"), "4m")
         backends = {
             (path["path"], path["backend"]["service"]["name"])
             for one in ingresses.values() for path in one["spec"]["rules"][0]["http"]["paths"]

@@ -1,6 +1,7 @@
 //! The company's directory provisions users and groups by SCIM 2.0.
 
 mod access;
+mod claim_link;
 mod linking;
 mod outages;
 mod sequences;
@@ -64,6 +65,13 @@ impl Directory {
 
     fn at(pod: &Pod) -> Self {
         Self { base: pod.public(PATH), token: TOKEN.to_owned() }
+    }
+
+    /// Sends a request that may not be answered.
+    async fn try_patch(&self, path: &str, operations: Value) -> reqwest::Result<Response> {
+        let body = json!({"Operations": operations}).to_string();
+        let request = http_client().patch(format!("{}{path}", self.base)).bearer_auth(&self.token);
+        request.header("content-type", "application/scim+json").body(body).send().await
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> ScimAnswer {

@@ -97,13 +97,20 @@ async fn a_claim_has_no_user_until_a_sign_in_writes_it_and_is_confirmed_by_the_u
     assert!(find().await.is_none() && find().await.is_none());
     let user = fixture.sign_in_with("ada", &[("oid", "o-1")]).await;
     let wait = async {
-        while find().await.is_none_or(|found| found.id != user.id || !found.has_user_claim(&digest)) {
+        while find().await.is_none_or(|found| found.id != user.id) {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(PATIENCE, wait).await.expect("the invalidation message arrives");
     let other = Identity::user_claim_digest(ISSUER, "oid", "o-2");
-    assert!(find().await.is_some_and(|found| !found.has_user_claim(&other)));
+    assert!(find().await.is_some_and(|found| !found.confirms(&other)));
+    // Outdated entries of a claim and of a subject.
+    for digest in [other, Identity::digest(ISSUER, "eve")] {
+        let key = Identity::key(&digest);
+        let entry = Identity { user: user.id.clone() };
+        fixture.records.change(key.shard).put(&key, &entry, Ttl::Forever).commit().await.unwrap().unwrap();
+        assert!(fixture.principals.user_of_identity(digest).await.expect("the store answers").is_none());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -170,3 +170,66 @@ async fn an_interrupted_change_is_completed_by_its_repetition() {
         .unwrap();
     assert_eq!((fixture.members(&group).await, fixture.names(&users[0]).await.len()), (1, 0));
 }
+
+/// A process stopped while it renamed the group: one member has the new name, one has not yet been written, and one has left.
+#[tokio::test]
+async fn an_interrupted_rename_is_tolerated_by_readers_and_repaired_by_the_next_change() {
+    for repair in [json!([{"op": "replace", "path": "displayName", "value": "before"}]), json!([])] {
+        let fixture = Fixture::new();
+        let users = fixture.users(3).await;
+        let group = fixture.group("before", &users).await.unwrap();
+        let record = fixture.groups.groups.get(&group).await.unwrap().unwrap();
+        fixture.groups.groups.mark(&record.value, record.version, WriteIntent::Grant).await.unwrap().unwrap();
+        let renamed = GroupMembership { id: group.clone(), name: "Admins".to_owned() };
+        fixture.users.set_membership(&users[0], &renamed, Membership::Renamed).await.unwrap();
+        fixture.users.set_membership(&users[1], &renamed, Membership::None).await.unwrap();
+        assert_eq!(fixture.members(&group).await, 2, "the list has members whose records say so");
+        fixture.patch(&group, repair).await.unwrap();
+        assert_eq!(
+            (fixture.names(&users[0]).await, fixture.names(&users[2]).await),
+            (vec!["before".to_owned()], vec!["before".to_owned()])
+        );
+        assert!(fixture.names(&users[1]).await.is_empty());
+        assert_eq!(fixture.groups.listed(&group).await.unwrap().len(), 2);
+        assert!(!fixture.groups.groups.get(&group).await.unwrap().unwrap().value.is_changing);
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_deletion_is_completed_by_its_repetition() {
+    let fixture = Fixture::new();
+    let users = fixture.users(2).await;
+    let group = fixture.group("group", &users).await.unwrap();
+    let record = fixture.groups.groups.get(&group).await.unwrap().unwrap();
+    fixture.groups.groups.mark(&record.value, record.version, WriteIntent::Revocation).await.unwrap().unwrap();
+    let membership = GroupMembership { id: group.clone(), name: "group".to_owned() };
+    fixture.users.set_membership(&users[0], &membership, Membership::None).await.unwrap();
+    fixture.groups.delete(&group).await.unwrap();
+    for user in &users {
+        assert!(fixture.names(user).await.is_empty());
+    }
+    assert!(matches!(fixture.groups.delete(&group).await, Err(ScimError::NotFound)));
+}
+
+/// Names whose entries lead to a group that does not have them, as after a lost answer.
+#[tokio::test]
+async fn an_outdated_name_leads_to_no_group_and_is_free() {
+    let fixture = Fixture::new();
+    let group = fixture.group("one", &[]).await.unwrap();
+    let record = fixture.groups.groups.get(&group).await.unwrap().unwrap().value;
+    let renamed = GroupRecord { display_name: "two".to_owned(), ..record };
+    assert!(fixture.groups.groups.assign_names(&renamed).await.unwrap());
+    assert!(fixture.groups.groups.find(GroupName::DisplayName, "TWO").await.unwrap().is_none());
+    let other = fixture.group("two", &[]).await.unwrap();
+    assert_ne!(other, group);
+    assert_eq!(fixture.groups.groups.find(GroupName::DisplayName, "two").await.unwrap().unwrap().id, other);
+}
+
+#[test]
+fn records_of_earlier_versions_are_read() {
+    let at = "2026-01-01T00:00:00Z";
+    let written = json!({"id": "g-1", "provider": "corp", "display_name": "a", "created": at, "modified": at, "later": {"x": 1}});
+    let group: GroupRecord = serde_json::from_value(written).unwrap();
+    assert!(!group.is_changing && group.external_id.is_none() && group.other.is_empty());
+    assert!(!serde_json::to_string(&group).unwrap().contains("is_changing"));
+}

@@ -10,8 +10,8 @@ use crate::{
     secret::OpaqueToken,
     store::{Records, TestStore},
     users::{
-        Browser, Limits, LoginRefusal, Logout, PriorAccess, ProviderSession, RefreshCommit, TestParts, UnlinkOutcome,
-        VerifiedLogin,
+        Browser, DeletionExtent, Limits, LoginRefusal, Logout, PriorAccess, ProviderSession, RefreshCommit, TestParts,
+        UnlinkOutcome, VerifiedLogin,
     },
 };
 
@@ -415,7 +415,9 @@ async fn an_offline_token_ends_with_its_identity() {
                 fixture.users.disable::<store::Error>(&open.user, |_| Ok(())).await.unwrap();
                 fixture.users.enable::<store::Error>(&open.user, |_| Ok(())).await.unwrap();
             }
-            _ => drop(fixture.users.delete::<store::Error>(&open.user, |_, change| Ok(change)).await.unwrap()),
+            _ => drop(
+                fixture.users.delete::<store::Error>(&open.user, DeletionExtent::Complete, |_, change| Ok(change)).await.unwrap(),
+            ),
         }
         assert_eq!(fixture.stored_token(&open, place).await, None, "{removal}");
     }

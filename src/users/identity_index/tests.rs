@@ -5,8 +5,8 @@ use crate::{
     principal::IdentityClaims,
     store::{self, Records, Ttl},
     users::{
-        Browser, EmailOwners, Identity, Limits, LinkOutcome, LoginRefusal, Logout, PriorAccess, TestParts, UnlinkOutcome, User,
-        Users, VerifiedLogin,
+        Browser, DeletionExtent, EmailOwners, Identity, Limits, LinkOutcome, LoginRefusal, Logout, PriorAccess, TestParts,
+        UnlinkOutcome, User, Users, VerifiedLogin,
     },
 };
 
@@ -33,7 +33,7 @@ impl Fixture {
     }
 
     async fn delete(&self, user: &User) {
-        let deleted = self.users.delete(&user.id, |_, change| Ok::<_, store::Error>(change)).await;
+        let deleted = self.users.delete(&user.id, DeletionExtent::Complete, |_, change| Ok::<_, store::Error>(change)).await;
         assert!(deleted.expect("the store answers").is_some());
     }
 

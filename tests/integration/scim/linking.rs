@@ -51,11 +51,22 @@ async fn a_claim_of_the_provider_links_and_a_link_is_not_taken_over() {
     assert_eq!(directory.send(reqwest::Method::POST, "/Users", Some(taken)).await.status, 409);
     let mallory = directory.create_user("mallory", "m-1").await;
     let change = json!([{"op": "Replace", "path": "externalId", "value": "alice"}]);
-    assert_eq!(directory.patch(&format!("/Users/{mallory}"), change).await.status, 409);
-    let bob = session_of(&fleet.signed_in(BOB).await);
-    let change = json!([{"op": "Replace", "path": "externalId", "value": "bob"}]);
     let answer = directory.patch(&format!("/Users/{mallory}"), change).await;
-    assert_eq!(answer.status, 409, "the identity belongs to a user who has signed in: {answer:?}");
+    assert_eq!((answer.status, &answer.body["scimType"]), (409, &json!("uniqueness")), "{answer:?}");
     directory.set_active(&mallory, false).await;
-    assert_eq!((fleet.passing(&session).await, fleet.passing(&bob).await), (3, 3));
+    assert_eq!(fleet.passing(&session).await, 3);
+    // A corrected attribute links a user who has signed in, and is not provisioned yet.
+    let bob = session_of(&fleet.signed_in(BOB).await);
+    let provisioned = directory.create_user("bob@example.com", "unmapped").await;
+    let change = json!([{"op": "Replace", "path": "externalId", "value": "bob"}]);
+    let answer = directory.patch(&format!("/Users/{provisioned}"), change).await;
+    assert_eq!((answer.status, &answer.body["id"]), (200, &json!(provisioned)), "{answer:?}");
+    directory.create_group("eng-tools", &[&provisioned]).await;
+    assert_role(&fleet, &bob, "internal_user").await;
+    let since = tokio::time::Instant::now();
+    directory.set_active(&provisioned, false).await;
+    for pod in 0..3 {
+        fleet.refused(pod, &bob, since).await.assert_within_bound("a deactivation after the attribute was corrected");
+    }
+    assert_eq!(fleet.passing(&session).await, 3);
 }
