@@ -194,6 +194,18 @@ class Headers(unittest.TestCase):
                 once = json.dumps([one for one in routing if "x-litellm-api-key" in json.dumps(one).lower()]).lower()
                 self.assertEqual(once.count("x-upstream-key"), once.count("x-goog-api-key") - self.sent_to_check(kind))
 
+    def test_nginx_passes_on_the_header_of_a_static_upstream_credential(self):
+        entries = [{"header": "X-Upstream-Key", "value_file": "/etc/vestibule/secrets/upstream"}]
+        config = {"upstream_credential": {"static": entries}, "check": {"trust_network": True}, "origins": [f"https://{FURTHER}"]}
+        values = gateway_types.values("nginx", config=config, networkPolicy={"leaveCheckOpen": True})
+        values |= {"secrets": {"existingSecret": "door-secrets"}, "roleMap": {"document": {"access": [{"paths": ["/**"]}]}}}
+        [text] = [one["data"]["vestibule.conf.template"] for one in objects_of(overrides=values)
+                  if one["kind"] == "ConfigMap" and one["metadata"]["name"].endswith("-nginx")]
+        copied = ("        auth_request_set $vestibule_static_x_upstream_key $upstream_http_x_upstream_key;\n"
+                  "        proxy_set_header X-Upstream-Key $vestibule_static_x_upstream_key;\n")
+        self.assertEqual(text.count(copied), 2)
+        self.assertEqual(text.count("vestibule_static_"), 6)
+
     @staticmethod
     def sent_to_check(kind):
         """The number of times that the check's list has a credential header that is not configured."""

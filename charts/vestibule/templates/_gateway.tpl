@@ -61,7 +61,7 @@
 
 {{/* Headers of the client that gateways based on Envoy must send to the check, as JSON. They send only Authorization by themselves. */}}
 {{- define "vestibule.headers.check" -}}
-{{- list "Cookie" "X-Api-Key" "X-Litellm-Api-Key" "Api-Key" "X-Goog-Api-Key" "Ocp-Apim-Subscription-Key" "X-Forwarded-Proto" "X-Forwarded-For" "X-Request-Id" "Accept" "Accept-Language" "Origin" "Sec-Fetch-Mode" "Sec-Fetch-Dest" "Sec-Fetch-Site" "X-Requested-With" "Upgrade" "Sec-WebSocket-Key" | toJson -}}
+{{- list "Cookie" "X-Api-Key" "X-Litellm-Api-Key" "Api-Key" "X-Goog-Api-Key" "Ocp-Apim-Subscription-Key" "X-Forwarded-Proto" "X-Forwarded-For" "X-Request-Id" "Accept" "Accept-Language" "Connection" "Origin" "Sec-Fetch-Mode" "Sec-Fetch-Dest" "Sec-Fetch-Site" "X-Requested-With" "Upgrade" "Sec-WebSocket-Key" | toJson -}}
 {{- end -}}
 
 {{/* Headers of a denial for the client, as JSON. */}}

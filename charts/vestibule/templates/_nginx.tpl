@@ -17,6 +17,15 @@ repeated for each host.
   "UPSTREAM" (printf "%s.%s:%d" (include "vestibule.upstreamService" .) $domain (int .Values.upstream.port))
   "ALLOW_SERVICE_WORKERS" (.Values.gateway.allowServiceWorkers | ternary "1" "") -}}
 {{- if not (include "vestibule.requiresGatewaySecret" .) }}{{ $_ := set $variables "GATEWAY_SECRET" "" }}{{ end -}}
+{{- /* Headers of static upstream credentials that the template does not have. */ -}}
+{{- $line := "        proxy_set_header X-Rewrite-URL \"\";\n" -}}
+{{- range include "vestibule.headers.upstream" . | fromJsonArray -}}
+{{- if not (contains (printf "proxy_set_header %s " .) $text) -}}
+{{- $name := lower . | replace "-" "_" -}}
+{{- $copied := printf "        auth_request_set $vestibule_static_%s $upstream_http_%s;\n        proxy_set_header %s $vestibule_static_%s;\n" $name $name . $name -}}
+{{- $text = replace $line (printf "%s%s" $line $copied) $text -}}
+{{- end -}}
+{{- end -}}
 {{- range $variable, $value := $variables }}{{ $text = replace (printf "${VESTIBULE_%s}" $variable) $value $text }}{{ end -}}
 {{- $text -}}
 {{- end -}}

@@ -34,12 +34,15 @@ Add the extension provider{{ if .Values.config.origins }}s{{ end }} of the Autho
 {{- range $host := include "vestibule.gateway.hosts" . | fromJsonArray }}
 {{ include "vestibule.istio.extensionProvider" (dict "root" $ "host" $host) | indent 5 }}
 {{- end }}
+   Make the Gateway refuse header names with underscores, by an EnvoyFilter with `headers_with_underscores_action:
+   REJECT_REQUEST`. Otherwise upstreams that read them as dashes accept forged identity headers.
 {{- end -}}
 
 {{- define "vestibule.notes.gateway-api" -}}
 The HTTPRoutes {{ include "vestibule.fullname" . }}-public and {{ include "vestibule.fullname" . }}-upstream configure the gateway. The filter ExternalAuth is in the
    experimental channel of the Gateway API. Verify that your gateway supports it and is based on Envoy: other gateways do not
-   remove the credentials and cookies that the upstream must not receive.
+   remove the credentials and cookies that the upstream must not receive. Make it refuse header names with underscores, or
+   upstreams that read them as dashes accept forged identity headers.
      kubectl --namespace {{ .Release.Namespace }} get httproute {{ include "vestibule.fullname" . }}-upstream -o yaml
 {{- end -}}
 

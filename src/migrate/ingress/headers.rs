@@ -30,12 +30,13 @@ pub const REMOVED: [&str; 7] = [
 pub const FORWARDED: [&str; 2] = ["x-forwarded-uri", "x-forwarded-method"];
 
 /// The headers of a client that the check needs, besides those with credentials.
-const CLIENT: [&str; 13] = [
+const CLIENT: [&str; 14] = [
     "cookie",
     "x-forwarded-proto",
     "x-forwarded-for",
     "accept",
     "accept-language",
+    "connection",
     "origin",
     "sec-fetch-mode",
     "sec-fetch-dest",

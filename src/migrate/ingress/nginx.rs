@@ -48,19 +48,19 @@ fn config_map(host: &ProtectedHost, all: &[ProtectedHost]) -> Manifest {
     if host.certificate.is_some() {
         remarks.push("Mount the certificate's Secret at /etc/nginx/tls.".to_owned());
     }
-    let former: Vec<_> =
-        of_host().filter(|other| other.product != Product::Vestibule).flat_map(|other| other.former_headers.clone()).collect();
+    let headers: String =
+        of_host().flat_map(|other| other.former_headers.iter().map(|name| directives(other.product, name))).collect();
     let name = ObjectRef { namespace: host.namespace.clone(), name: format!("{}-vestibule-nginx", host.name) };
     let body = Map::new()
         .with("apiVersion", "v1")
         .with("kind", "ConfigMap")
         .with("metadata", Map::new().with("name", name.name).with("namespace", name.namespace))
-        .with("data", Map::new().with("vestibule.conf.template", configuration(host, &former)));
+        .with("data", Map::new().with("vestibule.conf.template", configuration(host, &headers)));
     Manifest { remarks, body }
 }
 
 /// Fills in the template. All values are names, host names and ports.
-fn configuration(host: &ProtectedHost, former: &[String]) -> String {
+fn configuration(host: &ProtectedHost, headers: &str) -> String {
     let ObjectRef { namespace, name } = &host.vestibule;
     let listen = match host.certificate {
         Some(_) => "8443 ssl; ssl_certificate /etc/nginx/tls/tls.crt; ssl_certificate_key /etc/nginx/tls/tls.key",
@@ -74,8 +74,6 @@ fn configuration(host: &ProtectedHost, former: &[String]) -> String {
         };
         format!("{}.{}.svc.cluster.local:{port}", route.service, host.namespace)
     });
-    let removed = |header: &String| format!("        proxy_set_header {} \"\";\n", headers::title_case(header));
-    let removed = REMOVED_HEADER.to_owned() + &former.iter().map(removed).collect::<String>();
     TEMPLATE
         .replace("${VESTIBULE_LISTEN}", listen)
         .replace("${VESTIBULE_SERVER_NAME}", &host.host)
@@ -83,12 +81,33 @@ fn configuration(host: &ProtectedHost, former: &[String]) -> String {
         .replace("${VESTIBULE_CHECK_SERVERS}", &server("check", CHECK_PORT))
         .replace("${VESTIBULE_UPSTREAM}", &upstream)
         .replace("${VESTIBULE_ALLOW_SERVICE_WORKERS}", "")
-        .replace(REMOVED_HEADER, &removed)
+        .replace(REMOVED_HEADER, &format!("{REMOVED_HEADER}{headers}"))
+}
+
+/// Returns the directives for a header of `auth-response-headers`. Vestibule sets those of its static upstream credentials. The
+/// headers of another product are removed.
+fn directives(product: Product, header: &str) -> String {
+    let name = headers::title_case(header);
+    if product != Product::Vestibule {
+        return format!("        proxy_set_header {name} \"\";\n");
+    }
+    let variable = header.replace('-', "_");
+    format!(
+        "        auth_request_set $vestibule_static_{variable} $upstream_http_{variable};\n        \
+         proxy_set_header {name} $vestibule_static_{variable};\n"
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn vestibules_own_headers_are_copied_and_those_of_other_products_removed() {
+        let copied = "        auth_request_set $vestibule_static_x_key $upstream_http_x_key;\n        proxy_set_header X-Key $vestibule_static_x_key;\n";
+        assert_eq!(directives(Product::Vestibule, "x-key"), copied);
+        assert_eq!(directives(Product::Authelia, "remote-user"), "        proxy_set_header Remote-User \"\";\n");
+    }
 
     #[test]
     fn the_template_has_the_line_for_further_headers() {
