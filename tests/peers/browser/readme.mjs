@@ -10,7 +10,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
-import { ADMINISTRATOR, fillPasswords } from './accounts/first.mjs';
+import { ADMINISTRATOR, fillPasswords } from './accounts/first_administrator.mjs';
 import { runScenario } from './accounts/site.mjs';
 import { expect, run } from './chromium.mjs';
 

@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { fillPasswords } from './accounts/first.mjs';
+import { fillPasswords } from './accounts/first_administrator.mjs';
 import { runScenario, bearer } from './accounts/site.mjs';
 import { run } from './chromium.mjs';
 import { SCHEMES } from './inspect.mjs';

@@ -1,7 +1,7 @@
 // An administrator invites a user, who accepts the invitation, signs out, and signs in again.
 
 import { expect } from '../chromium.mjs';
-import { fillPasswords } from './first.mjs';
+import { fillPasswords } from './first_administrator.mjs';
 import { readCopiedText, readSecret } from './keys.mjs';
 
 export const ADA = { email: 'ada@example.com', password: 'seven otters learn the harp' };

@@ -1,7 +1,7 @@
 // A user links an identity of a provider, signs in with it and unlinks it. An identity of another user is refused.
 
 import { expect } from '../chromium.mjs';
-import { fillPasswords } from './first.mjs';
+import { fillPasswords } from './first_administrator.mjs';
 import { signIn, signOut } from './invitation.mjs';
 
 const DORA = { email: 'dora@example.com', password: 'nine lamps above the canal' };

@@ -1,7 +1,7 @@
 // A user changes the password after mistakes: other sessions end, keys remain valid.
 
 import { expect } from '../chromium.mjs';
-import { fillPasswords } from './first.mjs';
+import { fillPasswords } from './first_administrator.mjs';
 import { ADA, fillSignIn, signIn, signOut } from './invitation.mjs';
 import { openOtherBrowser } from './sessions.mjs';
 import { bearer } from './site.mjs';

@@ -1,6 +1,6 @@
 // The active role map, and explanations for a user and for pasted claims.
 
-import { ADMINISTRATOR } from './first.mjs';
+import { ADMINISTRATOR } from './first_administrator.mjs';
 
 const CLAIMS = JSON.stringify({ user_role: 'internal_user', teams: ['research', 'data'] }, undefined, 1);
 

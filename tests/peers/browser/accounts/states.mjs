@@ -3,7 +3,7 @@
 import { appendFileSync } from 'node:fs';
 
 import { expect } from '../chromium.mjs';
-import { ADMINISTRATOR, fillPasswords } from './first.mjs';
+import { ADMINISTRATOR, fillPasswords } from './first_administrator.mjs';
 import { fillSignIn, signIn } from './invitation.mjs';
 
 const OSCAR = { email: 'oscar@example.com', password: 'wet socks on the radiator' };

@@ -1,7 +1,7 @@
 // An administrator searches, disables, enables, signs out, invites and deletes users.
 
 import { expect } from '../chromium.mjs';
-import { ADMINISTRATOR } from './first.mjs';
+import { ADMINISTRATOR } from './first_administrator.mjs';
 import { ADA, fillSignIn, signIn } from './invitation.mjs';
 import { createKey } from './password.mjs';
 import { bearer } from './site.mjs';
