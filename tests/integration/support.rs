@@ -94,10 +94,10 @@ pub fn repository(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// A file under `tests/peers`, which `make peers` may have to install first.
+/// A file under `tests/peers`, which `make peers` or `make gateways` may have to install first.
 pub fn peer_file(path: &str) -> PathBuf {
     let file = repository("tests/peers").join(path);
-    assert!(file.exists(), "{} is missing: run `make peers gateways`", file.display());
+    assert!(file.exists(), "{} is missing: run `make peers`", file.display());
     file
 }
 
