@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{self, Clock},
-    oidc::{BeginFlowError, BrowserBinding, FlowCapacity, FlowLimit, FlowStage},
+    oidc::{BeginFlowError, BrowserBinding, FlowStage, OneTimeRecord, OneTimeRecords},
     return_target::ReturnTarget,
     secret::{Digest, EncryptionPurpose, HostToken, OpaqueToken, TokenKind},
-    store::{self, Change, Conflict, Record, RecordKey, RecordKind, Records, StoredRecord, Ttl},
+    store::{self, Conflict, Record, RecordKey, RecordKind, Records},
     users::shard_of,
 };
 
@@ -27,13 +27,9 @@ const CODE_LIFETIME: Duration = Duration::from_secs(60);
 /// The maximum length of a request's text, which is part of the return target of a login.
 const LONGEST_REQUEST: usize = 4000;
 
-/// The number of codes that are tried for a handover. A code determines the shard.
-const CODES_TRIED: usize = 3;
-
 /// The handovers in progress.
 pub struct Handovers {
-    records: Records,
-    capacity: FlowCapacity,
+    codes: OneTimeRecords,
     clock: Arc<dyn Clock>,
 }
 
@@ -117,10 +113,24 @@ impl Record for HandoverRecord {
     const KIND: RecordKind = RecordKind::Handover;
 }
 
+impl OneTimeRecord for HandoverRecord {
+    const LIFETIME: Duration = CODE_LIFETIME;
+    const PENDING: FlowStage = FlowStage::PendingHandover;
+    const FINISHED: FlowStage = FlowStage::FinishedHandover;
+
+    fn begun(&self) -> Timestamp {
+        self.begun
+    }
+
+    fn tombstone(&self) -> Self {
+        Self { pending: None, ..self.clone() }
+    }
+}
+
 impl Handovers {
     /// The store holds at most `max_pending` unused codes.
     pub fn new(records: Records, max_pending: u32, clock: Arc<dyn Clock>) -> Self {
-        Self { records, capacity: FlowCapacity::new(max_pending), clock }
+        Self { codes: OneTimeRecords::new(records, max_pending), clock }
     }
 
     /// Returns the text of a request. `session` is the digest of the browser's session cookie on the host. A target that is too
@@ -138,13 +148,13 @@ impl Handovers {
         let (browser, session) = (browser.fingerprint(), session.map(|session| session.to_hex()));
         let content = RequestContent { host: host.to_owned(), browser, session, target, begun };
         let json = serde_json::to_vec(&content).expect("a request is plain data");
-        URL_SAFE_NO_PAD.encode(self.records.ring().encrypt(EncryptionPurpose::Handover, b"", &json))
+        URL_SAFE_NO_PAD.encode(self.codes.ring().encrypt(EncryptionPurpose::Handover, b"", &json))
     }
 
     /// `None` unless a pod of this deployment wrote the text.
     pub fn parse_request(&self, text: &str) -> Option<HandoverRequest> {
         let encrypted = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let json = self.records.ring().decrypt(EncryptionPurpose::Handover, b"", &encrypted).ok()?;
+        let json = self.codes.ring().decrypt(EncryptionPurpose::Handover, b"", &encrypted).ok()?;
         let content = serde_json::from_slice(&json).ok()?;
         Some(HandoverRequest { id: Digest::of(text.as_bytes()), content })
     }
@@ -155,25 +165,17 @@ impl Handovers {
 
     /// Issues the code with which the browser of the request receives this session.
     pub async fn issue(&self, request: &HandoverRequest, handover: &Handover) -> Result<OpaqueToken, BeginFlowError> {
-        if !self.records.store().has_free_memory().await {
-            return Err(FlowLimit::Memory.into());
-        }
+        self.codes.require_memory().await?;
         let Handover { user, session } = handover;
         let pending = PendingHandover { request: request.id.to_hex(), user: user.clone(), session: session.to_hex() };
         let record = HandoverRecord { begun: self.clock.now(), pending: Some(pending) };
-        for _ in 0..CODES_TRIED {
+        let new_key = || {
             // The digest of the code determines the record's shard, so the token's shard is not used.
-            let code = OpaqueToken::mint(self.records.ring(), TokenKind::Handover, 0);
+            let code = OpaqueToken::mint(self.codes.ring(), TokenKind::Handover, 0);
             let key = RecordKey::of_digest(RecordKind::Handover, &code.digest());
-            let capacity = self.capacity.enter(key.shard, FlowStage::PendingHandover, record.begun, CODE_LIFETIME);
-            let change = self.records.unsequenced_change(key.shard).put(&key, &record, Ttl::For(CODE_LIFETIME));
-            match change.within(capacity).commit().await {
-                Ok(_) => return Ok(code),
-                Err(store::Error::Full) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(FlowLimit::Pending.into())
+            (code, key)
+        };
+        self.codes.create(&record, new_key).await
     }
 
     /// Takes the session of a code, for the host and the browser that present it, and the browser's session cookie on this host. A
@@ -186,11 +188,12 @@ impl Handovers {
         browser: Option<&BrowserBinding>,
         session: Option<Digest>,
     ) -> Result<Handover, TakeHandoverError> {
-        let code = OpaqueToken::parse(self.records.ring(), TokenKind::Handover, code).map_err(|_| TakeHandoverError::Unknown)?;
+        let code = OpaqueToken::parse(self.codes.ring(), TokenKind::Handover, code).map_err(|_| TakeHandoverError::Unknown)?;
         let key = RecordKey::of_digest(RecordKind::Handover, &code.digest());
-        let stored = self.records.get_patiently::<HandoverRecord>(&key).await?.ok_or(TakeHandoverError::Unknown)?;
+        let stored = self.codes.get::<HandoverRecord>(&key).await?.ok_or(TakeHandoverError::Unknown)?;
         let pending = stored.value.pending.as_ref().ok_or(TakeHandoverError::Used)?;
-        self.replace_with_tombstone(&key, &stored).await?.map_err(|Conflict| TakeHandoverError::Used)?;
+        // The lifetime of the tombstone does not depend on the clock of the pod that issued the code.
+        self.codes.finish(&key, &stored, self.clock.now(), CODE_LIFETIME).await?.map_err(|Conflict| TakeHandoverError::Used)?;
         if pending.request != request.id.to_hex() {
             return Err(TakeHandoverError::OtherRequest);
         }
@@ -207,32 +210,9 @@ impl Handovers {
         Ok(Handover { user: pending.user.clone(), session })
     }
 
-    /// Replaces a code by its tombstone if it is still as it was read. Without room for a tombstone it deletes the code. The
-    /// lifetime of the tombstone does not depend on the clock of the pod that issued the code.
-    async fn replace_with_tombstone(
-        &self,
-        key: &RecordKey,
-        stored: &StoredRecord<HandoverRecord>,
-    ) -> Result<Result<(), Conflict>, store::Error> {
-        let capacity = self.capacity.enter(key.shard, FlowStage::FinishedHandover, self.clock.now(), CODE_LIFETIME);
-        let tombstone = HandoverRecord { pending: None, ..stored.value.clone() };
-        let change = self.leave(key, stored).put(key, &tombstone, Ttl::For(CODE_LIFETIME)).within(capacity);
-        let buried = match change.commit().await {
-            Err(store::Error::Full) => self.leave(key, stored).delete(key).commit().await,
-            outcome => outcome,
-        };
-        Ok(buried?.map(drop))
-    }
-
-    /// Returns a change that expects the code as it was read, and no longer counts it as unused.
-    fn leave(&self, key: &RecordKey, stored: &StoredRecord<HandoverRecord>) -> Change<'_> {
-        let counter = FlowStage::PendingHandover.counter_of(key.shard, stored.value.begun + CODE_LIFETIME);
-        self.records.unsequenced_change(key.shard).expect_version(key, stored.version).release(counter)
-    }
-
     /// Returns the session's cookie value on this host.
     pub fn session_token(&self, Handover { user, session }: &Handover, host: &str) -> String {
-        HostToken { shard: shard_of(user).number(), digest: *session }.sign(self.records.ring(), host)
+        HostToken { shard: shard_of(user).number(), digest: *session }.sign(self.codes.ring(), host)
     }
 }
 

@@ -32,8 +32,8 @@ pub use directory::{DirectoryKind, DirectoryResources, DirectorySettings, EntraC
 pub use discovery::DiscoveryError;
 pub use exchange::{ExchangeError, VerifiedIdentity};
 pub use flow::{
-    AuthorizationRequest, BeginFlowError, BrowserBinding, EncryptedTarget, FlowCapacity, FlowLimit, FlowStage, LoginFlow,
-    LoginFlows, PresentedFlow, TakeError,
+    AuthorizationRequest, BeginFlowError, BrowserBinding, EncryptedTarget, FlowLimit, FlowStage, LoginFlow, LoginFlows,
+    OneTimeRecord, OneTimeRecords, PresentedFlow, TakeError,
 };
 pub use http::HttpClientError;
 pub use id_token::IdTokenError;

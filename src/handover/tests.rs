@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{clock::manual::ManualClock, return_target, secret::KeyRing, store::MemoryStore};
+use crate::{clock::manual::ManualClock, oidc::FlowLimit, return_target, secret::KeyRing, store::MemoryStore};
 
 const CHAT: &str = "chat.example.com";
 const MCP: &str = "mcp.example.com";
@@ -122,7 +122,7 @@ async fn a_request_without_the_field_of_the_session_replaces_none() {
     let json = serde_json::json!({
         "host": CHAT, "browser": setup.browser.fingerprint(), "target": target("/"), "begun": setup.clock.now(),
     });
-    let encrypted = setup.handovers.records.ring().encrypt(EncryptionPurpose::Handover, b"", json.to_string().as_bytes());
+    let encrypted = setup.handovers.codes.ring().encrypt(EncryptionPurpose::Handover, b"", json.to_string().as_bytes());
     let request = setup.handovers.parse_request(&URL_SAFE_NO_PAD.encode(encrypted)).unwrap();
     for (session, expected) in [(None, "taken"), (Some(Digest::of(b"own")), "other_session")] {
         let code = setup.code(&request).await;
@@ -206,7 +206,7 @@ fn the_text_of_a_request_is_short_and_debug_shows_neither_browser_nor_target() {
 fn the_token_of_a_host_leads_to_the_session() {
     let setup = setup();
     let text = setup.handovers.session_token(&alice(), CHAT);
-    let token = crate::users::SessionToken::parse_for_host(setup.handovers.records.ring(), CHAT, &text).unwrap();
+    let token = crate::users::SessionToken::parse_for_host(setup.handovers.codes.ring(), CHAT, &text).unwrap();
     assert_eq!((token.digest(), token.shard()), (alice().session, shard_of("alice")));
 }
 

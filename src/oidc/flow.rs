@@ -2,23 +2,26 @@
 
 mod capacity;
 mod encrypted_target;
+mod one_time_records;
 mod record;
 
-pub use capacity::{FlowCapacity, FlowStage};
+pub use capacity::FlowStage;
 pub use encrypted_target::EncryptedTarget;
+pub use one_time_records::{OneTimeRecord, OneTimeRecords};
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 
+use self::capacity::FlowCapacity;
 use self::record::{FlowRecord, PendingLogin, TargetPlace};
 use super::{LoginFlowSettings, RequiredAuthentication};
 use crate::{
     clock::{self, Clock},
     return_target::{Continuation, ReturnTarget},
     secret::{Digest, EncryptionPurpose, OpaqueToken, TokenKind, random_bytes},
-    store::{self, Change, Conflict, RecordKey, RecordKind, Records, Shard, StoredRecord, Ttl},
+    store::{self, Conflict, RecordKey, RecordKind, Records, Shard},
 };
 
 /// The time that a user has to sign in at the provider.
@@ -27,17 +30,13 @@ const LIFETIME: Duration = Duration::from_secs(600);
 /// Longer targets are left out of `state`, since some providers limit its length.
 const LONGEST_HINT: usize = 256;
 
-/// The number of shards that are tried for a new login flow.
-const SHARDS_TRIED: usize = 3;
-
 /// Identifies the browser that began a login: the digest of a cookie that all its tabs share.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BrowserBinding(Digest);
 
 /// The store of login flows.
 pub struct LoginFlows {
-    records: Records,
-    capacity: FlowCapacity,
+    flows: OneTimeRecords,
     clock: Arc<dyn Clock>,
 }
 
@@ -105,7 +104,7 @@ pub enum TakeError {
 
 impl LoginFlows {
     pub fn new(records: Records, settings: LoginFlowSettings, clock: Arc<dyn Clock>) -> Self {
-        Self { records, capacity: FlowCapacity::new(settings.max_pending), clock }
+        Self { flows: OneTimeRecords::new(records, settings.max_pending), clock }
     }
 
     /// Begins a login flow and stores it under the digest of its `state`.
@@ -116,34 +115,19 @@ impl LoginFlows {
         continuation: Continuation,
         authentication: RequiredAuthentication,
     ) -> Result<AuthorizationRequest, BeginFlowError> {
-        if !self.records.store().has_free_memory().await {
-            return Err(FlowLimit::Memory.into());
-        }
+        self.flows.require_memory().await?;
         let (nonce, verifier) = (random_text(), random_text());
         let pending = PendingLogin::new(provider, &nonce, &verifier, browser).with_authentication(authentication);
         let flow = FlowRecord::new(self.clock.now(), continuation.clone(), pending);
-        let state = self.insert(&flow, &continuation).await?;
-        let is_with_browser = flow.target == TargetPlace::Browser && split_hint(&state).is_none();
-        let target = is_with_browser.then(|| EncryptedTarget::new(self.records.ring(), &state, continuation.retry_target()));
-        Ok(AuthorizationRequest { state, nonce, verifier, authentication, target })
-    }
-
-    /// Stores a login flow under the digest of a new `state`, which determines its shard. A shard can be full before the others.
-    async fn insert(&self, flow: &FlowRecord, continuation: &Continuation) -> Result<String, BeginFlowError> {
-        let now = self.clock.now();
-        for _ in 0..SHARDS_TRIED {
-            let state = self.new_state(continuation);
+        let new_key = || {
+            let state = self.new_state(&continuation);
             let key = key(&state);
-            let change = self.records.unsequenced_change(key.shard).put(&key, flow, Ttl::For(LIFETIME));
-            let change = change.within(self.capacity.enter(key.shard, FlowStage::Pending, now, LIFETIME));
-            match change.commit().await {
-                // A key of 256 random bits is always new, so no version is expected.
-                Ok(_) => return Ok(state),
-                Err(store::Error::Full) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(FlowLimit::Pending.into())
+            (state, key)
+        };
+        let state = self.flows.create(&flow, new_key).await?;
+        let is_with_browser = flow.target == TargetPlace::Browser && split_hint(&state).is_none();
+        let target = is_with_browser.then(|| EncryptedTarget::new(self.flows.ring(), &state, continuation.retry_target()));
+        Ok(AuthorizationRequest { state, nonce, verifier, authentication, target })
     }
 
     /// Takes a login flow. Every further attempt fails with [`TakeError::Finished`].
@@ -153,7 +137,7 @@ impl LoginFlows {
             return Err(unknown());
         }
         let key = key(presented.state);
-        let stored = self.records.get_patiently::<FlowRecord>(&key).await?.ok_or_else(unknown)?;
+        let stored = self.flows.get::<FlowRecord>(&key).await?.ok_or_else(unknown)?;
         let continuation = self.continuation_of(&stored.value, presented);
         let Some(pending) = &stored.value.pending else { return Err(TakeError::Finished { continuation }) };
         if presented.browser.is_none_or(|browser| !pending.is_of(browser)) {
@@ -162,7 +146,7 @@ impl LoginFlows {
         if pending.provider != provider {
             return Err(TakeError::OtherProvider { continuation });
         }
-        match self.replace_with_tombstone(&key, &stored).await? {
+        match self.flows.finish(&key, &stored, self.clock.now(), self.remaining(stored.value.begun)).await? {
             Ok(()) => {
                 let (nonce, verifier) = (pending.nonce.clone(), pending.verifier.clone());
                 Ok(LoginFlow { nonce, verifier, max_age: pending.max_age(), is_silent: pending.is_silent, continuation })
@@ -171,44 +155,17 @@ impl LoginFlows {
         }
     }
 
-    /// Replaces a flow by its tombstone if it is still as it was read. Without room for a tombstone it deletes the flow: the next
-    /// attempt then finds no flow instead of a finished one.
-    async fn replace_with_tombstone(
-        &self,
-        key: &RecordKey,
-        stored: &StoredRecord<FlowRecord>,
-    ) -> Result<Result<(), Conflict>, store::Error> {
-        let (now, left) = (self.clock.now(), self.remaining(stored.value.begun));
-        let capacity = self.capacity.enter(key.shard, FlowStage::Finished, now, left);
-        let change = self.leave(key, stored).put(key, &stored.value.tombstone(), Ttl::For(left)).within(capacity);
-        let buried = match change.commit().await {
-            Err(store::Error::Full) => self.leave(key, stored).delete(key).commit().await,
-            outcome => outcome,
-        };
-        Ok(buried?.map(drop))
-    }
-
-    /// Returns a change that expects the flow as it was read, and no longer counts it as pending.
-    fn leave(&self, key: &RecordKey, stored: &StoredRecord<FlowRecord>) -> Change<'_> {
-        let change = self.records.unsequenced_change(key.shard).expect_version(key, stored.version);
-        // Version 0.1 did not count the flows that it began.
-        match stored.version.is_unsequenced() {
-            true => change.release(FlowStage::Pending.counter_of(key.shard, stored.value.begun + LIFETIME)),
-            false => change,
-        }
-    }
-
     /// Returns the target that the browser has, in `state` or in a cookie. It is readable without the record.
     pub fn retry_target(&self, presented: PresentedFlow<'_>) -> Option<ReturnTarget> {
         let PresentedFlow { state, target, .. } = presented;
-        let in_cookie = || EncryptedTarget::decrypt(self.records.ring(), state, target?);
+        let in_cookie = || EncryptedTarget::decrypt(self.flows.ring(), state, target?);
         self.target_in_state(state).or_else(in_cookie)
     }
 
     fn target_in_state(&self, state: &str) -> Option<ReturnTarget> {
         let (token, hint) = split_hint(state)?;
         let encrypted = URL_SAFE_NO_PAD.decode(hint).ok()?;
-        let target = self.records.ring().decrypt(EncryptionPurpose::State, token.as_bytes(), &encrypted).ok()?;
+        let target = self.flows.ring().decrypt(EncryptionPurpose::State, token.as_bytes(), &encrypted).ok()?;
         serde_json::from_slice(&target).ok()
     }
 
@@ -224,19 +181,19 @@ impl LoginFlows {
     /// Returns a new `state`: an opaque token and the encrypted target, which stays readable when the record is gone.
     fn new_state(&self, continuation: &Continuation) -> String {
         // The digest of the whole `state` determines the record's shard, so the token's shard is not used.
-        let token = OpaqueToken::mint(self.records.ring(), TokenKind::Flow, 0);
+        let token = OpaqueToken::mint(self.flows.ring(), TokenKind::Flow, 0);
         let target = continuation.retry_target();
         if target.as_str().len() > LONGEST_HINT {
             return token.expose().to_owned();
         }
         let target = serde_json::to_vec(target).expect("a path is a text");
-        let hint = self.records.ring().encrypt(EncryptionPurpose::State, token.expose().as_bytes(), &target);
+        let hint = self.flows.ring().encrypt(EncryptionPurpose::State, token.expose().as_bytes(), &target);
         format!("{}.{}", token.expose(), URL_SAFE_NO_PAD.encode(hint))
     }
 
     fn is_ours(&self, state: &str) -> bool {
         let token = split_hint(state).map_or(state, |(token, _)| token);
-        OpaqueToken::parse(self.records.ring(), TokenKind::Flow, token).is_ok()
+        OpaqueToken::parse(self.flows.ring(), TokenKind::Flow, token).is_ok()
     }
 
     fn remaining(&self, begun: Timestamp) -> Duration {
@@ -393,7 +350,7 @@ mod tests {
             let request = flows.begin("corp", &browser, to(&long), RequiredAuthentication::Any).await.unwrap();
             assert_eq!(request.target.is_some(), is_in_cookie, "{length}");
             assert!(request.state.len() < 500, "{}", request.state.len());
-            let stored = flows.records.store().get(&key(&request.state)).await.unwrap().unwrap();
+            let stored = flows.flows.records().store().get(&key(&request.state)).await.unwrap().unwrap();
             let version = format!("{}:", stored.version);
             assert!(version.len() + stored.ciphertext.len() <= record::LONGEST_RECORD, "{length}");
             assert_eq!(flows.take(presented(&request, Some(&browser)), "corp").await.unwrap().continuation, to(&long));

@@ -162,16 +162,17 @@ async fn receive(
     let cookies = &services.site.cookies;
     let (code, binding) = (query.code.as_deref().unwrap_or_default(), cookies.binding_in(request));
     let taken = services.handovers.take(code, &started, origin.host(), binding.as_ref(), cookies.session_id_in(request));
+    let to_target = || redirect(StatusCode::SEE_OTHER, &origin.join(started.target().as_str()));
     let session = match taken.await {
         Ok(session) => session,
         // The browser keeps its session, for example that of another tab. If the session has ended, the target leads to a handover
         // that may replace it.
         Err(error @ TakeHandoverError::OtherSession) => {
             log_refused_handover(&error);
-            return Ok(redirect(StatusCode::SEE_OTHER, &origin.join(started.target().as_str())));
+            return Ok(to_target());
         }
         Err(TakeHandoverError::Used) if started.host() == origin.host() && is_signed_in(request, services).await => {
-            return Ok(redirect(StatusCode::SEE_OTHER, &origin.join(started.target().as_str())));
+            return Ok(to_target());
         }
         Err(error) => return Err(refuse(&error, retry_target(&started, origin))),
     };
@@ -182,7 +183,7 @@ async fn receive(
         Err(error) => return Err(refuse(&TakeHandoverError::Store(error), started.target())),
     }
     tracing::info!(user = session.user, host = origin.host(), "session handed over");
-    let mut response = redirect(StatusCode::SEE_OTHER, &origin.join(started.target().as_str()));
+    let mut response = to_target();
     let token = services.handovers.session_token(&session, origin.host());
     // As in the sign-in page.
     let _ = response.add_cookie(&cookies.session_cookie(&token, services.site.limits.absolute));

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{super::RequiredAuthentication, BrowserBinding};
+use super::{super::RequiredAuthentication, BrowserBinding, FlowStage, LIFETIME, OneTimeRecord};
 use crate::{
     return_target::{Continuation, ReturnTarget},
     store::{Record, RecordKind, Records},
@@ -56,18 +56,27 @@ impl Record for FlowRecord {
     const KIND: RecordKind = RecordKind::Flow;
 }
 
+impl OneTimeRecord for FlowRecord {
+    const LIFETIME: Duration = LIFETIME;
+    const PENDING: FlowStage = FlowStage::Pending;
+    const FINISHED: FlowStage = FlowStage::Finished;
+
+    fn begun(&self) -> Timestamp {
+        self.begun
+    }
+
+    fn tombstone(&self) -> Self {
+        // Version 0.1 wrote targets of any length.
+        Self { pending: None, ..self.clone() }.bounded()
+    }
+}
+
 impl FlowRecord {
     /// Returns the record of a flow. The return target is in it if there is room.
     pub(super) fn new(begun: Timestamp, continuation: Continuation, pending: PendingLogin) -> Self {
         // Whole seconds are shorter.
         let begun = Timestamp::from_second(begun.as_second()).unwrap_or(begun);
         Self { begun, continuation, target: TargetPlace::Record, pending: Some(pending) }.bounded()
-    }
-
-    /// Returns the record that replaces this one when the flow is taken.
-    pub(super) fn tombstone(&self) -> Self {
-        // Version 0.1 wrote targets of any length.
-        Self { pending: None, ..self.clone() }.bounded()
     }
 
     fn bounded(self) -> Self {
